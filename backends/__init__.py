@@ -1,0 +1,1 @@
+"""Where records and results are kept: in memory, or in JSON files."""
