@@ -1,0 +1,73 @@
+"""What the engine keeps about a task, and what it shows of it: immutable, and safe to hand out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from .lifecycle import TaskStatus
+
+
+class ChainStep(msgspec.Struct, frozen=True, gc=False):
+    """One task to submit once the one before it has completed."""
+
+    task_type: str
+    params: msgspec.Raw = msgspec.Raw(b"{}")
+    dedupe_key: str | None = None
+
+
+class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """One task as of its last change. Written to disk as it stands: new fields need defaults.
+
+    Times are UTC and timezone-aware. `seq` numbers changes over all tasks of a store, without
+    gaps, from 1, and goes on after a restart.
+    """
+
+    id: str
+    type: str
+    status: TaskStatus
+    seq: int
+    created_at: datetime
+    updated_at: datetime  # moves with every change
+    started_at: datetime | None = None  # of the newest attempt; None until it runs
+    completed_at: datetime | None = None  # when it became final, however it ended
+    progress_percent: int = 0  # 0-100; never falls within an attempt; 100 only when completed
+    progress_current: int | float | None = None
+    progress_total: int | float | None = None
+    message: str = ""
+    error: str | None = None  # set exactly when failed
+    traceback: str | None = None  # for the library and the log; never sent over HTTP
+    attempt: int = 0  # 0 until it first runs
+    interruptions: int = 0  # how often a crash or a drain cut an attempt short
+    cancel_requested_at: datetime | None = None
+    dedupe_key: str | None = None
+    then: tuple[ChainStep, ...] = ()  # what follows when this completes
+    previous_id: str | None = None  # the task of the chain before this one
+    next_id: str | None = None  # the task of the chain after this one, once submitted
+    result_size: int | None = None  # bytes of JSON; set exactly when completed
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing about this task will ever change again."""
+        return self.status.final
+
+
+class TaskPage(msgspec.Struct, frozen=True):
+    """A part of a list: `records` newest first, `total` how many match over all pages."""
+
+    records: list[TaskRecord]
+    total: int
+
+
+class TaskEvent(msgspec.Struct, frozen=True, gc=False):
+    """One change: the record right after it, or `removed` when cleanup dropped the task."""
+
+    seq: int
+    task_id: str
+    record: TaskRecord | None  # None: removed
+
+    @property
+    def removed(self) -> bool:
+        """Whether the record is gone."""
+        return self.record is None

@@ -1,0 +1,84 @@
+"""The contract between the engine and what keeps its records: five methods.
+
+Who writes a backend reads this file, implements `Backend`, and runs `engine.conformance` on it.
+The journal writer is the only caller of `commit`, and calls it for one batch at a time; reads may
+overlap a commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from .records import TaskRecord
+
+
+class Put(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="op", tag="put", gc=False):
+    """Keep this record in place of any earlier one with its id.
+
+    `params` comes with the first put of a task, `result` with the one that completes it; both are
+    JSON, and stay readable until the task is dropped.
+    """
+
+    record: TaskRecord
+    params: msgspec.Raw | None = None
+    result: msgspec.Raw | None = None
+
+    @property
+    def seq(self) -> int:
+        """The number of this change."""
+        return self.record.seq
+
+
+class Drop(msgspec.Struct, frozen=True, tag_field="op", tag="drop", gc=False):
+    """Forget the task with its parameters and result. Dropping an unknown id does nothing."""
+
+    task_id: str
+    seq: int
+
+
+Change = Put | Drop
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """What a backend holds when it is opened."""
+
+    records: list[TaskRecord]  # in the order in which the tasks were first put
+    params: dict[str, msgspec.Raw]  # of every task that is not final
+    last_seq: int  # the highest number ever committed, also if its task was dropped since
+
+
+class Backend(Protocol):
+    """Keeps task records, parameters and results."""
+
+    async def open(self) -> Recovered:
+        """Take exclusive hold of the storage and give back all that was ever committed.
+
+        Raises StorageInUse when another process holds it, StorageCorrupt when what is there is
+        not what was written (nothing is changed then), StorageError when it cannot be used.
+        """
+        ...
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """Keep all changes, in order, or none of them.
+
+        After return they survive the loss of power (as far as this backend promises that at all);
+        after StorageFull none is kept and the backend is as before; after any other StorageError
+        it is unknown what is kept, and every further commit fails. Never "maybe" by
+        cancellation: the caller shields it. A crash inside keeps all of them or none.
+        """
+        ...
+
+    async def read_params(self, task_id: str) -> msgspec.Raw:
+        """Give the parameters as committed. Raises TaskNotFound for an id that is not held."""
+        ...
+
+    async def read_result(self, task_id: str) -> msgspec.Raw:
+        """Give the result as committed, whole. Raises TaskNotFound if there is none."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the storage. All that was committed stays; closing twice is fine."""
+        ...

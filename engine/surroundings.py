@@ -1,0 +1,66 @@
+"""Time, chance and threads, injected in one place so that a test can replay a run exactly."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+import anyio.lowlevel
+import anyio.to_thread
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Tells the time of day. (Durations and deadlines use the event loop's own clock.)"""
+
+    def now(self) -> datetime:
+        """The time in UTC, timezone-aware."""
+        ...
+
+
+class Offload(Protocol):
+    """Runs a blocking call without holding up the event loop."""
+
+    async def __call__(self, function: Callable[[], T], /) -> T:
+        """Give what `function()` gives; a call once begun is waited for, even when cancelled."""
+        ...
+
+
+class WallClock:
+    """The system's clock."""
+
+    def now(self) -> datetime:
+        """The time in UTC, timezone-aware."""
+        return datetime.now(UTC)
+
+
+async def offload_to_thread(function: Callable[[], T], /) -> T:
+    """Run the call in a worker thread."""
+    return await anyio.to_thread.run_sync(function)
+
+
+async def offload_inline(function: Callable[[], T], /) -> T:
+    """Run the call at once, in the event loop: for tests on virtual time, where a thread at work
+    would look like idleness and let the clock jump."""
+    await anyio.lowlevel.checkpoint()
+    return function()
+
+
+def random_task_id() -> str:
+    """An id that nobody can guess: `task_` and 24 hexadecimal digits (96 random bits)."""
+    return "task_" + os.urandom(12).hex()
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the engine takes from the world outside."""
+
+    clock: Clock = field(default_factory=WallClock)
+    new_task_id: Callable[[], str] = random_task_id
+    random: random.Random = field(default_factory=random.Random)
+    offload: Offload = offload_to_thread
