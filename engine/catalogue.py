@@ -1,0 +1,114 @@
+"""All committed records, and the lists that are kept over them so that a page costs what it shows."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from .lifecycle import TaskStatus
+from .records import TaskPage, TaskRecord
+
+_Key = tuple[str | None, TaskStatus | None]  # None: any
+
+
+class Catalogue:
+    """Committed records by id, listed by type and status in the order of their submission.
+
+    Only the ledger changes it. Cost: a change O(log n) comparisons, a page O(its length) for any
+    offset, however many records there are.
+    """
+
+    def __init__(self) -> None:
+        self._records: dict[str, TaskRecord] = {}
+        self._number: dict[str, int] = {}  # task id -> place in the order of submission
+        self._id: dict[int, str] = {}
+        self._next = 0
+        self._lists: dict[_Key, list[int]] = {}  # places, ascending
+        self._ended: list[tuple[datetime, int]] = []  # final tasks by the time they ended
+
+    @property
+    def records(self) -> Mapping[str, TaskRecord]:
+        """Every record by its id; to read, not to change."""
+        return self._records
+
+    def put(self, record: TaskRecord) -> None:
+        """Keep the record in place of the one with the same id."""
+        earlier = self._records.get(record.id)
+        self._records[record.id] = record
+        if earlier is None:
+            number = self._number[record.id] = self._next
+            self._next += 1
+            self._id[number] = record.id
+            for task_type in (None, record.type):
+                self._lists.setdefault((task_type, None), []).append(number)
+        else:
+            if earlier.status is record.status:
+                return
+            number = self._number[record.id]
+            for key in _keys_by_status(earlier):
+                _remove(self._lists[key], number)
+        for key in _keys_by_status(record):
+            insort(self._lists.setdefault(key, []), number)
+        if record.completed_at is not None:
+            insort(self._ended, (record.completed_at, number))
+
+    def drop(self, task_id: str) -> None:
+        """Forget the record; an unknown id does nothing."""
+        record = self._records.pop(task_id, None)
+        if record is None:
+            return
+        number = self._number.pop(task_id)
+        del self._id[number]
+        for key in ((None, None), (record.type, None), *_keys_by_status(record)):
+            _remove(self._lists[key], number)
+        if record.completed_at is not None:
+            del self._ended[bisect_left(self._ended, (record.completed_at, number))]
+
+    def page(
+        self,
+        *,
+        status: TaskStatus | None = None,
+        task_type: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> TaskPage:
+        """Give the matching records, newest first, and how many match in all."""
+        numbers = self._lists.get((task_type, status), [])
+        end = max(0, len(numbers) - offset)
+        start = 0 if limit is None else max(0, end - limit)
+        records = [self._records[self._id[number]] for number in reversed(numbers[start:end])]
+        return TaskPage(records, len(numbers))
+
+    def count(self, *, status: TaskStatus | None = None, task_type: str | None = None) -> int:
+        """How many records match."""
+        return len(self._lists.get((task_type, status), []))
+
+    def count_by_type_and_status(self) -> Mapping[tuple[str, TaskStatus], int]:
+        """How many records there are of each type in each status."""
+        return Counter(
+            {
+                (task_type, status): len(numbers)
+                for (task_type, status), numbers in self._lists.items()
+                if task_type is not None and status is not None
+            }
+        )
+
+    def ended(self) -> Iterator[TaskRecord]:
+        """Final records, the one that ended longest ago first. Do not change anything meanwhile."""
+        for _, number in self._ended:
+            yield self._records[self._id[number]]
+
+    @property
+    def ended_count(self) -> int:
+        """How many records are final."""
+        return len(self._ended)
+
+
+def _keys_by_status(record: TaskRecord) -> tuple[_Key, _Key]:
+    return (None, record.status), (record.type, record.status)
+
+
+def _remove(numbers: list[int], number: int) -> None:
+    del numbers[bisect_left(numbers, number)]

@@ -1,0 +1,159 @@
+"""What the actors say to one another: verbs ask, participles report.
+
+Heard by the supervisor          Submit  Cancel  CleanUp  Drain  Halt
+   from workers                  Progressed  Succeeded  Failed  Stopped  Overdue
+Said by the supervisor
+   at once, to a worker          Stop
+   once its changes are kept     Run (to a worker)  Answer (to whoever asked)
+
+None of these reaches a disk or a wire.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+from .records import ChainStep, TaskRecord
+
+
+class Reply(Protocol):
+    """Where an answer goes: set exactly once, by whoever was asked."""
+
+    def give(self, value: Any) -> None:
+        """Answer."""
+        ...
+
+    def refuse(self, error: Exception) -> None:
+        """Answer that it cannot be done."""
+        ...
+
+
+class Submission(msgspec.Struct, frozen=True, gc=False):
+    """One task to be: checked by the caller, given its id."""
+
+    task_id: str
+    task_type: str
+    params: msgspec.Raw
+    dedupe_key: str | None = None
+    then: tuple[ChainStep, ...] = ()
+
+
+class Submit(msgspec.Struct, frozen=True):
+    """Take all of these or none. Answer: a list of Accepted."""
+
+    submissions: tuple[Submission, ...]
+    reply: Reply
+
+
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """The task that stands for a submission: a new one, or the one with the same dedupe key."""
+
+    record: TaskRecord
+    deduplicated: bool = False
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """Stop this task. Answer: its record, once it is final or known to ignore the cancel."""
+
+    task_id: str
+    reply: Reply
+
+
+class CleanUp(msgspec.Struct, frozen=True):
+    """Drop these tasks where they are final. Answer: how many were dropped."""
+
+    task_ids: tuple[str, ...]
+    reply: Reply
+
+
+class Drain(msgspec.Struct, frozen=True):
+    """Take nothing more and start nothing more. Answer: None, once nothing runs."""
+
+    reply: Reply
+
+
+class Halt(msgspec.Struct, frozen=True):
+    """The grace is over: stop what still runs."""
+
+
+class ProgressReport(msgspec.Struct, frozen=True, gc=False):
+    """The newest of what a body said about its progress; None: not said."""
+
+    task_id: str
+    attempt: int
+    percent: float | None = None
+    current: int | float | None = None
+    total: int | float | None = None
+    message: str | None = None
+
+
+class Progressed(msgspec.Struct, frozen=True):
+    """Some bodies have moved on."""
+
+    reports: tuple[ProgressReport, ...]
+
+
+class Succeeded(msgspec.Struct, frozen=True):
+    """The body returned; `result` is JSON."""
+
+    task_id: str
+    attempt: int
+    result: msgspec.Raw
+    progress: ProgressReport | None
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The body raised, ran out of time, or gave what cannot be kept."""
+
+    task_id: str
+    attempt: int
+    error: str
+    traceback: str | None
+    progress: ProgressReport | None
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """The body ended because it was told to; `trouble` is what it raised meanwhile, if anything."""
+
+    task_id: str
+    attempt: int
+    trouble: str | None
+    progress: ProgressReport | None
+
+
+class Overdue(msgspec.Struct, frozen=True):
+    """The body was told to stop and has not, beyond its grace."""
+
+    task_id: str
+    attempt: int
+    grace: float  # seconds
+
+
+Heard = Submit | Cancel | CleanUp | Drain | Halt | Progressed | Succeeded | Failed | Stopped | Overdue
+Outcome = Succeeded | Failed | Stopped
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """To a worker: stop the body of this task."""
+
+    task_type: str
+    task_id: str
+    why: str
+
+
+class Run(msgspec.Struct, frozen=True):
+    """To a worker: run this attempt."""
+
+    record: TaskRecord
+    params: msgspec.Raw
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """To whoever asked."""
+
+    reply: Reply
+    value: Any
+    refused: bool = False  # then `value` is the error
+

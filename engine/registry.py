@@ -1,0 +1,246 @@
+"""Task types: what a program declares with `@task_type`, and how parameters reach a body whole."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any, Generic, Literal, Protocol, TypeVar, get_args, overload
+
+import msgspec
+
+from .errors import InvalidParameters, TaskTypeError, UnknownTaskType
+
+P = TypeVar("P")
+R = TypeVar("R")
+P_contra = TypeVar("P_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+
+OnRestart = Literal["fail", "resume"]
+Runs = Literal["loop", "process"]
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
+_PATH = re.compile(r" - at `(.+)`$", re.DOTALL)
+
+
+class TaskType(Generic[P, R]):
+    """A declared kind of task. Immutable; may be registered with any number of engines."""
+
+    def __init__(
+        self,
+        name: str,
+        body: Callable[..., Any],
+        *,
+        params: Any,
+        returns: Any,
+        concurrency: int,
+        timeout: float | None,
+        on_restart: OnRestart,
+        max_pending: int,
+        cancel_grace: float,
+        runs: Runs,
+        takes_params: bool,
+    ) -> None:
+        self.name = name
+        self.body = body
+        self.params = params
+        self.returns = returns
+        self.concurrency = concurrency
+        self.timeout = timeout
+        self.on_restart = on_restart
+        self.max_pending = max_pending
+        self.cancel_grace = cancel_grace
+        self.runs = runs
+        self.takes_params = takes_params
+        self._decoder = _decoder(name, "parameters", params)
+        self._result_decoder = _decoder(name, "result", returns)
+        self.__doc__ = body.__doc__
+
+    def __repr__(self) -> str:
+        return f"<TaskType {self.name!r}>"
+
+    def encode_params(self, params: Any) -> msgspec.Raw:
+        """Check the parameters and give them as JSON.
+
+        Raises InvalidParameters with the path of the field that does not fit.
+        """
+        try:
+            encoded = msgspec.json.encode({} if params is None else params)
+            self._decoder.decode(encoded)
+        except msgspec.ValidationError as error:
+            raise _invalid(self.name, error) from None
+        except (TypeError, ValueError, RecursionError, OverflowError) as error:
+            message = f"the parameters of {self.name!r} cannot be written as JSON: {error}"
+            raise InvalidParameters(message) from None
+        return msgspec.Raw(encoded)
+
+    def decode_params(self, encoded: msgspec.Raw) -> P:
+        """Give a fresh parameter object; raises InvalidParameters if the type has changed since."""
+        try:
+            return typing.cast("P", self._decoder.decode(encoded))
+        except msgspec.DecodeError as error:
+            raise _invalid(self.name, error) from None
+
+    def decode_result(self, encoded: msgspec.Raw) -> R:
+        """Give the result as the type that the body declares to return."""
+        return typing.cast("R", self._result_decoder.decode(encoded))
+
+
+class _Body(Protocol[P_contra, R_co]):
+    """What a task body looks like."""
+
+    def __call__(self, ctx: Any, params: P_contra, /) -> Awaitable[R_co]: ...
+
+
+class _PlainBody(Protocol[P_contra, R_co]):
+    """What the body of a `runs="process"` type looks like."""
+
+    def __call__(self, ctx: Any, params: P_contra, /) -> R_co: ...
+
+
+class _Declare(Protocol):
+    @overload
+    def __call__(self, body: _Body[P, R], /) -> TaskType[P, R]: ...
+    @overload
+    def __call__(self, body: Callable[[Any], Awaitable[R]], /) -> TaskType[None, R]: ...
+    @overload
+    def __call__(self, body: _PlainBody[P, R], /) -> TaskType[P, R]: ...
+
+
+def task_type(
+    name: str,
+    *,
+    concurrency: int = 1,
+    timeout: float | None = None,
+    on_restart: OnRestart = "fail",
+    max_pending: int = 10_000,
+    cancel_grace: float = 5.0,
+    runs: Runs = "loop",
+    params: Any = None,
+) -> _Declare:
+    """Declare the decorated function as the body of a task type.
+
+    The body is `async def body(ctx, params)` (or `body(ctx)` without parameters), run in the event
+    loop; with `runs="process"` it is a plain `def` in an importable module, run in a child process
+    that a cancel kills. `params` is annotated with any type that msgspec decodes from JSON.
+
+    concurrency: how many run at once. timeout: seconds an attempt may take (None: any).
+    on_restart: what becomes of a task whose process died: "fail", or "resume" under the same id.
+    max_pending: beyond it a submit raises QueueFull. cancel_grace: seconds after which a body that
+    ignores a cancel is reported. params: the parameter type, where the annotation cannot say it.
+
+    Raises TaskTypeError for a declaration that cannot work.
+    """
+    if not _NAME.fullmatch(name):
+        raise TaskTypeError(
+            f"{name!r} is no name for a task type: use a letter, then letters, digits and _ . -"
+        )
+    _check_number(name, "concurrency", concurrency, at_least=1)
+    _check_number(name, "max_pending", max_pending, at_least=1)
+    if timeout is not None and not timeout > 0:
+        raise TaskTypeError(f"timeout of {name!r} must be more than 0 seconds, not {timeout!r}")
+    if not cancel_grace >= 0:
+        raise TaskTypeError(f"cancel_grace of {name!r} must be 0 seconds or more")
+    if on_restart not in get_args(OnRestart):
+        raise TaskTypeError(f'on_restart of {name!r} must be "fail" or "resume"')
+    if runs not in get_args(Runs):
+        raise TaskTypeError(f'runs of {name!r} must be "loop" or "process"')
+
+    def declare(body: Callable[..., Any]) -> TaskType[Any, Any]:
+        if inspect.iscoroutinefunction(body) is (runs == "process"):
+            raise TaskTypeError(
+                f"the body of {name!r} must be "
+                + ("a plain def, as it runs in a process" if runs == "process" else "an async def")
+            )
+        annotated, returns, takes_params = _annotations(name, body, params)
+        return TaskType(
+            name,
+            body,
+            params=annotated,
+            returns=returns,
+            concurrency=concurrency,
+            timeout=timeout,
+            on_restart=on_restart,
+            max_pending=max_pending,
+            cancel_grace=cancel_grace,
+            runs=runs,
+            takes_params=takes_params,
+        )
+
+    return typing.cast("_Declare", declare)
+
+
+class Registry:
+    """The task types that one engine runs, by name."""
+
+    def __init__(self, task_types: Iterable[object]) -> None:
+        self._types: dict[str, TaskType[Any, Any]] = {}
+        for declared in task_types:
+            if not isinstance(declared, TaskType):
+                raise TaskTypeError(f"{declared!r} is not a task type: decorate it with @task_type")
+            if declared.name in self._types:
+                raise TaskTypeError(f"two task types are called {declared.name!r}")
+            self._types[declared.name] = declared
+
+    def __iter__(self) -> Iterator[TaskType[Any, Any]]:
+        return iter(self._types.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._types
+
+    def find(self, wanted: TaskType[Any, Any] | str) -> TaskType[Any, Any]:
+        """Give the registered type; raises UnknownTaskType with the names that are known."""
+        name = wanted.name if isinstance(wanted, TaskType) else wanted
+        found = self._types.get(name) if isinstance(name, str) else None
+        if found is None or (isinstance(wanted, TaskType) and found is not wanted):
+            raise UnknownTaskType(str(name), list(self._types))
+        return found
+
+
+def _annotations(name: str, body: Callable[..., Any], params: Any) -> tuple[Any, Any, bool]:
+    """What the body takes and returns, as types that msgspec decodes."""
+    arguments = [
+        argument
+        for argument in inspect.signature(body).parameters.values()
+        if argument.kind in (argument.POSITIONAL_ONLY, argument.POSITIONAL_OR_KEYWORD)
+    ]
+    if not 1 <= len(arguments) <= 2:
+        raise TaskTypeError(f"the body of {name!r} must take (ctx, params) or (ctx)")
+    try:
+        hints = typing.get_type_hints(body, include_extras=True)
+    except NameError as error:
+        if params is None:
+            raise TaskTypeError(
+                f"an annotation of the body of {name!r} cannot be resolved ({error}): "
+                "move the type to the module's top level, or give it as task_type(params=…)"
+            ) from None
+        hints = {}
+    takes_params = len(arguments) == 2
+    if params is None:
+        params = hints.get(arguments[1].name, Any) if takes_params else dict[str, Any]
+    returns = hints.get("return", Any)
+    return params, Any if returns is type(None) else returns, takes_params
+
+
+def _decoder(name: str, what: str, wanted: Any) -> msgspec.json.Decoder[Any]:
+    try:
+        return msgspec.json.Decoder(wanted)
+    except TypeError as error:
+        if what == "result":  # a return annotation is a courtesy: fall back to plain JSON values
+            return msgspec.json.Decoder()
+        raise TaskTypeError(f"msgspec cannot decode the {what} of {name!r}: {error}") from None
+
+
+def _invalid(name: str, error: Exception) -> InvalidParameters:
+    text = str(error)
+    found = _PATH.search(text)
+    return InvalidParameters(
+        f"bad parameters for {name!r}: {text}", path=found.group(1) if found else "$"
+    )
+
+
+def _check_number(name: str, option: str, value: object, *, at_least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+        raise TaskTypeError(f"{option} of {name!r} must be a whole number of {at_least} or more")
+
