@@ -1,0 +1,28 @@
+"""What every law of this suite stands on: both event loops, and no clock that could decide one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine must not fail a law: no deadline for an example, and slow drawing is no error.
+# Every run draws the same examples; `pytest --hypothesis-profile=search` looks for new ones.
+settings.register_profile(
+    "laws",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "search",
+    settings.get_profile("laws"),
+    derandomize=False,
+    max_examples=1_000,
+)
+settings.load_profile("laws")
+
+
+@pytest.fixture(scope="module", params=["trio", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """The event loop of an async law: each runs on both. A module may replace it by its own."""
+    return str(request.param)
