@@ -11,7 +11,7 @@ None of these reaches a disk or a wire.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -135,12 +135,15 @@ Heard = Submit | Cancel | CleanUp | Drain | Halt | Progressed | Succeeded | Fail
 Outcome = Succeeded | Failed | Stopped
 
 
+StopReason = Literal["cancel", "shutdown"]
+
+
 class Stop(msgspec.Struct, frozen=True):
     """To a worker: stop the body of this task."""
 
     task_type: str
     task_id: str
-    why: str
+    why: StopReason
 
 
 class Run(msgspec.Struct, frozen=True):

@@ -56,9 +56,15 @@ class TaskType(Generic[P, R]):
         self._decoder = _decoder(name, "parameters", params)
         self._result_decoder = _decoder(name, "result", returns)
         self.__doc__ = body.__doc__
+        self.__module__ = body.__module__
+        self.__qualname__ = body.__qualname__
 
     def __repr__(self) -> str:
         return f"<TaskType {self.name!r}>"
+
+    def __reduce__(self) -> str:
+        # Pickled by name, so that a child process finds the same declaration.
+        return self.__qualname__
 
     def encode_params(self, params: Any) -> msgspec.Raw:
         """Check the parameters and give them as JSON.
@@ -189,12 +195,12 @@ class Registry:
     def __contains__(self, name: object) -> bool:
         return name in self._types
 
-    def find(self, wanted: TaskType[Any, Any] | str) -> TaskType[Any, Any]:
+    def find(self, wanted: object) -> TaskType[Any, Any]:
         """Give the registered type; raises UnknownTaskType with the names that are known."""
-        name = wanted.name if isinstance(wanted, TaskType) else wanted
-        found = self._types.get(name) if isinstance(name, str) else None
+        name = wanted.name if isinstance(wanted, TaskType) else str(wanted)
+        found = self._types.get(name)
         if found is None or (isinstance(wanted, TaskType) and found is not wanted):
-            raise UnknownTaskType(str(name), list(self._types))
+            raise UnknownTaskType(name, list(self._types))
         return found
 
 

@@ -32,6 +32,7 @@ from .messages import (
     Run,
     Stop,
     Stopped,
+    StopReason,
     Submission,
     Submit,
     Succeeded,
@@ -65,13 +66,14 @@ class Decision:
 class _Live:
     """A task that is not both final and kept."""
 
-    __slots__ = ("cancel_replies", "overdue", "params", "record")
+    __slots__ = ("cancel_replies", "overdue", "params", "record", "told")
 
     def __init__(self, record: TaskRecord, params: msgspec.Raw) -> None:
         self.record = record
         self.params = params
         self.cancel_replies: list[Reply] = []
-        self.overdue = False  # told to stop and did not, beyond its grace
+        self.told: StopReason | None = None  # why its body was told to stop, if it was
+        self.overdue = False  # it did not, beyond its grace
 
 
 class Scheduler:
@@ -148,6 +150,11 @@ class Scheduler:
             live.cancel_replies = []
         self._drain_replies = []
         return owed
+
+    def told_to_stop(self, task_id: str) -> StopReason | None:
+        """Why the body of this task is to stop; a stop may be decided before its run is kept."""
+        live = self._live.get(task_id)
+        return None if live is None else live.told
 
     @property
     def running_total(self) -> int:
@@ -262,6 +269,10 @@ class Scheduler:
                 assert_never(outcome)
 
     def _succeed(self, live: _Live, outcome: Succeeded, fields: dict[str, Any]) -> None:
+        if live.overdue and live.told == "cancel":
+            # Whoever cancelled was answered that it becomes cancelled when it stops.
+            self._finish(live, LifeEvent.STOP, {**fields, "message": "Task cancelled"})
+            return
         message = fields.get("message", live.record.message)
         fields["message"] = "Completed" if message in ("", "Running", _STOPPING) else message
         fields.update(progress_percent=100, result_size=memoryview(outcome.result).nbytes)
@@ -278,6 +289,7 @@ class Scheduler:
     def _stopped(self, live: _Live, outcome: Stopped, fields: dict[str, Any]) -> None:
         declared = self._registry.find(live.record.type)
         if live.record.cancel_requested_at is None and declared.on_restart == "resume":
+            live.told, live.overdue = None, False
             self._move(live, LifeEvent.REQUEUE, message="Pending: interrupted by shutdown")
             self._queues.leave(live.record.type)
             self._queues.add(live.record.type, live.record.id)
@@ -327,11 +339,15 @@ class Scheduler:
         if live.record.cancel_requested_at is None:
             # Kept too: a crash before the body stops must not bring back a cancelled task.
             self._change(live, cancel_requested_at=self._now, message=_STOPPING)
-            self._decision.at_once.append(Stop(live.record.type, live.record.id, "cancel"))
+            self._tell(live, "cancel")
         if live.overdue:
             self._answer(reply, live.record)
         else:
             live.cancel_replies.append(reply)
+
+    def _tell(self, live: _Live, why: StopReason) -> None:
+        live.told = why
+        self._decision.at_once.append(Stop(live.record.type, live.record.id, why))
 
     def _overdue(self, message: Overdue) -> None:
         live = self._of_this_attempt(message.task_id, message.attempt)
@@ -369,7 +385,7 @@ class Scheduler:
     def _halt(self) -> None:
         for live in self._live.values():
             if live.record.status is TaskStatus.RUNNING and live.record.cancel_requested_at is None:
-                self._decision.at_once.append(Stop(live.record.type, live.record.id, "shutdown"))
+                self._tell(live, "shutdown")
 
     # -- recovery --------------------------------------------------------------------------------
 

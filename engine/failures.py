@@ -1,0 +1,66 @@
+"""What went wrong in a task's own code, put into words that can always be kept."""
+
+from __future__ import annotations
+
+import traceback
+from types import FrameType
+from typing import Any
+
+MAX_ERROR_CHARS = 4_000
+MAX_TRACEBACK_CHARS = 20_000
+
+
+def plain_text(text: str, limit: int) -> str:
+    """Give text that can be written as UTF-8, cut to `limit` characters with a mark."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if len(text) <= limit else text[: limit - 2] + " …"
+
+
+def describe(error: BaseException) -> str:
+    """Name the error as `Type: text`; a group also names what is in it. Never raises."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except BaseException:  # an error's own __str__ may be what is broken
+        text = "(its text cannot be read)"
+    if isinstance(error, BaseExceptionGroup):
+        text += ": " + "; ".join(describe(inner) for inner in error.exceptions[:5])
+    return plain_text(f"{name}: {text}" if text else name, MAX_ERROR_CHARS)
+
+
+def traceback_of(error: BaseException) -> str:
+    """Give the traceback as Python prints it, without the engine's own frames. Never raises."""
+    try:
+        inner = error.__traceback__.tb_next if error.__traceback__ else None
+        lines = traceback.format_exception(type(error), error, inner, limit=50)
+    except BaseException:
+        return describe(error)
+    text = "".join(lines)
+    if len(text) > MAX_TRACEBACK_CHARS:  # the end tells most
+        text = "…\n" + text[-MAX_TRACEBACK_CHARS:]
+    return plain_text(text, MAX_TRACEBACK_CHARS + 2)
+
+
+def stack_of(coroutine: Any) -> str:
+    """Give the stack of a suspended coroutine: where it waits, outermost first."""
+    frames: list[tuple[FrameType, int]] = []
+    while coroutine is not None:
+        frame = next(
+            (
+                found
+                for name in ("cr_frame", "gi_frame", "ag_frame")
+                if (found := getattr(coroutine, name, None)) is not None
+            ),
+            None,
+        )
+        if frame is not None:
+            frames.append((frame, frame.f_lineno))
+        coroutine = next(
+            (
+                found
+                for name in ("cr_await", "gi_yieldfrom", "ag_await")
+                if (found := getattr(coroutine, name, None)) is not None
+            ),
+            None,
+        )
+    return "".join(traceback.StackSummary.extract(iter(frames)).format())

@@ -1,0 +1,142 @@
+"""What has been kept and may therefore be seen: records, lists, changes as they come, ends.
+
+Written by the journal writer alone, right after a commit; read by anyone without asking. So no
+reader ever sees what a power cut could take back, and no read waits for a disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+import anyio.lowlevel
+
+from .catalogue import Catalogue
+from .errors import EngineNotRunning, EventsMissed, TaskNotFound
+from .records import TaskEvent, TaskRecord
+from .storage import Change, Drop, Recovered
+
+
+class Ledger:
+    """All that is committed, and the waits for more of it."""
+
+    def __init__(self, *, history: int) -> None:
+        self.catalogue = Catalogue()
+        self.seq = 0  # the number of the newest change that is kept
+        self._history = history
+        self._events: dict[int, TaskEvent] = {}  # the newest `history` changes, by number
+        self._ends: dict[str, anyio.Event] = {}  # set when the task is final
+        self._changed: anyio.Event | None = None  # set at the next change of anything
+        self._closed: Exception | None = None
+
+    def load(self, recovered: Recovered) -> None:
+        """Take what a backend holds."""
+        for record in recovered.records:
+            self.catalogue.put(record)
+        self.seq = recovered.last_seq
+
+    def publish(self, changes: Sequence[Change]) -> None:
+        """Show changes that are now kept."""
+        for change in changes:
+            if isinstance(change, Drop):
+                self.catalogue.drop(change.task_id)
+                event = TaskEvent(change.seq, change.task_id, None)
+            else:
+                record = change.record
+                self.catalogue.put(record)
+                event = TaskEvent(record.seq, record.id, record)
+                if record.final and record.id in self._ends:
+                    self._ends.pop(record.id).set()
+            self._events[event.seq] = event
+            self._events.pop(event.seq - self._history, None)
+            self.seq = event.seq
+        self._wake_followers()
+
+    def close(self, reason: Exception) -> None:
+        """Nothing more will be published: everyone who waits gets `reason`. Later calls: nothing."""
+        if self._closed is None:
+            self._closed = reason
+            for end in self._ends.values():
+                end.set()
+            self._ends.clear()
+            self._wake_followers()
+
+    def get(self, task_id: str) -> TaskRecord:
+        """Give the record; raises TaskNotFound."""
+        record = self.catalogue.records.get(task_id)
+        if record is None:
+            raise TaskNotFound(task_id)
+        return record
+
+    async def wait_final(self, task_id: str) -> TaskRecord:
+        """Wait until the task is final; gives its record. Safe to cancel: that stops no task."""
+        record = self.get(task_id)
+        if record.final:
+            await anyio.lowlevel.checkpoint()
+            return record
+        self._raise_if_closed()
+        end = self._ends.get(task_id)
+        if end is None:
+            end = self._ends[task_id] = anyio.Event()
+        await end.wait()
+        record = self.get(task_id)
+        if not record.final:
+            self._raise_if_closed()
+        return record
+
+    async def wait_change(self, task_id: str, after_seq: int) -> TaskRecord:
+        """Wait until the record is newer than `after_seq`, or final; gives it."""
+        await anyio.lowlevel.checkpoint()
+        while True:
+            record = self.get(task_id)
+            if record.final or record.seq > after_seq:
+                return record
+            await self._wait_any_change()
+
+    async def wait_event(self, after_seq: int) -> TaskEvent:
+        """Wait for the first change after this one. Raises EventsMissed if it is kept no longer."""
+        await anyio.lowlevel.checkpoint()
+        while after_seq >= self.seq:
+            await self._wait_any_change()
+        event = self._events.get(after_seq + 1)
+        if event is None:
+            raise EventsMissed(after_seq + 1, min(self._events, default=self.seq + 1))
+        return event
+
+    async def _wait_any_change(self) -> None:
+        self._raise_if_closed()
+        if self._changed is None:
+            self._changed = anyio.Event()
+        await self._changed.wait()
+
+    def _wake_followers(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+    def _raise_if_closed(self) -> None:
+        if self._closed is not None:
+            raise self._closed
+
+
+class TaskEvents:
+    """Every change after a given number, in order, none left out: an async iterator.
+
+    It ends when the engine has been left. A follower that falls more than the kept history behind
+    gets EventsMissed instead of a gap, and holds up nobody meanwhile.
+    """
+
+    def __init__(self, ledger: Ledger, after: int) -> None:
+        self._ledger = ledger
+        self.seq = after  # the number of the last change given
+
+    def __aiter__(self) -> TaskEvents:
+        return self
+
+    async def __anext__(self) -> TaskEvent:
+        try:
+            event = await self._ledger.wait_event(self.seq)
+        except EngineNotRunning:
+            raise StopAsyncIteration from None
+        self.seq = event.seq
+        return event

@@ -1,0 +1,26 @@
+"""Runs the body of a `runs="process"` type: this function is what the child process is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from .context import ChildContext
+from .registry import TaskType
+
+
+def run_process_body(
+    declared: TaskType[Any, Any],
+    params: bytes,
+    task_id: str,
+    attempt: int,
+    *,
+    report: Callable[..., None],
+) -> bytes:
+    """Run the body and give its result as JSON, encoded here so that the parent need not."""
+    ctx = ChildContext(task_id, declared.name, attempt, report)
+    arguments = (declared.decode_params(msgspec.Raw(params)),) if declared.takes_params else ()
+    value = declared.body(ctx, *arguments)
+    return b"{}" if value is None else msgspec.json.encode(value)

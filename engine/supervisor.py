@@ -1,0 +1,158 @@
+"""The supervisor: the one actor that owns task state.
+
+It hears   Submit  Cancel  CleanUp  Drain  Halt            from callers, through the engine
+           Progressed  Succeeded  Failed  Stopped  Overdue  from workers
+It says    Stop   to a worker, at once
+           Run    to a worker, once the start is kept
+           Answer to whoever asked, once what it rests on is kept
+
+It decides in plain code (scheduling.py) and never waits for a worker or for a disk: while a commit
+is under way it hears and decides on, and a Stop goes out at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from .errors import EngineNotRunning, StorageError
+from .journal import JournalWriter
+from .ledger import Ledger
+from .messages import Answer, Cancel, CleanUp, Drain, Heard, Run, Submit
+from .scheduling import Decision, Scheduler
+from .storage import Backend, Recovered
+from .surroundings import Clock
+from .worker import Worker
+
+log = logging.getLogger("cortex_tasks.engine")
+
+_BATCH = 256  # messages decided on before their decisions go to the journal writer
+
+
+class Supervisor:
+    """Hears, decides through the scheduler, and has the journal writer carry out."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        workers: Mapping[str, Worker],
+        backend: Backend,
+        ledger: Ledger,
+        clock: Clock,
+        inbox: MemoryObjectReceiveStream[Heard],
+    ) -> None:
+        self._scheduler = scheduler
+        self._workers = workers
+        self._ledger = ledger
+        self._clock = clock
+        self._inbox = inbox
+        self.writer = JournalWriter(
+            backend, ledger, carry_out=self._carry_out, give_up=self._give_up
+        )
+        self.trouble: StorageError | None = None  # why nothing can be kept any more
+        self._recovered = Decision()
+        self._ended = anyio.Event()
+
+    async def recover(self, recovered: Recovered) -> None:
+        """Decide about what the backend holds, and keep that; nothing runs before `begin`."""
+        self._recovered = self._scheduler.recover(recovered, self._clock.now())
+        await self.writer.keep(self._recovered.changes)
+
+    def begin(self) -> None:
+        """Start what recovery found to run."""
+        self._carry_out(self._recovered)
+
+    async def wait_ended(self) -> None:
+        """Wait until `run` has returned."""
+        await self._ended.wait()
+
+    async def run(self) -> None:
+        """Hear and decide until the inbox is closed and empty."""
+        try:
+            with self._inbox:
+                while True:
+                    try:
+                        messages = [await self._inbox.receive()]
+                    except anyio.EndOfStream:
+                        return
+                    self._drain_inbox_into(messages)
+                    self._decide(messages)
+        finally:
+            self.writer.close()
+            self._ended.set()
+
+    def _drain_inbox_into(self, messages: list[Heard]) -> None:
+        try:
+            while len(messages) < _BATCH:
+                messages.append(self._inbox.receive_nowait())
+        except (anyio.WouldBlock, anyio.EndOfStream):
+            pass
+
+    def _decide(self, messages: list[Heard]) -> None:
+        if self.trouble is not None:
+            self._refuse_all(messages, self.trouble)
+            return
+        decision = self._scheduler.hear(messages, self._clock.now())
+        for stop in decision.at_once:
+            self._workers[stop.task_type].stop_nowait(stop.task_id, stop.why)
+        if not decision.empty:
+            self.writer.enqueue(decision)
+
+    def _carry_out(self, decision: Decision) -> None:
+        """Called by the journal writer, in the order of the decisions, once each is kept."""
+        self._scheduler.settle(decision.changes)
+        for effect in decision.once_kept:
+            if isinstance(effect, Run):
+                told = self._scheduler.told_to_stop(effect.record.id)
+                self._workers[effect.record.type].start_nowait(effect, told)
+            elif effect.refused:
+                effect.reply.refuse(effect.value)
+            else:
+                effect.reply.give(effect.value)
+
+    def _give_up(self, error: StorageError, batch: list[Decision]) -> None:
+        """Nothing can be kept any more: refuse whatever is owed, and stop what runs."""
+        if self.trouble is None:
+            self.trouble = error
+            log.critical("storage failed, the engine accepts nothing more: %s", error)
+            for worker in self._workers.values():
+                worker.stop_all_nowait("shutdown")
+        for decision in batch:
+            for effect in decision.once_kept:
+                if isinstance(effect, Answer):
+                    effect.reply.refuse(error)
+        for reply in self._scheduler.abandon():
+            reply.refuse(error)
+        self._ledger.close(error)
+
+    def fail(self, reason: str) -> None:
+        """Give up for a reason of our own."""
+        self._give_up(StorageError(reason), [])
+
+    def _refuse_all(self, messages: list[Heard], error: StorageError) -> None:
+        for message in messages:
+            if isinstance(message, Submit | Cancel | CleanUp | Drain):
+                message.reply.refuse(error)
+
+
+class Mailbox:
+    """The way to the supervisor: bounded, so whoever asks faster than it decides waits."""
+
+    def __init__(self, outbox: MemoryObjectSendStream[Heard]) -> None:
+        self._outbox = outbox
+
+    async def post(self, message: Heard) -> None:
+        """Hand the message over. Raises EngineNotRunning when nobody hears it."""
+        try:
+            self._outbox.send_nowait(message)
+        except anyio.WouldBlock:
+            await self._outbox.send(message)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            raise EngineNotRunning("the engine is not running: enter it with `async with`") from None
+
+    def close(self) -> None:
+        """Nothing more will be posted."""
+        self._outbox.close()

@@ -1,0 +1,70 @@
+"""Notices what holds up the event loop: a thread that looks while the loop cannot."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+
+import anyio
+
+from .attempts import Attempt
+
+log = logging.getLogger("cortex_tasks.engine")
+
+
+class Watchdog:
+    """Logs, once for each time, that the loop has not moved for `threshold` seconds, and why."""
+
+    def __init__(self, threshold: float, attempts: Callable[[], Iterable[Attempt]]) -> None:
+        self._threshold = threshold
+        self._attempts = attempts
+        self._last_beat = time.monotonic()
+        self._stop = threading.Event()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        loop_thread = threading.get_ident()
+        self._last_beat = time.monotonic()
+        thread = threading.Thread(
+            target=self._look, args=(loop_thread,), name="cortex-tasks watchdog", daemon=True
+        )
+        thread.start()
+        try:
+            while True:
+                self._last_beat = time.monotonic()
+                await anyio.sleep(self._threshold / 4)
+        finally:
+            self._stop.set()
+            thread.join()  # it looks every quarter threshold and is told at once
+
+    def _look(self, loop_thread: int) -> None:
+        reported: float | None = None
+        while not self._stop.wait(self._threshold / 4):
+            beat = self._last_beat
+            held_up = time.monotonic() - beat
+            if held_up > self._threshold and beat != reported:
+                reported = beat
+                self._report(held_up, loop_thread)
+
+    def _report(self, held_up: float, loop_thread: int) -> None:
+        culprit = next(
+            (
+                f"{attempt.record.id} of type {attempt.record.type}"
+                for attempt in list(self._attempts())
+                if attempt.executing
+            ),
+            "something",
+        )
+        frame = sys._current_frames().get(loop_thread)  # noqa: SLF001  the documented way
+        stack = "".join(traceback.format_stack(frame)) if frame is not None else "(no stack)"
+        log.warning(
+            "the event loop has been held up for %.1f s by %s: a blocking call belongs in "
+            "ctx.offload, CPU-bound work in ctx.run_in_child\n%s",
+            held_up,
+            culprit,
+            stack,
+        )
