@@ -45,6 +45,7 @@ class Session:
     def __init__(self, path: Path | None, *, read_only: bool) -> None:
         self._path = path
         self._mutex = threading.Lock()
+        self._disk_failure: StorageError | None = None
         self._connection = sqlite3.connect(
             ":memory:" if path is None else path,
             timeout=BUSY_TIMEOUT,
@@ -86,11 +87,17 @@ class Session:
         fails, and whatever `statements` raises.
         """
         with self._mutex:
+            if self._disk_failure is not None:
+                raise self._disk_failure
             work.begun = True
             try:
                 return self._transact(mode, statements, work)
             except sqlite3.Error as error:
-                raise explain(error, self._path) from error
+                explained = explain(error, self._path)
+                if mode is Mode.WRITE and _primary_code(error) == sqlite3.SQLITE_IOERR:
+                    # After a failed sync nobody knows which pages the disk has: never try again.
+                    self._disk_failure = StorageError(f"{explained} Then start again.")
+                raise explained from error
             finally:
                 work.begun = False
 
@@ -123,9 +130,8 @@ class Session:
 
 def explain(error: sqlite3.Error, path: Path | None) -> Exception:
     """Say in terms of the file what went wrong, and what a person can do about it."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     name = path or "the library in memory"
-    match code:
+    match _primary_code(error):
         case sqlite3.SQLITE_INTERRUPT:
             return Abandoned()
         case sqlite3.SQLITE_FULL:
@@ -148,3 +154,9 @@ def explain(error: sqlite3.Error, path: Path | None) -> Exception:
             return StorageError(f"The disk failed under {name} ({error}). Check the disk.")
         case _:
             return error
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    # Errors of the sqlite3 module itself (a wrong use of it) carry no code.
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF
