@@ -17,11 +17,11 @@ class Attempt:
     __slots__ = (
         "body",
         "ctx",
-        "handed_over_at",
         "over",
         "params",
         "record",
         "scope",
+        "started_at",
         "told",
         "watched",
     )
@@ -33,7 +33,7 @@ class Attempt:
         self.params = run.params
         self.scope = anyio.CancelScope()
         self.body: CoroutineType[Any, Any, Any] | None = None  # once it runs in this process
-        self.handed_over_at = anyio.current_time()
+        self.started_at: float | None = None  # by the loop's clock, where there is a timeout
         self.told: StopReason | None = None  # why it was told to stop, if it was
         self.over = False
         self.watched = False
@@ -42,6 +42,11 @@ class Attempt:
         """Cancel the body; one that has not begun never will."""
         self.told = why
         self.scope.cancel()
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether its time was over before it ended, and nobody had told it to stop."""
+        return self.told is None and self.scope.cancel_called
 
     @property
     def executing(self) -> bool:

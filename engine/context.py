@@ -59,13 +59,16 @@ class TaskContext:
         self.clock: Clock = surroundings.clock
         self.random: random.Random = surroundings.random
         self.offload: Offload = surroundings.offload  # runs a blocking call in a thread
-        self.log = logging.LoggerAdapter(
-            logging.getLogger(f"cortex_tasks.task.{task_type}"), {"task_id": task_id}
-        )
         self._children = children
         self._note_progress = note_progress
         self._report: ProgressReport | None = None  # said since the supervisor last heard
         self._reports = 0
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger of the task's type, with `task_id` as an extra."""
+        logger = logging.getLogger(f"cortex_tasks.task.{self.task_type}")
+        return logging.LoggerAdapter(logger, {"task_id": self.task_id})
 
     async def progress(
         self,

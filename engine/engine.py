@@ -282,23 +282,22 @@ class TaskEngine:
         steps = tuple(self._step(step) for step in then)
         if dedupe_key is not None:
             _check_key(dedupe_key)
-        types = [self._registry.find(task) for task, _ in wanted]
-        submissions = tuple(
-            Submission(
-                self._surroundings.new_task_id(),
-                declared.name,
-                self._encode(declared, params),
-                dedupe_key,
-                steps,
+        types: list[TaskType[Any, Any]] = []
+        submissions: list[Submission] = []
+        new_task_id = self._surroundings.new_task_id
+        for task, params in wanted:
+            declared = self._registry.find(task)
+            encoded = self._encode(declared, params)
+            types.append(declared)
+            submissions.append(
+                Submission(new_task_id(), declared.name, encoded, dedupe_key, steps)
             )
-            for declared, (_, params) in zip(types, wanted, strict=True)
-        )
         if not self._accepting:
             raise EngineNotRunning("the engine is not running: enter it with `async with`")
         if not submissions:
             await anyio.lowlevel.checkpoint()
             return []
-        accepted: list[Accepted] = await self._ask(lambda reply: Submit(submissions, reply))
+        accepted: list[Accepted] = await self._ask(lambda reply: Submit(tuple(submissions), reply))
         return [
             TaskHandle(self, declared, one.record, deduplicated=one.deduplicated)
             for declared, one in zip(types, accepted, strict=True)

@@ -13,7 +13,7 @@ import anyio
 from .errors import StorageError
 from .ledger import Ledger
 from .scheduling import Decision
-from .storage import Backend, Change
+from .storage import Backend, Change, Drop, Put
 
 
 class JournalWriter:
@@ -70,10 +70,29 @@ class JournalWriter:
         """Commit the changes, then show them. Raises StorageError, and then shows nothing."""
         if not changes:
             return
+        latest = _latest(changes)
         try:
-            await self._backend.commit(changes)
+            await self._backend.commit(latest)
         except StorageError:
             raise
         except Exception as error:  # a backend's bug is a storage failure, not a dead engine
             raise StorageError(f"the backend failed: {type(error).__name__}: {error}") from error
-        self._ledger.publish(changes)
+        self._ledger.publish(changes, latest)
+
+
+def _latest(changes: list[Change]) -> list[Change]:
+    """What the changes come to: the last one of each task, with all that its puts brought."""
+    latest: dict[str, Change] = {}
+    for change in changes:
+        if isinstance(change, Drop):
+            latest[change.task_id] = change
+            continue
+        earlier = latest.get(change.record.id)
+        if isinstance(earlier, Put) and (earlier.params or earlier.result) is not None:
+            change = Put(
+                change.record,
+                earlier.params if change.params is None else change.params,
+                earlier.result if change.result is None else change.result,
+            )
+        latest[change.record.id] = change
+    return list(latest.values())

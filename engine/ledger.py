@@ -24,7 +24,7 @@ class Ledger:
         self.catalogue = Catalogue()
         self.seq = 0  # the number of the newest change that is kept
         self._history = history
-        self._events: dict[int, TaskEvent] = {}  # the newest `history` changes, by number
+        self._events: dict[int, Change] = {}  # the newest `history` changes, by number
         self._ends: dict[str, anyio.Event] = {}  # set when the task is final
         self._changed: anyio.Event | None = None  # set at the next change of anything
         self._closed: Exception | None = None
@@ -35,21 +35,21 @@ class Ledger:
             self.catalogue.put(record)
         self.seq = recovered.last_seq
 
-    def publish(self, changes: Sequence[Change]) -> None:
-        """Show changes that are now kept."""
-        for change in changes:
+    def publish(self, changes: Sequence[Change], latest: Sequence[Change]) -> None:
+        """Show changes that are now kept, and what they come to: the last one of each task."""
+        for change in latest:
             if isinstance(change, Drop):
                 self.catalogue.drop(change.task_id)
-                event = TaskEvent(change.seq, change.task_id, None)
             else:
                 record = change.record
                 self.catalogue.put(record)
-                event = TaskEvent(record.seq, record.id, record)
-                if record.final and record.id in self._ends:
+                if record.completed_at is not None and record.id in self._ends:
                     self._ends.pop(record.id).set()
-            self._events[event.seq] = event
-            self._events.pop(event.seq - self._history, None)
-            self.seq = event.seq
+        events, first = self._events, self.seq + 1
+        for seq, change in enumerate(changes, first):
+            events[seq] = change
+            events.pop(seq - self._history, None)
+        self.seq += len(changes)
         self._wake_followers()
 
     def close(self, reason: Exception) -> None:
@@ -98,10 +98,12 @@ class Ledger:
         await anyio.lowlevel.checkpoint()
         while after_seq >= self.seq:
             await self._wait_any_change()
-        event = self._events.get(after_seq + 1)
-        if event is None:
+        change = self._events.get(after_seq + 1)
+        if change is None:
             raise EventsMissed(after_seq + 1, min(self._events, default=self.seq + 1))
-        return event
+        if isinstance(change, Drop):
+            return TaskEvent(change.seq, change.task_id, None)
+        return TaskEvent(change.record.seq, change.record.id, change.record)
 
     async def _wait_any_change(self) -> None:
         self._raise_if_closed()

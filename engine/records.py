@@ -50,7 +50,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     @property
     def final(self) -> bool:
         """Whether nothing about this task will ever change again."""
-        return self.status.final
+        return self.completed_at is not None
 
 
 class TaskPage(msgspec.Struct, frozen=True):

@@ -62,7 +62,7 @@ class Backend(Protocol):
         ...
 
     async def commit(self, changes: Sequence[Change]) -> None:
-        """Keep all changes, in order, or none of them.
+        """Keep all changes, in order, or none of them. No task occurs twice among them.
 
         After return they survive the loss of power (as far as this backend promises that at all);
         after StorageFull none is kept and the backend is as before; after any other StorageError

@@ -148,12 +148,13 @@ class Worker:
         record = attempt.record
         timeout = self._declared.timeout
         if timeout is not None:
-            attempt.scope.deadline = anyio.current_time() + timeout
+            attempt.started_at = anyio.current_time()
+            attempt.scope.deadline = attempt.started_at + timeout
         try:
             with attempt.scope:
                 if attempt.told is None:
                     result = await self._run_body(attempt)
-                    if attempt.told is not None or not attempt.scope.cancel_called:
+                    if not attempt.timed_out:
                         # Told or not: it finished before it heard, and the truth wins.
                         report = attempt.ctx.take_report()
                         return Succeeded(record.id, record.attempt, result, report)
@@ -167,9 +168,9 @@ class Worker:
         report = attempt.ctx.take_report()
         if attempt.told is not None:
             return Stopped(record.id, record.attempt, None, report)
-        error = f"timed out after {timeout:g} s"
-        log.warning("%s of type %s %s", record.id, record.type, error)
-        return Failed(record.id, record.attempt, error, None, report)
+        verdict = f"timed out after {timeout:g} s"
+        log.warning("%s of type %s %s", record.id, record.type, verdict)
+        return Failed(record.id, record.attempt, verdict, None, report)
 
     async def _run_body(self, attempt: Attempt) -> msgspec.Raw:
         declared = self._declared
@@ -235,8 +236,8 @@ class Worker:
                 await self._some_run.wait()
                 continue
             attempt.watched = True
-            grace = self._declared.cancel_grace
-            await anyio.sleep_until(attempt.handed_over_at + timeout + grace)
+            started_at = anyio.current_time() if attempt.started_at is None else attempt.started_at
+            await anyio.sleep_until(started_at + timeout + self._declared.cancel_grace)
             if attempt.told is None:
                 await self._report_if_overdue(attempt, 0)
 

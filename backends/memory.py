@@ -1,0 +1,85 @@
+"""Keeps everything in memory, for as long as the object lives: for tests, and for work that may
+be lost with its process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio.lowlevel
+import msgspec
+
+from ..engine.errors import StorageError, StorageInUse, TaskNotFound
+from ..engine.records import TaskRecord
+from ..engine.storage import Change, Put, Recovered
+
+
+class MemoryBackend:
+    """A backend without files, threads or chance: the same calls give the same answers.
+
+    What was committed is there again when the same object is opened after a close, as after a
+    restart. Nothing that it hands out or was handed can change what it holds.
+    """
+
+    def __init__(self) -> None:
+        self._open = False
+        self._last_seq = 0
+        self._records: dict[str, TaskRecord] = {}
+        self._params: dict[str, msgspec.Raw] = {}
+        self._results: dict[str, msgspec.Raw] = {}
+
+    async def open(self) -> Recovered:
+        """Give back what was committed before the last close; see `Backend.open`."""
+        await anyio.lowlevel.checkpoint()
+        if self._open:
+            raise StorageInUse("This memory backend is already open.")
+        self._open = True
+        records = list(self._records.values())
+        live = {record.id for record in records if not record.final}
+        params = {task_id: raw for task_id, raw in self._params.items() if task_id in live}
+        return Recovered(records, params, self._last_seq)
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """Hold all changes, without a pause between them; see `Backend.commit`."""
+        await anyio.lowlevel.checkpoint()
+        self._check_open()
+        for change in changes:
+            self._last_seq = max(self._last_seq, change.seq)
+            if isinstance(change, Put):
+                self._put(change)
+            else:
+                for kept in (self._records, self._params, self._results):
+                    kept.pop(change.task_id, None)
+
+    async def read_params(self, task_id: str) -> msgspec.Raw:
+        """See `Backend.read_params`."""
+        return await self._read(self._params, task_id)
+
+    async def read_result(self, task_id: str) -> msgspec.Raw:
+        """See `Backend.read_result`."""
+        return await self._read(self._results, task_id)
+
+    async def close(self) -> None:
+        """Let go; what was committed stays in this object."""
+        await anyio.lowlevel.checkpoint()
+        self._open = False
+
+    def _put(self, put: Put) -> None:
+        task_id = put.record.id
+        self._records[task_id] = put.record
+        # Copies, so that a value neither keeps a larger message alive nor changes with it.
+        if put.params is not None:
+            self._params[task_id] = put.params.copy()
+        if put.result is not None:
+            self._results[task_id] = put.result.copy()
+
+    async def _read(self, values: dict[str, msgspec.Raw], task_id: str) -> msgspec.Raw:
+        await anyio.lowlevel.checkpoint()
+        self._check_open()
+        try:
+            return values[task_id]
+        except KeyError:
+            raise TaskNotFound(task_id) from None
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise StorageError("This memory backend is not open.")
