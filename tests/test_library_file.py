@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
 import pytest
 
 from cortex_tasks.engine.errors import (
@@ -85,17 +87,16 @@ async def test_a_file_locked_by_another_program_is_an_error_that_names_it(
 
 
 async def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> None:
-    path.parent.mkdir()
-    path.write_bytes(b"this is no database, but somebody may need it " * 100)
-    before = path.read_bytes()
+    before = b"this is no database, but somebody may need it " * 100
+    await write(path, before)
     with pytest.raises(StorageCorrupt, match=f"{path} is not a library"):
         async with Library(path):
             pass
-    assert path.read_bytes() == before
+    assert await anyio.Path(path).read_bytes() == before
 
 
 async def test_a_database_of_another_program_is_refused_and_left_alone(path: Path) -> None:
-    path.parent.mkdir()
+    await write(path, b"")
     other = sqlite3.connect(path)
     other.execute("CREATE TABLE customers (name)")
     other.close()
@@ -119,9 +120,8 @@ async def test_a_library_of_a_newer_version_is_refused_with_both_versions(path: 
 
 
 async def test_a_path_that_cannot_be_opened_is_an_error_that_names_it(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    (tmp_path / "folder").mkdir()
-    for path in (tmp_path / "file" / "library.db", tmp_path / "folder"):
+    await write(tmp_path / "folder" / "file", b"x")
+    for path in (tmp_path / "folder" / "file" / "library.db", tmp_path / "folder"):
         with pytest.raises(StorageError, match=f"{path} cannot be opened"):
             async with Library(path):
                 pass
@@ -131,7 +131,7 @@ async def test_a_library_that_is_not_open_says_so(path: Path) -> None:
     library = Library(path)
     with pytest.raises(LibraryClosed, match="async with"):
         await library.stats()
-    assert not path.exists()
+    assert not await anyio.Path(path).exists()
     async with library:
         await library.stats()
     for ask in (library.stats, library.documents.page, library.communities.delete_all):
@@ -154,10 +154,8 @@ async def test_closing_waits_for_what_is_being_written(path: Path) -> None:
 
 
 async def learn_alone(library: Library, filename: str) -> None:
-    try:
+    with contextlib.suppress(LibraryClosed):
         await library.documents.add(b"x", filename=filename)
-    except LibraryClosed:
-        pass
 
 
 async def test_a_cancelled_reader_does_not_wait_for_an_endless_query(library: Library) -> None:
@@ -264,7 +262,7 @@ async def test_a_full_disk_refuses_one_change_and_harms_nothing(library: Library
         connection.execute(f"PRAGMA max_page_count = {pages + 10}")
 
     await library._database.write(limit)
-    with pytest.raises(StorageFull, match="No room left for .*library.db"):
+    with pytest.raises(StorageFull, match=r"No room left for .*library\.db"):
         await library.documents.add(b"x" * 1_000_000, filename="large.txt")
     small = await library.documents.add(b"x", filename="small.txt")
     assert (await library.documents.page()).documents == [small]
@@ -276,7 +274,7 @@ async def test_after_the_disk_has_failed_nothing_more_is_written(library: Librar
         error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
         raise error
 
-    with pytest.raises(StorageError, match="The disk failed under .*library.db"):
+    with pytest.raises(StorageError, match=r"The disk failed under .*library\.db"):
         await library._database.write(failing_disk)
     with pytest.raises(StorageError, match="Then start again"):
         await library.documents.add(b"x", filename="a.txt")
@@ -291,7 +289,12 @@ async def test_a_library_in_memory_touches_no_file(
         await learn(library, "a.txt", saying("Alpha"))
         assert (await library.stats()).disk_free_mb is None
         assert library.path is None
-    assert list(tmp_path.iterdir()) == []
+    assert [each async for each in anyio.Path(tmp_path).iterdir()] == []
+
+
+async def write(path: Path, content: bytes) -> None:
+    await anyio.Path(path.parent).mkdir()
+    await anyio.Path(path).write_bytes(content)
 
 
 async def revision(library: Library) -> int:

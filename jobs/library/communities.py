@@ -14,7 +14,7 @@ from .documents import COLUMNS as DOCUMENT_COLUMNS
 from .documents import document_of
 from .errors import CommunityNotFound
 from .graph import edge_of, entity_of
-from .matching import containing, equal_to
+from .matching import equal_to, storable
 from .paging import bounded
 from .views import (
     CommunityDetail,
@@ -184,7 +184,7 @@ def _scores(connection: sqlite3.Connection, terms: list[str]) -> dict[int, float
     for term in terms:
         best: dict[int, float] = {}
         for worth, query in _PLACES:  # in falling order, so the first find is the best
-            for (community,) in connection.execute(query, (containing(term),)):
+            for (community,) in connection.execute(query, (storable(term),)):
                 best.setdefault(community, worth)
         for community, worth in best.items():
             scores[community] += worth / len(terms)
@@ -192,12 +192,12 @@ def _scores(connection: sqlite3.Connection, terms: list[str]) -> dict[int, float
 
 
 _PLACES = (
-    (IN_NAME, r"SELECT id FROM communities WHERE fold(name) LIKE ? ESCAPE '\'"),
-    (IN_SUMMARY, r"SELECT id FROM communities WHERE fold(summary) LIKE ? ESCAPE '\'"),
+    (IN_NAME, "SELECT id FROM communities WHERE instr(fold(name), ?)"),
+    (IN_SUMMARY, "SELECT id FROM communities WHERE instr(fold(summary), ?)"),
     (
         IN_MEMBERS,
         "SELECT DISTINCT community FROM entities"
-        r" JOIN community_members ON entity = entities.id WHERE folded LIKE ? ESCAPE '\'",
+        " JOIN community_members ON entity = entities.id WHERE instr(folded, ?)",
     ),
 )
 

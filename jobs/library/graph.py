@@ -12,7 +12,7 @@ from ..methods.entities import entity_key
 from ..model import Entity
 from .database import Database
 from .errors import EntityNotFound
-from .matching import containing, equal_to, storable
+from .matching import equal_to, storable
 from .paging import bounded
 from .views import (
     Edge,
@@ -51,8 +51,8 @@ class Graph:
         limit, skip = bounded(limit, skip)
         where, values = equal_to(type=entity_type)
         if search:
-            where += (" AND" if where else " WHERE") + r" folded LIKE ? ESCAPE '\'"
-            values = (*values, containing(search.casefold()))
+            where += (" AND" if where else " WHERE") + " instr(folded, ?)"
+            values = (*values, storable(search.casefold()))
 
         def query(connection: sqlite3.Connection) -> EntityPage:
             rows = connection.execute(

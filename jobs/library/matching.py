@@ -8,12 +8,6 @@ def storable(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def containing(text: str) -> str:
-    r"""Give the LIKE pattern (with ESCAPE '\') for whatever contains exactly this text."""
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{storable(escaped)}%"
-
-
 def equal_to(**columns: str | None) -> tuple[str, tuple[str, ...]]:
     """Give a WHERE clause for the columns that have a value, and the values that it takes."""
     wanted = {column: storable(value) for column, value in columns.items() if value is not None}
