@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# from .backends.json_backend import JsonBackend
+from .backends.json_backend import JsonBackend
 from .backends.memory import MemoryBackend
 from .engine.context import ChildContext, TaskContext
 from .engine.engine import TaskEngine
@@ -45,7 +45,7 @@ __all__ = [
     "EngineNotRunning",
     "EventsMissed",
     "InvalidParameters",
-    # "JsonBackend",
+    "JsonBackend",
     "Limits",
     "MemoryBackend",
     "NotImportable",
