@@ -7,6 +7,7 @@ import platform
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -26,9 +27,8 @@ class Figure(msgspec.Struct, frozen=True):
 
     def line(self) -> str:
         """The figure as one line of text."""
-        text = (
-            f"  {self.name:<52} {self.value:>10,.{0 if self.value >= 100 else 2}f} {self.unit:<8}"
-        )
+        digits = 0 if self.value >= 100 else 2
+        text = f"  {self.name:<52} {self.value:>10,.{digits}f} {self.unit:<8}"
         if self.ratio is not None:
             text += f" {self.ratio:6.2f} x {self.beside}"
         if self.aim:
@@ -82,7 +82,7 @@ def machine() -> str:
 
 
 def _processor() -> str:
-    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+    with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
         for line in lines:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()

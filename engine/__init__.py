@@ -1,1 +1,1 @@
-"""The engine: a supervisor that owns task state, workers that run task bodies, a journal writer that keeps both."""
+"""The engine: a supervisor that owns task state, workers that run bodies, a journal writer."""

@@ -1,4 +1,4 @@
-"""All committed records, and the lists that are kept over them so that a page costs what it shows."""
+"""All committed records, and lists kept over them so that a page costs what it shows."""
 
 from __future__ import annotations
 

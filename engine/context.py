@@ -130,9 +130,7 @@ class TaskContext:
             total = earlier.total if total is None else total
             percent = earlier.percent if percent is None else percent
             message = earlier.message if message is None else message
-        self._report = ProgressReport(
-            self.task_id, self.attempt, percent, current, total, message
-        )
+        self._report = ProgressReport(self.task_id, self.attempt, percent, current, total, message)
         if earlier is None:
             self._note_progress()
 

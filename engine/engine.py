@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
@@ -16,6 +17,7 @@ import msgspec
 from .children import ChildPool
 from .context import Children
 from .errors import (
+    EngineError,
     EngineNotRunning,
     InvalidParameters,
     ResultNotReady,
@@ -124,7 +126,7 @@ class TaskEngine:
                 inner = [anyio.CancelScope(shield=True) for _ in workers]
                 for worker, scope in zip(workers, inner, strict=True):
                     actors.start_soon(_shielded, worker.run, scope)
-                actors.start_soon(self._supervise, supervisor, workers)
+                actors.start_soon(self._supervise, supervisor)
                 actors.start_soon(_shielded, supervisor.writer.run, anyio.CancelScope(shield=True))
                 if self._watchdog is not None:
                     actors.start_soon(Watchdog(self._watchdog, lambda: _attempts(workers)).run)
@@ -135,7 +137,7 @@ class TaskEngine:
                 try:
                     yield
                     await self._drain()
-                except Exception as error:  # raised again outside, where no group wraps it
+                except Exception as error:  # noqa: BLE001  raised again where no group wraps it
                     failure = error
                 finally:
                     self._accepting = False
@@ -180,7 +182,7 @@ class TaskEngine:
         await self._supervisor.recover(recovered)
         return self._supervisor, list(workers.values())
 
-    async def _supervise(self, supervisor: Supervisor, workers: list[Worker]) -> None:
+    async def _supervise(self, supervisor: Supervisor) -> None:
         with anyio.CancelScope(shield=True):
             try:
                 await supervisor.run()
@@ -204,8 +206,8 @@ class TaskEngine:
                 await mailbox.post(Drain(drained))
                 await mailbox.post(Halt())
                 await drained.wait()
-            except (EngineNotRunning, Exception) as error:
-                log.error("the engine could not drain: %s", error)
+            except EngineError as error:
+                log.error("the engine could not drain: %s", error)  # noqa: TRY400  its text says all
         for worker in workers:
             await worker.wait_idle()
         mailbox.close()
@@ -221,8 +223,9 @@ class TaskEngine:
         while True:
             try:
                 await self._clean_up(max_age=keep.max_age, max_count=keep.max_count)
-            except Exception as error:
-                log.error("automatic cleanup failed: %s", error)
+            except EngineError as error:
+                log.error("automatic cleanup failed: %s", error)  # noqa: TRY400  its text says all
+                return
             await anyio.sleep(keep.every.total_seconds())
 
     # -- submitting ------------------------------------------------------------------------------
@@ -289,9 +292,7 @@ class TaskEngine:
             declared = self._registry.find(task)
             encoded = self._encode(declared, params)
             types.append(declared)
-            submissions.append(
-                Submission(new_task_id(), declared.name, encoded, dedupe_key, steps)
-            )
+            submissions.append(Submission(new_task_id(), declared.name, encoded, dedupe_key, steps))
         if not self._accepting:
             raise EngineNotRunning("the engine is not running: enter it with `async with`")
         if not submissions:
@@ -303,7 +304,9 @@ class TaskEngine:
             for declared, one in zip(types, accepted, strict=True)
         ]
 
-    def _step(self, step: tuple[TaskType[Any, Any] | str, Any] | TaskType[Any, Any] | str) -> ChainStep:
+    def _step(
+        self, step: tuple[TaskType[Any, Any] | str, Any] | TaskType[Any, Any] | str
+    ) -> ChainStep:
         task, params = step if isinstance(step, tuple) else (step, None)
         declared = self._registry.find(task)
         return ChainStep(declared.name, self._encode(declared, params))
@@ -405,9 +408,7 @@ class TaskEngine:
         failed = None if self._supervisor is None else self._supervisor.trouble
         return None if failed is None else str(failed)
 
-    def count(
-        self, *, status: TaskStatus | None = None, task_type: str | None = None
-    ) -> int:
+    def count(self, *, status: TaskStatus | None = None, task_type: str | None = None) -> int:
         """How many tasks match."""
         return self._ledger.catalogue.count(status=status, task_type=task_type)
 
@@ -433,8 +434,7 @@ class TaskEngine:
     async def _clean_up(self, *, max_age: timedelta | None, max_count: int | None) -> int:
         dropped, now = 0, self._surroundings.clock.now()
         while ids := expired(self._ledger.catalogue, now, max_age=max_age, max_count=max_count):
-            chosen = ids
-            count: int = await self._ask(lambda reply: CleanUp(chosen, reply))
+            count: int = await self._ask(partial(CleanUp, ids))
             if count == 0:
                 break
             dropped += count

@@ -21,7 +21,7 @@ def describe(error: BaseException) -> str:
     name = type(error).__name__
     try:
         text = str(error)
-    except BaseException:  # an error's own __str__ may be what is broken
+    except BaseException:  # noqa: BLE001  an error's own __str__ may be what is broken
         text = "(its text cannot be read)"
     if isinstance(error, BaseExceptionGroup):
         text += ": " + "; ".join(describe(inner) for inner in error.exceptions[:5])
@@ -33,7 +33,7 @@ def traceback_of(error: BaseException) -> str:
     try:
         inner = error.__traceback__.tb_next if error.__traceback__ else None
         lines = traceback.format_exception(type(error), error, inner, limit=50)
-    except BaseException:
+    except BaseException:  # noqa: BLE001  as above
         return describe(error)
     text = "".join(lines)
     if len(text) > MAX_TRACEBACK_CHARS:  # the end tells most

@@ -88,11 +88,7 @@ def _latest(changes: list[Change]) -> list[Change]:
             latest[change.task_id] = change
             continue
         earlier = latest.get(change.record.id)
-        if isinstance(earlier, Put) and (earlier.params or earlier.result) is not None:
-            change = Put(
-                change.record,
-                earlier.params if change.params is None else change.params,
-                earlier.result if change.result is None else change.result,
-            )
         latest[change.record.id] = change
+        if isinstance(earlier, Put) and earlier.params is not None:  # the submit's own put
+            latest[change.record.id] = Put(change.record, earlier.params, change.result)
     return list(latest.values())

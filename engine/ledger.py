@@ -53,7 +53,7 @@ class Ledger:
         self._wake_followers()
 
     def close(self, reason: Exception) -> None:
-        """Nothing more will be published: everyone who waits gets `reason`. Later calls: nothing."""
+        """Nothing more will be published: everyone who waits gets `reason`. Again is fine."""
         if self._closed is None:
             self._closed = reason
             for end in self._ends.values():

@@ -131,7 +131,9 @@ class Overdue(msgspec.Struct, frozen=True):
     grace: float  # seconds
 
 
-Heard = Submit | Cancel | CleanUp | Drain | Halt | Progressed | Succeeded | Failed | Stopped | Overdue
+Heard = (
+    Submit | Cancel | CleanUp | Drain | Halt | Progressed | Succeeded | Failed | Stopped | Overdue
+)
 Outcome = Succeeded | Failed | Stopped
 
 
@@ -159,4 +161,3 @@ class Answer(msgspec.Struct, frozen=True):
     reply: Reply
     value: Any
     refused: bool = False  # then `value` is the error
-

@@ -249,4 +249,3 @@ def _invalid(name: str, error: Exception) -> InvalidParameters:
 def _check_number(name: str, option: str, value: object, *, at_least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise TaskTypeError(f"{option} of {name!r} must be a whole number of {at_least} or more")
-

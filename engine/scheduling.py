@@ -110,7 +110,7 @@ class Scheduler:
                 self._recover_one(live)
         return self._end()
 
-    def hear(self, messages: Iterable[Heard], now: datetime) -> Decision:
+    def hear(self, messages: Iterable[Heard], now: datetime) -> Decision:  # noqa: C901  a case a message
         """Decide what follows from the messages, in their order."""
         self._begin(now)
         for message in messages:
@@ -463,9 +463,7 @@ class Scheduler:
         self._change(live, result, status=advance(live.record.status, event), **fields)
 
     def _change(self, live: _Live, result: msgspec.Raw | None = None, **fields: Any) -> None:
-        live.record = _replace(
-            live.record, seq=self._next_seq(), updated_at=self._now, **fields
-        )
+        live.record = _replace(live.record, seq=self._next_seq(), updated_at=self._now, **fields)
         self._decision.changes.append(Put(live.record, result=result))
 
     def _next_seq(self) -> int:

@@ -151,7 +151,9 @@ class Mailbox:
         except anyio.WouldBlock:
             await self._outbox.send(message)
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-            raise EngineNotRunning("the engine is not running: enter it with `async with`") from None
+            raise EngineNotRunning(
+                "the engine is not running: enter it with `async with`"
+            ) from None
 
     def close(self) -> None:
         """Nothing more will be posted."""

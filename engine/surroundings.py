@@ -46,7 +46,8 @@ async def offload_to_thread(function: Callable[[], T], /) -> T:
 
 async def offload_inline(function: Callable[[], T], /) -> T:
     """Run the call at once, in the event loop: for tests on virtual time, where a thread at work
-    would look like idleness and let the clock jump."""
+    would look like idleness and let the clock jump.
+    """
     await anyio.lowlevel.checkpoint()
     return function()
 

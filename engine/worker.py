@@ -183,9 +183,7 @@ class Worker:
                 attempt.record.attempt,
             )
         else:
-            arguments = (
-                (declared.decode_params(attempt.params),) if declared.takes_params else ()
-            )
+            arguments = (declared.decode_params(attempt.params),) if declared.takes_params else ()
             body: CoroutineType[Any, Any, Any] = declared.body(attempt.ctx, *arguments)
             attempt.body = body
             value = await body
