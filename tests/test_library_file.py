@@ -50,11 +50,11 @@ async def test_what_was_acknowledged_is_there_after_closing_and_opening(path: Pa
 
 
 async def test_a_commit_is_synced_to_disk_before_it_is_acknowledged(library: Library) -> None:
-    def modes(connection: sqlite3.Connection) -> tuple[int, str, int]:
+    def modes(connection: sqlite3.Connection) -> tuple[object, ...]:
         return tuple(
             connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("synchronous", "journal_mode", "foreign_keys")
-        )  # type: ignore[return-value]
+        )
 
     assert await library._database.write(modes) == (2, "wal", 1)  # 2: FULL
 

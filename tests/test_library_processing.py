@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import anyio
@@ -32,7 +33,7 @@ async def test_documents_are_claimed_in_the_order_of_their_upload() -> None:
         assert await library.processing.claim_pending("task_3", limit=99) == []
 
 
-async def test_a_document_is_given_to_one_of_many_who_ask_at_once(tmp_path: object) -> None:
+async def test_a_document_is_given_to_one_of_many_who_ask_at_once() -> None:
     async with in_memory() as library:
         await add(library, 20)
         given: list[str] = []
@@ -59,7 +60,7 @@ async def test_only_the_task_that_claims_a_document_can_finish_it() -> None:
     async with in_memory() as library:
         [document] = await add(library, 1)
         processing = library.processing
-        attempts = [
+        attempts: list[Callable[..., Awaitable[object]]] = [
             partial(processing.store_extraction, document.id, extraction=saying("Alpha")),
             partial(processing.mark_failed, document.id, error="no"),
             partial(processing.mark_extracting, document.id),

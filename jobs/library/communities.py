@@ -87,7 +87,7 @@ class Communities:
 
         def change(connection: sqlite3.Connection) -> None:
             deleted = connection.execute(
-                "DELETE FROM communities WHERE id = ?", (_storable_id(community_id),)
+                "DELETE FROM communities WHERE id = ?", (storable_id(community_id),)
             )
             if deleted.rowcount == 0:
                 raise CommunityNotFound(community_id)
@@ -136,7 +136,7 @@ ORDER BY weight DESC, source.name, target.name, found.type LIMIT ?2
 
 
 def _overview(connection: sqlite3.Connection, community_id: int) -> CommunityOverview:
-    row = connection.execute(_OVERVIEW, (_storable_id(community_id),)).fetchone()
+    row = connection.execute(_OVERVIEW, (storable_id(community_id),)).fetchone()
     if row is None:
         raise CommunityNotFound(community_id)
     names = connection.execute(
@@ -217,6 +217,6 @@ def _first_sentence(text: str) -> str:
     return re.split(r"(?<=[.!?])\s", text, maxsplit=1)[0]
 
 
-def _storable_id(community_id: int) -> int:
-    # A number that SQLite cannot hold is no community's; 0 is not either.
+def storable_id(community_id: int) -> int:
+    """Give the number, or 0, which is no community's, for one that SQLite cannot hold."""
     return community_id if 0 < community_id < 2**63 else 0

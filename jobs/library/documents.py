@@ -58,20 +58,27 @@ class Documents:
         """
         filename = _usable(filename, "filename")
         kind = file_type_of(filename) if file_type is None else supported_type(file_type)
-        if not content.strip():
+        if not content or content.isspace():
             raise EmptyDocument(filename)
-        document = Document(
-            id=_document_id(filename, content),
-            filename=filename,
-            file_type=kind,
-            file_size=len(content),
-            upload_date=self._clock.now(),
-            status=DocumentStatus.PENDING,
-            collection_id=_usable(collection_id, "collection_id") if collection_id else None,
-            source=_usable(source, "source") if source else None,
-        )
-        await self._database.write(lambda connection: _insert(connection, document, content))
-        return document
+        collection_id = _usable(collection_id, "collection_id") if collection_id else None
+        source = _usable(source, "source") if source else None
+        upload_date = self._clock.now()
+
+        def change(connection: sqlite3.Connection) -> Document:
+            document = Document(
+                id=_document_id(filename, content),  # here, as reading 50 MB takes its time
+                filename=filename,
+                file_type=kind,
+                file_size=len(content),
+                upload_date=upload_date,
+                status=DocumentStatus.PENDING,
+                collection_id=collection_id,
+                source=source,
+            )
+            _insert(connection, document, content)
+            return document
+
+        return await self._database.write(change)
 
     async def page(
         self,
@@ -126,6 +133,19 @@ class Documents:
             seq, document = find(connection, document_id)
             row = connection.execute("SELECT content FROM contents WHERE document = ?", (seq,))
             return DocumentContent(document=document, content=row.fetchone()[0])
+
+        return await self._database.read(query)
+
+    async def filenames(self, *, collection_id: str | None = None, limit: int) -> list[str]:
+        """Give the different names of up to `limit` documents, the newest of them, in order."""
+        where, values = equal_to(collection_id=collection_id)
+
+        def query(connection: sqlite3.Connection) -> list[str]:
+            rows = connection.execute(
+                f"SELECT filename FROM documents{where} ORDER BY seq DESC LIMIT ?",
+                (*values, limit),
+            )
+            return sorted({filename for (filename,) in rows})
 
         return await self._database.read(query)
 
@@ -193,8 +213,9 @@ def _insert(connection: sqlite3.Connection, document: Document, content: bytes) 
 
 
 def _document_id(filename: str, content: bytes) -> str:
-    digest = hashlib.sha256(filename.encode() + b"\0" + content).hexdigest()
-    return f"doc_{digest[:24]}"
+    digest = hashlib.sha256(filename.encode() + b"\0")
+    digest.update(content)
+    return f"doc_{digest.hexdigest()[:24]}"
 
 
 def _usable(name: str, what: str) -> str:

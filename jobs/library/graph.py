@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from ..methods.entities import entity_key
 from ..model import Entity
+from .analyses import last_finished
 from .database import Database
 from .errors import EntityNotFound
 from .matching import equal_to, storable
@@ -215,11 +215,3 @@ def _mentioned_in(connection: sqlite3.Connection, entity: int) -> list[str]:
 def ratio(relationships: int, entities: int) -> float:
     """Relationships per entity, to two decimals; 0.0 without entities."""
     return round(relationships / entities, 2) if entities else 0.0
-
-
-def last_finished(connection: sqlite3.Connection, kind: str) -> datetime | None:
-    """When an analysis of this kind last finished, over any scope."""
-    row = connection.execute(
-        "SELECT max(finished_at) FROM analyses WHERE kind = ?", (kind,)
-    ).fetchone()
-    return datetime.fromisoformat(row[0]) if row[0] else None

@@ -9,12 +9,16 @@ from typing import Self
 
 from ...engine.surroundings import Clock, Offload, WallClock
 from .communities import Communities
+from .corpus import Corpora
 from .database import Database
+from .detection import Detection
 from .documents import Documents
 from .graph import Graph
 from .processing import Processing
+from .relationships import Relationships
 from .schema import prepare
 from .statistics import statistics
+from .summaries import Summaries
 from .views import Statistics
 
 
@@ -29,7 +33,8 @@ class Library:
             document = await library.documents.add(b"…", filename="handbook.md")
 
     documents: added, listed, read, deleted. graph, communities: to read (and delete).
-    processing: how document_processing claims and finishes documents.
+    processing, relationships, detection, summaries: what each of the four jobs stores.
+    corpora: what the analyses read.
     """
 
     def __init__(
@@ -51,6 +56,10 @@ class Library:
         self.processing = Processing(database)
         self.graph = Graph(database)
         self.communities = Communities(database)
+        self.corpora = Corpora(database, self._path)
+        self.relationships = Relationships(database, clock)
+        self.detection = Detection(database, clock)
+        self.summaries = Summaries(database)
 
     @classmethod
     def in_memory(cls, *, offload: Offload | None = None, clock: Clock | None = None) -> Self:

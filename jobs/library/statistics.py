@@ -6,7 +6,8 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from .graph import last_finished, ratio
+from .analyses import last_finished
+from .graph import ratio
 from .views import Statistics
 
 MEGABYTE = 1024 * 1024
