@@ -1,0 +1,1 @@
+"""Readers: each takes the text of one file format and gives its paragraphs and headings."""
