@@ -1,5 +1,6 @@
 """Keeps everything in memory, for as long as the object lives: for tests, and for work that may
-be lost with its process."""
+be lost with its process.
+"""
 
 from __future__ import annotations
 

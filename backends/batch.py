@@ -1,0 +1,121 @@
+"""One commit, made ready: its line, its large values, and what is held once it is on disk."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import msgspec
+
+from ..engine.records import TaskRecord
+from ..engine.storage import Change, Drop, Put
+from .index import Held
+from .journal_format import (
+    KeptPut,
+    ValueFile,
+    changes_offset,
+    encode_change,
+    join_changes,
+    make_line,
+    raw,
+    split_changes,
+    value_offsets,
+)
+from .values import InlineValue, OwnFileValue, Place, SourceFile, name_value_file
+
+_SPACE = 32  # white space in JSON is this byte and some below it
+
+
+class Batch:
+    """A commit as line `n` of the history, to stand at `offset` of `source`.
+
+    Making one touches no file. Raises ValueError for changes that would not be JSON on disk: what
+    could not be read again must never be written.
+    """
+
+    def __init__(
+        self, changes: Sequence[Change], n: int, source: SourceFile, offset: int, inline_limit: int
+    ) -> None:
+        self.held: list[Held | Drop] = []
+        self.value_files: list[tuple[ValueFile, bytes]] = []
+        self._source = source
+        self._folder = source.path.parent
+        self._inline_limit = inline_limit
+        self._start = offset + changes_offset(n) + 1  # of the next change, after the bracket
+        joined = join_changes([self._encode(change) for change in changes])
+        if len(split_changes(joined)) != len(changes):
+            raise ValueError("parameters or a result are not one JSON text")
+        self.line = make_line(n, joined)
+
+    def _encode(self, change: Change) -> bytes:
+        if isinstance(change, Drop):
+            encoded = encode_change(change)
+            self.held.append(change)
+        else:
+            encoded = self._encode_put(change)
+        self._start += len(encoded) + 1
+        return encoded
+
+    def _encode_put(self, put: Put) -> bytes:
+        params, params_file = self._sort_out(put.params, put, "params")
+        result, result_file = self._sort_out(put.result, put, "results")
+        kept: Put | KeptPut = put
+        if params_file or result_file:
+            kept = KeptPut(put.record, params_file, result_file, raw(params), raw(result))
+        encoded = encode_change(kept)
+        if b"\n" in encoded:
+            kept = msgspec.structs.replace(kept, record=_unbroken(put.record))
+            encoded = encode_change(kept)
+        held = hold(kept.record, self._source, self._start, len(encoded), params, result)
+        if params_file:
+            held.params = OwnFileValue(self._folder, params_file)
+        if result_file:
+            held.result = OwnFileValue(self._folder, result_file)
+        self.held.append(held)
+        return encoded
+
+    def _sort_out(
+        self, value: msgspec.Raw | None, put: Put, folder: str
+    ) -> tuple[bytes, ValueFile | None]:
+        """Give the text that goes into the line (empty for none), or the file that it goes to."""
+        if value is None:
+            return b"", None
+        text = bytes(value)
+        if not text:
+            raise ValueError(f"the {folder} of task {put.record.id!r} are empty: not a JSON text")
+        # White space at the ends or a new line would not come back from a line as they were.
+        if (
+            len(text) <= self._inline_limit
+            and text[0] > _SPACE
+            and text[-1] > _SPACE
+            and b"\n" not in text
+        ):
+            return text, None
+        file = name_value_file(folder, put.record.id, put.seq, text)
+        self.value_files.append((file, text))
+        return b"", file
+
+
+def hold(
+    record: TaskRecord, source: SourceFile, start: int, length: int, params: bytes, result: bytes
+) -> Held:
+    """Hold a put that takes `length` bytes from `start` of `source`, with its inline values."""
+    at_params, at_result = value_offsets(start + length, len(params), len(result))
+    return Held(
+        record,
+        InlineValue(Place(source, at_params), len(params), zlib.crc32(params)) if params else None,
+        InlineValue(Place(source, at_result), len(result), zlib.crc32(result)) if result else None,
+        length,
+    )
+
+
+def _unbroken(record: TaskRecord) -> TaskRecord:
+    """Take the line breaks out of the parameters of the chain: white space, so the same JSON."""
+    steps = tuple(
+        msgspec.structs.replace(step, params=_on_one_line(step.params)) for step in record.then
+    )
+    return msgspec.structs.replace(record, then=steps)
+
+
+def _on_one_line(value: msgspec.Raw) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.format(bytes(value), indent=-1))

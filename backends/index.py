@@ -1,0 +1,83 @@
+"""What is held, in memory: each task's newest record, and where its parameters and result are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from ..engine.records import TaskRecord
+from ..engine.storage import Drop
+from .values import OwnFileValue, Value
+
+
+class Held(msgspec.Struct, gc=False):
+    """One task, as of its last put. Never changed once it is in the index: a new put makes a new
+    one, so that compaction can go through the old ones in its own thread.
+    """
+
+    record: TaskRecord
+    params: Value | None
+    result: Value | None
+    size: int  # bytes that it takes in a file, about
+
+    def take_over(self, old: Held) -> None:
+        """Keep the values of the put before, where this one brought none."""
+        if self.params is None and old.params is not None:
+            self.params = old.params
+            self.size += old.params.length
+        if self.result is None and old.result is not None:
+            self.result = old.result
+            self.size += old.result.length
+
+    def has_files(self) -> bool:
+        """Whether a value of it is outside the journal."""
+        return type(self.params) is OwnFileValue or type(self.result) is OwnFileValue
+
+    def value_files(self) -> set[str]:
+        """The files outside the journal that hold its values."""
+        values = (self.params, self.result)
+        return {value.file.file for value in values if isinstance(value, OwnFileValue)}
+
+
+class TaskIndex:
+    """All tasks, in the order in which they were first put."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, Held] = {}
+        self.last_seq = 0
+        self.live_bytes = 0  # what a snapshot of all tasks would take, about
+
+    def apply(self, changes: Iterable[Held | Drop]) -> set[str]:
+        """Take in what has been kept; give the value files that no task refers to any more."""
+        unreferred: set[str] = set()
+        for change in changes:
+            if isinstance(change, Held):
+                old = self.put(change)
+                if old is not None and old.has_files():
+                    unreferred |= old.value_files() - change.value_files()
+            else:
+                old = self.drop(change)
+                if old is not None:
+                    unreferred |= old.value_files()
+        return unreferred
+
+    def put(self, new: Held) -> Held | None:
+        """Hold it in place of any earlier one, which is given back."""
+        record = new.record
+        old = self.tasks.get(record.id)
+        if old is not None:
+            new.take_over(old)
+            self.live_bytes -= old.size
+        self.tasks[record.id] = new
+        self.live_bytes += new.size
+        self.last_seq = max(self.last_seq, record.seq)
+        return old
+
+    def drop(self, change: Drop) -> Held | None:
+        """Forget a task; give what was held of it."""
+        self.last_seq = max(self.last_seq, change.seq)
+        old = self.tasks.pop(change.task_id, None)
+        if old is not None:
+            self.live_bytes -= old.size
+        return old

@@ -1,0 +1,174 @@
+"""Keeps everything in a folder of JSON files: a journal with one line for each commit.
+
+`docs/journal.md` describes the files, for people and for programs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from ..engine.errors import StorageCorrupt, StorageError, StorageInUse, TaskNotFound
+from ..engine.storage import Change, Recovered
+from ..engine.surroundings import Offload
+from .compaction import CompactionRule
+from .disk import DiskFiles, as_storage_error
+from .index import Held
+from .journal import Journal, JournalOptions, open_journal
+from .values import Value
+
+T = TypeVar("T")
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class JsonBackend:
+    """A backend in the folder `path`, which is made when it is missing.
+
+    A commit is on disk, synced, when it returns. Parameters and results up to `inline_limit` bytes
+    stand in the journal's lines, larger ones in files of their own; neither is kept in memory.
+    When `compact_after` bytes have been written since the last time, and `garbage_share` of all
+    bytes is stale, what is live is written anew in the background and the rest removed.
+
+    Files are used in threads of its own: one that writes, a few that read, one that compacts. With
+    an `offload` everything runs through that instead, and a commit also does a step of a
+    compaction, so that a run can be replayed. `files` lets a test see and stop each operation.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        offload: Offload | None = None,
+        inline_limit: int = 16 * KIB,
+        compact_after: int = 16 * MIB,
+        garbage_share: float = 0.5,
+        files: DiskFiles | None = None,
+    ) -> None:
+        self._folder = Path(path).absolute()
+        self._offload = offload
+        self._options = JournalOptions(
+            inline_limit,
+            CompactionRule(compact_after, garbage_share),
+            files or DiskFiles(),
+            background=offload is None,
+        )
+        self._journal: Journal | None = None
+        self._committing = False
+
+    async def open(self) -> Recovered:
+        """Lock the folder, read it, mend what a crash left; see `Backend.open`."""
+        if self._journal is not None:
+            raise StorageInUse(f"{self._folder} is already open in this backend.")
+        # One thread for writing: a commit never waits for other blocking calls of the program.
+        self._run_write = self._offload or _threads(1)
+        self._run_read = self._offload or _threads(4)
+        journal, recovered = await self._write(self._open)
+        self._journal = journal
+        return recovered
+
+    def _open(self) -> tuple[Journal, Recovered]:
+        journal = open_journal(self._folder, self._options)
+        try:
+            return journal, _recovered(journal)
+        except BaseException:
+            journal.close()
+            raise
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """Write one line and sync it; see `Backend.commit`.
+
+        Raises ValueError, and keeps nothing, for what is not JSON or not Unicode.
+        """
+        journal = self._opened()
+        if not changes:
+            return
+        if self._committing:
+            raise RuntimeError("commit() was called while another commit was under way")
+        self._committing = True
+        try:
+            if journal.is_compaction_due():
+                await self._write(journal.compact)
+            batch = journal.prepare(changes)
+            await self._write(lambda: journal.write(batch))
+            unreferred = journal.take(batch)
+            if unreferred:
+                with anyio.CancelScope(shield=True):  # it is committed, whatever comes now
+                    await self._write(lambda: journal.remove(unreferred))
+        finally:
+            self._committing = False
+
+    async def read_params(self, task_id: str) -> msgspec.Raw:
+        """Read them from disk, and check that they are whole; see `Backend.read_params`."""
+        return await self._read(task_id, lambda held: held.params)
+
+    async def read_result(self, task_id: str) -> msgspec.Raw:
+        """Read it from disk, and check that it is whole; see `Backend.read_result`."""
+        return await self._read(task_id, lambda held: held.result)
+
+    async def close(self) -> None:
+        """Stop a compaction, let go of the folder; see `Backend.close`."""
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            with anyio.CancelScope(shield=True):  # cancelled, it would hold the lock for ever
+                await self._write(journal.close)
+
+    async def _read(self, task_id: str, pick: Callable[[Held], Value | None]) -> msgspec.Raw:
+        journal = self._opened()
+
+        def find() -> Value:
+            value = pick(journal.find(task_id))
+            if value is None:
+                raise TaskNotFound(task_id)
+            return value
+
+        while True:
+            value = find()
+            try:
+                return msgspec.Raw(await self._run_read(value.read))
+            except StorageCorrupt:
+                if find() is value:  # otherwise it was replaced or dropped while being read
+                    raise
+            except OSError as error:
+                raise as_storage_error(error, self._folder) from error
+
+    async def _write(self, function: Callable[[], T]) -> T:
+        try:
+            return await self._run_write(function)
+        except OSError as error:
+            raise as_storage_error(error, self._folder) from error
+
+    def _opened(self) -> Journal:
+        if self._journal is None:
+            raise StorageError(f"The journal in {self._folder} is not open.")
+        return self._journal
+
+
+def _recovered(journal: Journal) -> Recovered:
+    tasks = journal.index.tasks
+    return Recovered(
+        records=[held.record for held in tasks.values()],
+        params={
+            task_id: msgspec.Raw(held.params.read())
+            for task_id, held in tasks.items()
+            if held.params is not None and not held.record.final
+        },
+        last_seq=journal.index.last_seq,
+    )
+
+
+def _threads(limit: int) -> Offload:
+    """Run calls in threads, at most so many at a time."""
+    limiter = anyio.CapacityLimiter(limit)
+
+    async def offload(function: Callable[[], T], /) -> T:
+        return await anyio.to_thread.run_sync(function, limiter=limiter)
+
+    return offload

@@ -1,0 +1,270 @@
+"""Checks that a backend keeps what `engine.storage.Backend` promises.
+
+It needs no test framework: run it from any test, or from a script. What it cannot see from outside
+is how the backend bears a crash; test that by killing a process that commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from .errors import CortexTasksError, StorageError, StorageInUse, TaskNotFound
+from .lifecycle import TaskStatus
+from .records import ChainStep, TaskRecord
+from .storage import Backend, Change, Drop, Put, Recovered
+
+MakeBackend = Callable[[], Backend]
+
+_BEGIN = datetime(2026, 3, 15, 10, 30, 0, 123456, tzinfo=UTC)
+
+
+async def check_backend(make: MakeBackend, *, large: int = 5_000_000) -> None:
+    """Raise AssertionError, with a sentence that says what is wrong, unless all promises are kept.
+
+    `make` gives a backend on the same storage at each call, closed; the storage is empty at first.
+    `large` is the size in bytes of the largest result tried. On return the storage holds a few
+    tasks, and the last backend made is closed.
+    """
+    await _check_empty(make)
+    await _check_order_and_replacement(make)
+    await _check_values(make, large)
+    await _check_every_field(make)
+    await _check_drops(make)
+    await _check_unknown_ids(make)
+    await _check_exclusive_hold(make)
+    await _check_closing(make)
+    await _check_handed_out_copies(make)
+
+
+@asynccontextmanager
+async def _opened(make: MakeBackend) -> AsyncIterator[tuple[Backend, Recovered]]:
+    backend = make()
+    recovered = await backend.open()
+    try:
+        yield backend, recovered
+    finally:
+        await backend.close()
+
+
+async def _commit_and_reopen(make: MakeBackend, *commits: Sequence[Change]) -> Recovered:
+    """Commit, then give what another backend on the same storage finds."""
+    async with _opened(make) as (backend, _):
+        for changes in commits:
+            await backend.commit(changes)
+    async with _opened(make) as (_, recovered):
+        return recovered
+
+
+async def _check_empty(make: MakeBackend) -> None:
+    async with _opened(make) as (backend, recovered):
+        assert recovered == Recovered([], {}, 0), (
+            f"an empty storage must give no records, no parameters and last_seq 0, not {recovered}"
+        )
+        await backend.commit([])
+    async with _opened(make) as (_, recovered):
+        assert recovered == Recovered([], {}, 0), (
+            "a commit of no changes must leave the storage empty"
+        )
+
+
+async def _check_order_and_replacement(make: MakeBackend) -> None:
+    first, second, third = _pending("first", 1), _pending("second", 2), _pending("third", 3)
+    begun = _replace(first, status=TaskStatus.RUNNING, seq=4, attempt=1, message="once")
+    again = _replace(begun, seq=5, progress_percent=40, message="twice")
+    recovered = await _commit_and_reopen(
+        make,
+        [Put(first, _raw('{"a":1}')), Put(second, _raw("[2]"))],
+        [Put(third, _raw("3")), Put(begun), Put(again)],
+    )
+    _same(recovered.records, [again, second, third], "records, in the order of their first put")
+    _same(recovered.last_seq, 5, "last_seq after five changes")
+    expected = {"first": b'{"a":1}', "second": b"[2]", "third": b"3"}
+    found = {task_id: bytes(value) for task_id, value in recovered.params.items()}
+    _same(found, expected, "parameters of the tasks that are not final")
+
+
+async def _check_values(make: MakeBackend, large: int) -> None:
+    texts = {
+        "null": b"null",
+        "spaced": b' {"a" : [1,  2.50, 1e5]}\t\r\n',
+        "lines": b'{\n  "a": "b"\n}\n',
+        "unicode": '{"клé":"\U0001f9e0 \\u0000 \u2028 ü"}'.encode(),
+        "escaped": b'"\\ud83e\\udde0 \\/ \\""',
+        "large": b'"' + b"x" * (large - 2) + b'"',
+    }
+    changes: list[Change] = []
+    async with _opened(make) as (backend, before):
+        for seq, (task_id, text) in enumerate(texts.items(), before.last_seq + 1):
+            record = _completed(task_id, seq, len(text))
+            changes.append(Put(record, params=msgspec.Raw(text), result=msgspec.Raw(text)))
+        await backend.commit(changes)
+        await _check_readable(backend, texts, "in the backend that committed them")
+        # A later put without values leaves those that are there.
+        for put in changes:
+            assert isinstance(put, Put)
+            await backend.commit([Put(put.record)])
+        await _check_readable(backend, texts, "after a put that brought none")
+    async with _opened(make) as (backend, recovered):
+        await _check_readable(backend, texts, "after reopening")
+        kept = texts.keys() & recovered.params.keys()
+        assert not kept, f"parameters of final tasks must not be recovered, but these are: {kept}"
+
+
+async def _check_readable(backend: Backend, texts: dict[str, bytes], when: str) -> None:
+    for task_id, text in texts.items():
+        for name, read in (("parameters", backend.read_params), ("result", backend.read_result)):
+            found = bytes(await read(task_id))
+            assert found == text, (
+                f"the {name} of {task_id!r} must be the bytes committed, {when}: "
+                f"expected {len(text)} bytes {text[:60]!r}, got {len(found)} bytes {found[:60]!r}"
+            )
+
+
+async def _check_every_field(make: MakeBackend) -> None:
+    async with _opened(make) as (_, before):
+        seq = before.last_seq + 1
+    record = TaskRecord(
+        id="every field",
+        type="тип",
+        status=TaskStatus.FAILED,
+        seq=seq,
+        created_at=_BEGIN,
+        updated_at=_BEGIN + timedelta(microseconds=1),
+        started_at=_BEGIN + timedelta(seconds=1),
+        completed_at=_BEGIN + timedelta(days=400),
+        progress_percent=99,
+        progress_current=0.1,
+        progress_total=2**53,
+        message="line\nbreak \U0001f9e0 \x00",
+        error="ValueError: \u2028",
+        traceback="Traceback\n  File …\n",
+        attempt=3,
+        interruptions=2,
+        cancel_requested_at=_BEGIN,
+        dedupe_key="key/with:signs",
+        then=(ChainStep("next", msgspec.Raw(b'{"a":[1]}'), "k"), ChainStep("last")),
+        previous_id="before",
+        next_id="after",
+        result_size=0,
+    )
+    recovered = await _commit_and_reopen(make, [Put(record, params=_raw("{}"))])
+    _same(recovered.records[-1], record, "a record with every field set")
+
+
+async def _check_drops(make: MakeBackend) -> None:
+    async with _opened(make) as (backend, before):
+        seq = before.last_seq
+        ids = [record.id for record in before.records]
+        await backend.commit([Put(_completed("gone", seq + 1, 1), _raw("1"), _raw("2"))])
+        await backend.commit([Drop("gone", seq + 2), Drop("never was", seq + 3)])
+        await _refuses(backend.read_params("gone"), TaskNotFound, "reading a dropped task")
+        await _refuses(backend.read_result("gone"), TaskNotFound, "reading a dropped task")
+        await backend.commit([Put(_pending("brief", seq + 4), _raw("1")), Drop("brief", seq + 5)])
+        await backend.commit([Drop(ids[0], seq + 6), Put(_pending(ids[0], seq + 7), _raw("7"))])
+    async with _opened(make) as (backend, recovered):
+        found = [record.id for record in recovered.records]
+        _same(found, [*ids[1:], ids[0]], "tasks after drops: one put anew comes last")
+        _same(recovered.last_seq, seq + 7, "last_seq")
+        _same(bytes(recovered.params[ids[0]]), b"7", "parameters of a task that was put anew")
+        await backend.commit([Drop(ids[0], seq + 8)])
+    async with _opened(make) as (_, recovered):
+        _same(recovered.last_seq, seq + 8, "last_seq when the last change was a drop")
+
+
+async def _check_unknown_ids(make: MakeBackend) -> None:
+    async with _opened(make) as (backend, before):
+        for task_id in ("unknown", "", "../lock", "x" * 1000, "\U0001f9e0"):
+            await _refuses(backend.read_params(task_id), TaskNotFound, "reading an unknown task")
+            await _refuses(backend.read_result(task_id), TaskNotFound, "reading an unknown task")
+        strange = Put(_pending("../a/\U0001f9e0" + "x" * 1000, before.last_seq + 1), _raw("[]"))
+        await backend.commit([strange])
+        await _refuses(
+            backend.read_result(strange.record.id), TaskNotFound, "reading a result before its time"
+        )
+        _same(bytes(await backend.read_params(strange.record.id)), b"[]", "parameters")
+
+
+async def _check_exclusive_hold(make: MakeBackend) -> None:
+    async with _opened(make) as (backend, before):
+        await _refuses(make().open(), StorageInUse, "opening a storage that is held")
+        await backend.commit([Put(_pending("held", before.last_seq + 1), _raw("{}"))])
+
+
+async def _check_closing(make: MakeBackend) -> None:
+    backend = make()
+    await backend.close()  # before it was ever opened
+    await backend.open()
+    await backend.close()
+    await backend.close()
+    await _refuses(
+        backend.commit([Put(_pending("late", 10**6))]), StorageError, "a commit after close"
+    )
+    await _refuses(backend.read_params("held"), StorageError, "reading after close")
+    async with _opened(make) as (_, recovered):
+        ids = [record.id for record in recovered.records]
+        assert "late" not in ids, "a commit that was refused must keep nothing"
+        assert "held" in ids, "closing must keep what was committed"
+
+
+async def _check_handed_out_copies(make: MakeBackend) -> None:
+    async with _opened(make) as (backend, recovered):
+        changes: list[Change] = [Put(_pending("mine", recovered.last_seq + 1), _raw("{}"))]
+        await backend.commit(changes)
+        expected = [*recovered.records, changes[0].record] if isinstance(changes[0], Put) else []
+        changes.clear()
+        recovered.records.clear()
+        recovered.params.clear()
+    async with _opened(make) as (backend, again):
+        _same(again.records, expected, "records, whatever became of the lists handed in and out")
+        _same(bytes(await backend.read_params("mine")), b"{}", "parameters")
+
+
+async def _refuses(call: Awaitable[object], kind: type[CortexTasksError], what: str) -> None:
+    try:
+        await call
+    except kind:
+        return
+    except Exception as error:
+        raise AssertionError(
+            f"{what} must raise {kind.__name__}, not {type(error).__name__}: {error}"
+        ) from error
+    raise AssertionError(f"{what} must raise {kind.__name__}")
+
+
+def _same(found: object, expected: object, what: str) -> None:
+    assert found == expected, f"{what}: expected {expected!r}, got {found!r}"
+
+
+def _pending(task_id: str, seq: int) -> TaskRecord:
+    return TaskRecord(
+        id=task_id,
+        type="conformance",
+        status=TaskStatus.PENDING,
+        seq=seq,
+        created_at=_BEGIN,
+        updated_at=_BEGIN,
+    )
+
+
+def _completed(task_id: str, seq: int, size: int) -> TaskRecord:
+    return _replace(
+        _pending(task_id, seq),
+        status=TaskStatus.COMPLETED,
+        started_at=_BEGIN,
+        completed_at=_BEGIN,
+        progress_percent=100,
+        attempt=1,
+        result_size=size,
+    )
+
+
+def _replace(record: TaskRecord, **changes: object) -> TaskRecord:
+    return msgspec.structs.replace(record, **changes)
+
+
+def _raw(text: str) -> msgspec.Raw:
+    return msgspec.Raw(text.encode())
