@@ -43,6 +43,19 @@ class Children(Protocol):
 class TaskContext:
     """One attempt of one task, as its body sees it. Not to be used after the body has ended."""
 
+    __slots__ = (
+        "_children",
+        "_note_progress",
+        "_report",
+        "_reports",
+        "attempt",
+        "clock",
+        "offload",
+        "random",
+        "task_id",
+        "task_type",
+    )
+
     def __init__(
         self,
         *,
@@ -51,7 +64,7 @@ class TaskContext:
         attempt: int,
         surroundings: Surroundings,
         children: Children,
-        note_progress: Callable[[], None],
+        note_progress: Callable[[TaskContext], None],
     ) -> None:
         self.task_id = task_id
         self.task_type = task_type
@@ -132,7 +145,7 @@ class TaskContext:
             message = earlier.message if message is None else message
         self._report = ProgressReport(self.task_id, self.attempt, percent, current, total, message)
         if earlier is None:
-            self._note_progress()
+            self._note_progress(self)
 
     def take_report(self) -> ProgressReport | None:
         """Give what was said since the last take, once. For the worker."""

@@ -6,7 +6,7 @@ Said by the supervisor
    at once, to a worker          Stop
    once its changes are kept     Run (to a worker)  Answer (to whoever asked)
 
-None of these reaches a disk or a wire.
+None of these reaches a disk or a wire. None is ever part of a reference cycle: hence gc=False.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     then: tuple[ChainStep, ...] = ()
 
 
-class Submit(msgspec.Struct, frozen=True):
+class Submit(msgspec.Struct, frozen=True, gc=False):
     """Take all of these or none. Answer: a list of Accepted."""
 
     submissions: tuple[Submission, ...]
@@ -54,27 +54,27 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     deduplicated: bool = False
 
 
-class Cancel(msgspec.Struct, frozen=True):
+class Cancel(msgspec.Struct, frozen=True, gc=False):
     """Stop this task. Answer: its record, once it is final or known to ignore the cancel."""
 
     task_id: str
     reply: Reply
 
 
-class CleanUp(msgspec.Struct, frozen=True):
+class CleanUp(msgspec.Struct, frozen=True, gc=False):
     """Drop these tasks where they are final. Answer: how many were dropped."""
 
     task_ids: tuple[str, ...]
     reply: Reply
 
 
-class Drain(msgspec.Struct, frozen=True):
+class Drain(msgspec.Struct, frozen=True, gc=False):
     """Take nothing more and start nothing more. Answer: None, once nothing runs."""
 
     reply: Reply
 
 
-class Halt(msgspec.Struct, frozen=True):
+class Halt(msgspec.Struct, frozen=True, gc=False):
     """The grace is over: stop what still runs."""
 
 
@@ -89,13 +89,13 @@ class ProgressReport(msgspec.Struct, frozen=True, gc=False):
     message: str | None = None
 
 
-class Progressed(msgspec.Struct, frozen=True):
+class Progressed(msgspec.Struct, frozen=True, gc=False):
     """Some bodies have moved on."""
 
     reports: tuple[ProgressReport, ...]
 
 
-class Succeeded(msgspec.Struct, frozen=True):
+class Succeeded(msgspec.Struct, frozen=True, gc=False):
     """The body returned; `result` is JSON."""
 
     task_id: str
@@ -104,7 +104,7 @@ class Succeeded(msgspec.Struct, frozen=True):
     progress: ProgressReport | None
 
 
-class Failed(msgspec.Struct, frozen=True):
+class Failed(msgspec.Struct, frozen=True, gc=False):
     """The body raised, ran out of time, or gave what cannot be kept."""
 
     task_id: str
@@ -114,7 +114,7 @@ class Failed(msgspec.Struct, frozen=True):
     progress: ProgressReport | None
 
 
-class Stopped(msgspec.Struct, frozen=True):
+class Stopped(msgspec.Struct, frozen=True, gc=False):
     """The body ended because it was told to; `trouble` is what it raised meanwhile, if anything."""
 
     task_id: str
@@ -123,7 +123,7 @@ class Stopped(msgspec.Struct, frozen=True):
     progress: ProgressReport | None
 
 
-class Overdue(msgspec.Struct, frozen=True):
+class Overdue(msgspec.Struct, frozen=True, gc=False):
     """The body was told to stop and has not, beyond its grace."""
 
     task_id: str
@@ -140,7 +140,7 @@ Outcome = Succeeded | Failed | Stopped
 StopReason = Literal["cancel", "shutdown"]
 
 
-class Stop(msgspec.Struct, frozen=True):
+class Stop(msgspec.Struct, frozen=True, gc=False):
     """To a worker: stop the body of this task."""
 
     task_type: str
@@ -148,14 +148,14 @@ class Stop(msgspec.Struct, frozen=True):
     why: StopReason
 
 
-class Run(msgspec.Struct, frozen=True):
+class Run(msgspec.Struct, frozen=True, gc=False):
     """To a worker: run this attempt."""
 
     record: TaskRecord
     params: msgspec.Raw
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """To whoever asked."""
 
     reply: Reply

@@ -71,7 +71,7 @@ class _Live:
     def __init__(self, record: TaskRecord, params: msgspec.Raw) -> None:
         self.record = record
         self.params = params
-        self.cancel_replies: list[Reply] = []
+        self.cancel_replies: tuple[Reply, ...] = ()
         self.told: StopReason | None = None  # why its body was told to stop, if it was
         self.overdue = False  # it did not, beyond its grace
 
@@ -147,7 +147,7 @@ class Scheduler:
         owed = self._drain_replies
         for live in self._live.values():
             owed += live.cancel_replies
-            live.cancel_replies = []
+            live.cancel_replies = ()
         self._drain_replies = []
         return owed
 
@@ -343,7 +343,7 @@ class Scheduler:
         if live.overdue:
             self._answer(reply, live.record)
         else:
-            live.cancel_replies.append(reply)
+            live.cancel_replies += (reply,)
 
     def _tell(self, live: _Live, why: StopReason) -> None:
         live.told = why
@@ -365,7 +365,7 @@ class Scheduler:
                 self._answer(reply, error, refused=True)
             else:
                 self._answer(reply, live.record)
-        live.cancel_replies = []
+        live.cancel_replies = ()
 
     # -- cleaning up, draining -------------------------------------------------------------------
 

@@ -68,7 +68,7 @@ class Worker:
         )
         self._attempts: dict[str, Attempt] = {}  # handed over and not over, oldest first
         self._places = 0
-        self._moved: dict[str, Attempt] = {}  # with progress that the supervisor has not heard
+        self._moved: dict[str, TaskContext] = {}  # with progress that the supervisor has not heard
         self._some_moved = anyio.Event()
         self._some_run = anyio.Event()
         self._none_run = anyio.Event()
@@ -86,7 +86,7 @@ class Worker:
             attempt=record.attempt,
             surroundings=self._surroundings,
             children=self._children,
-            note_progress=lambda: self._note_progress(attempt),
+            note_progress=self._note_progress,
         )
         if told is not None:
             attempt.stop(told)
@@ -208,10 +208,9 @@ class Worker:
 
     # -- progress --------------------------------------------------------------------------------
 
-    def _note_progress(self, attempt: Attempt) -> None:
-        if not attempt.over:
-            self._moved[attempt.record.id] = attempt
-            self._some_moved.set()
+    def _note_progress(self, ctx: TaskContext) -> None:
+        self._moved[ctx.task_id] = ctx
+        self._some_moved.set()
 
     async def _report_progress(self) -> None:
         """Tell the supervisor at once of the first report, then at most once per interval."""
@@ -219,7 +218,7 @@ class Worker:
             await self._some_moved.wait()
             self._some_moved = anyio.Event()
             moved, self._moved = self._moved, {}
-            reports = [attempt.ctx.take_report() for attempt in moved.values()]
+            reports = [ctx.take_report() for ctx in moved.values()]
             await self._post(Progressed(tuple(report for report in reports if report is not None)))
             await anyio.sleep(self._progress_interval)
 
