@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -65,9 +65,22 @@ def _names_to_find(
     titles: Iterable[str],
     headings: Iterable[str],
 ) -> tuple[Linker, dict[str, str]]:
+    """What to look for, and the titles among it by their keys."""
     linker = Linker()
+    _add_spans(linker, sentences, spelling)
+    for term in repeated_terms(sentences):
+        linker.add(" ".join(term), cased=False)
     linked: dict[str, str] = {}
-    people: dict[str, set[str]] = {}  # by surname
+    for title in filter(names_subject, titles):
+        linked.setdefault(linker.add(title, cased=_is_cased(title)), title)
+    for heading in filter(heading_names_subject, headings):
+        linker.add(heading, cased=True)
+    return linker, linked
+
+
+def _add_spans(linker: Linker, sentences: list[Sentence], spelling: Spelling) -> None:
+    """Look for every capitalised span, and for the surnames that only one person has."""
+    people: dict[str, set[str]] = {}
     for sentence in sentences:
         for first, last in named_spans(sentence, spelling):
             name = _surface(sentence, first, last)
@@ -77,15 +90,6 @@ def _names_to_find(
     for surname, keys in people.items():
         if len(keys) == 1:
             linker.alias(surname, min(keys))
-    for term in repeated_terms(sentences):
-        linker.add(" ".join(term), cased=False)
-    for title in titles:
-        if names_subject(title):
-            linked.setdefault(linker.add(title, cased=_is_cased(title)), title)
-    for heading in headings:
-        if heading_names_subject(heading):
-            linker.add(heading, cased=True)
-    return linker, linked
 
 
 def _is_cased(title: str) -> bool:
@@ -105,7 +109,7 @@ class _Dossier:
         self.key = key
         self.mentions: Counter[int] = Counter()
         self.names: Counter[tuple[str, bool]] = Counter()
-        self.votes: Counter[str] = Counter()
+        self.votes: defaultdict[str, float] = defaultdict(float)
         self.cues = 0
         self.best = (-1.0, "")
 

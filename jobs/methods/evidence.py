@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from ..model import Relation
 from .linking import Linker, Mention
 from .passages import Sentence, Spelling
-from .relations import Reading, is_head, read_between, text_between
+from .phrases import Reading, read_between
+from .relations import is_head, text_between
 from .sentences import sentences_of
 from .statements import is_statement
 from .words import entity_key, stems_of, words_of
@@ -116,7 +118,7 @@ def _proofs(sentence: Sentence, found: list[Mention], ends: Mapping[str, str]) -
     if len(sentence.text) > LONGEST:
         return
     source = next(iter(ends))
-    for left, right in zip(found, found[1:], strict=False):
+    for left, right in pairwise(found):
         if left.key == right.key:
             continue
         between, head = text_between(sentence, left, right), is_head(sentence, right)

@@ -6,8 +6,7 @@ Each rule votes with a weight; the most votes win, and Concept when nobody says 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from .lexicon import (
     GIVEN_NAMES,
@@ -47,8 +46,8 @@ OF_HEADS = {  # "University of California": the first word tells
     ),
     **dict.fromkeys("battle treaty war siege battles fall conquest invasion".split(), "Event"),
     **dict.fromkeys("mount lake river cape fort isle gulf bay port".split(), "Location"),
-    **dict.fromkeys("rfc iso ieee din ansi ecma".split(), "Document"),
 }
+STANDARD = re.compile(r"(?:RFC|ISO|IEEE|DIN|ANSI|ECMA)[- ]?\d.{0,20}")
 MODEL = re.compile(r"[A-Za-z]+[A-Z]*[-/ ]?\d+(?:[-/]\d+)*[a-zA-Z]?")
 ARTICLES = frozenset(("a", "an", "the"))
 COPULAS = frozenset("is are was were became remains".split())
@@ -65,10 +64,10 @@ NOUN_ENDS = STOP_WORDS | COPULAS
 FOLLOWING = frozenset(("Technology", "System", "Location", "Product"))
 
 
-def choose_type(votes: Counter[str]) -> str:
+def choose_type(votes: Mapping[str, float]) -> str:
     """The type with the most votes; of equals the first in ENTITY_TYPES."""
-    best = max(ENTITY_TYPES, key=lambda kind: votes[kind])
-    return best if votes[best] >= ENOUGH else "Concept"
+    best = max(ENTITY_TYPES, key=lambda kind: votes.get(kind, 0.0))
+    return best if votes.get(best, 0.0) >= ENOUGH else "Concept"
 
 
 def looks_like_person(name: str) -> bool:
@@ -89,31 +88,38 @@ def votes_of_name(name: str) -> Iterator[Vote]:
     words = [word.text for word in words_of(name)]
     if not words:
         return
-    key, capitalised = entity_key(name), name[0].isupper()
     first, head = words[0].casefold(), fold(_head_word(words))
-    if key in PLACE_PHRASES or (capitalised and key in PLACES):
+    if name[0].isupper():
+        yield from _votes_of_proper_name(name, words)
+    elif entity_key(name) in PLACE_PHRASES:
         yield "Location", 4.0
-    if capitalised and key in ORGANIZATIONS:
-        yield "Organization", 4.0
-    if capitalised and (
-        key in TECHNOLOGIES or (len(words) > 1 and fold(words[-1]) in TECHNOLOGIES)
-    ):
-        yield "Technology", 2.5
-    if capitalised and len(words) == 1 and first in GIVEN_NAMES:
-        yield "Person", 1.0
-    if looks_like_person(name):
-        yield "Person", 3.5
-    if first in OF_HEADS and len(words) > 1 or first[:3] in ("rfc", "iso") and first[-1].isdigit():
-        yield OF_HEADS.get(first, "Document"), 4.0
+    if first in OF_HEADS and len(words) > 1:
+        yield OF_HEADS[first], 4.0
     elif head in NOUN_TYPES:
         yield NOUN_TYPES[head], 3.0
-    if capitalised and (" & " in name or ("&" in name and len(words) == 1)):
-        yield "Organization", 1.5
-    if MODEL.fullmatch(name) and capitalised and key not in TECHNOLOGIES:
-        yield "Product", 1.8
     if len(words) == 1 and is_identifier(name) and not name.startswith(("Mc", "Mac", "De", "O'")):
         # An acronym may be anything: it takes another cue to make it a technology.
         yield "Technology", ENOUGH - 0.1 if name.isupper() else 2 * ENOUGH
+
+
+def _votes_of_proper_name(name: str, words: list[str]) -> Iterator[Vote]:
+    key, first = entity_key(name), words[0].casefold()
+    if key in PLACE_PHRASES or key in PLACES:
+        yield "Location", 4.0
+    if key in ORGANIZATIONS:
+        yield "Organization", 4.0
+    if key in TECHNOLOGIES or (len(words) > 1 and fold(words[-1]) in TECHNOLOGIES):
+        yield "Technology", 2.5
+    if looks_like_person(name):
+        yield "Person", 3.5
+    elif len(words) == 1 and first in GIVEN_NAMES:
+        yield "Person", 1.0
+    if " & " in name or ("&" in name and len(words) == 1):
+        yield "Organization", 1.5
+    if STANDARD.fullmatch(name):
+        yield "Document", 4.0
+    elif MODEL.fullmatch(name) and key not in TECHNOLOGIES:
+        yield "Product", 1.8
 
 
 def _head_word(words: list[str]) -> str:
@@ -175,13 +181,19 @@ def _votes_after(sentence: Sentence, mention: Mention) -> Iterator[Vote]:
     elif gap == ", " and after in ARTICLES and not is_topic(sentence, mention):
         yield from _head_noun(sentence, last + 1, 2.0)
     elif gap == " " and words[last - 1].text[0].isupper():
-        if after in PERSON_VERBS and sentence.text[words[last].end :][:1] != "-":
-            yield "Person", 0.8
-        elif after in COMPANY_VERBS:
-            yield "Organization", 0.8
-        for kind, weight in _head_noun(sentence, last, 0.7):
-            if kind in FOLLOWING:
-                yield kind, weight
+        yield from _votes_of_next_word(sentence, last)
+
+
+def _votes_of_next_word(sentence: Sentence, position: int) -> Iterator[Vote]:
+    word = sentence.words[position]
+    compound = sentence.text[word.end : word.end + 1] == "-"  # "Cat thought-experiment"
+    if word.text in PERSON_VERBS and not compound:
+        yield "Person", 0.8
+    elif word.text in COMPANY_VERBS:
+        yield "Organization", 0.8
+    for kind, weight in _head_noun(sentence, position, 0.7):
+        if kind in FOLLOWING:
+            yield kind, weight
 
 
 def is_topic(sentence: Sentence, mention: Mention) -> bool:

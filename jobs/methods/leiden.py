@@ -24,8 +24,8 @@ STEPS = 3
 # 2,300 articles: eight and forty communities that a reader would have made.)
 COARSE, FINE = 0.5, 1.0
 FEW, MANY = 500, 5000
-# A community with fewer members than DETAIL, and SMALLER times fewer than the one it is tied to most,
-# is a detail of that one: often a single chunk whose entities appear nowhere else.
+# A community of fewer members than DETAIL, and SMALLER times fewer than the one that it is tied to
+# most, is a detail of that one: often a single chunk whose entities appear nowhere else.
 DETAIL, SMALLER = 10, 5
 
 
@@ -140,7 +140,10 @@ def _ranked(names: list[str], labels: Labels, matrix: csr_array) -> list[list[st
     for node in range(len(names)):
         members.setdefault(int(labels[node]), []).append(node)
     ranked = [
-        [names[node] for node in sorted(nodes, key=lambda node: (-round(strength[node], 9), node))]
+        [
+            names[node]
+            for node in sorted(nodes, key=lambda node: (-round(float(strength[node]), 9), node))
+        ]
         for nodes in members.values()
     ]
     return sorted(ranked, key=lambda group: (-len(group), group[0]))

@@ -44,7 +44,7 @@ class Spelling:
                     self._capitalised[fold(word.text)] += 1
 
     def is_name(self, word: str) -> bool:
-        """Whether the word's capital is its own: by its shape, or by how it is written elsewhere."""
+        """Whether the word's capital is its own, by its shape or by how it is written elsewhere."""
         folded = fold(word)
         if is_identifier(word):
             return self._lower[folded] <= 2 * self._capitalised[folded] + 1

@@ -124,14 +124,10 @@ def _trimmed(sentence: Sentence, span: Span, spelling: Spelling) -> Span | None:
         last -= 1
     while first < last:
         word = words[first].text
-        lowered = word.casefold()
-        small = lowered in CONNECTORS or words[first].text[0].isdigit()
-        if lowered in OPENERS and not _is_acronym(word) or lowered in HONORIFICS or small:
-            first += 1
-        elif sentence.opens(first) and last - first > 1 and _owes_capital(word, spelling):
-            first += 1
-        else:
+        opens = sentence.opens(first) and last - first > 1
+        if not _begins_no_name(word) and not (opens and _owes_capital(word, spelling)):
             break
+        first += 1
     if all(word.text.casefold() in DEMONYMS for word in words[first:last]):
         return None
     if last - first == 1 and not _stands_alone(sentence, first, spelling):
@@ -139,8 +135,11 @@ def _trimmed(sentence: Sentence, span: Span, spelling: Spelling) -> Span | None:
     return Span(first, last) if last > first else None
 
 
-def _is_acronym(word: str) -> bool:
-    return len(word) > 2 and word.isupper()
+def _begins_no_name(word: str) -> bool:
+    lowered = word.casefold()
+    is_acronym = len(word) > 2 and word.isupper()  # "WHO" is not "who"
+    opener = lowered in OPENERS and not is_acronym
+    return opener or lowered in HONORIFICS or lowered in CONNECTORS or word[0].isdigit()
 
 
 def _owes_capital(word: str, spelling: Spelling) -> bool:

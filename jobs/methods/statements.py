@@ -32,8 +32,8 @@ BRACKETS = (("(", ")"), ("[", "]"), ("“", "”"))
 def is_statement(sentence: str) -> bool:
     """Whether a sentence says something by itself, without the one before it.
 
-    False for questions, headings, lists, fragments, pointers to other places, and sentences that open with a demonstrative,
-    a pronoun or a conjunction.
+    False for questions, headings, lists, fragments, pointers to other places, quotations, and
+    sentences that open with a demonstrative, a pronoun or a conjunction.
     """
     if not SHORTEST <= len(sentence) <= LONGEST or not END.search(sentence):
         return False

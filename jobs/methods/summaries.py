@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -69,7 +69,7 @@ def prominent(
     Of equals, and where there are no ties, the order of `members` decides.
     """
     own = {member: mentions.get(member, ()) for member in members}
-    degrees: Counter[str] = Counter()
+    degrees: defaultdict[str, float] = defaultdict(float)
     for a, b, weight in edge_weights(own, chunk_count):
         degrees[a] += weight
         degrees[b] += weight

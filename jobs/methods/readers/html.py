@@ -51,7 +51,7 @@ def _without_raw(text: str) -> str:
         if not inside and not mark[1] and name != "-->":
             kept.append(text[start : mark.start()])
             inside = name
-        elif inside and (name == inside and mark[1] or name == "-->" and inside == "<!--"):
+        elif inside and ((name == inside and mark[1]) or (name == "-->" and inside == "<!--")):
             inside, start = "", mark.start() if mark[1] else mark.end()
     if not inside:
         kept.append(text[start:])

@@ -44,9 +44,9 @@ def read_markdown(text: str) -> list[Block]:
         blocks.extend(block(_inline(join_lines(paragraph)), heading=heading))
         paragraph.clear()
 
-    for line in _without_code(_without_front_matter(text.split("\n"))):
-        quote = QUOTE.match(line)
-        line = line[quote.end() :] if quote else line
+    for quoted in _without_code(_without_front_matter(text.split("\n"))):
+        quote = QUOTE.match(quoted)
+        line = quoted[quote.end() :] if quote else quoted
         atx, item = ATX.match(line), ITEM.match(line)
         if not line.strip() or DEFINITION.match(line):
             close()
