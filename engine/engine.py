@@ -44,7 +44,10 @@ log = logging.getLogger("cortex_tasks.engine")
 
 P = TypeVar("P")
 R = TypeVar("R")
-Then = Sequence[tuple[TaskType[Any, Any] | str, Any] | TaskType[Any, Any] | str]
+# A step of a chain: a type, with its parameters, with the key that it holds while it is under way.
+_Task = TaskType[Any, Any] | str
+Step = _Task | tuple[_Task, Any] | tuple[_Task, Any, str]
+Then = Sequence[Step]
 
 
 class TaskEngine:
@@ -259,8 +262,9 @@ class TaskEngine:
         """Submit a task; returns once the backend has it.
 
         dedupe_key: while a task of this type with the same key is pending or running, give that
-        one instead. then: steps `(type, params)` that follow, each once the one before it has
-        completed, all stored with this task.
+        one instead. then: steps `(type, params)` or `(type, params, dedupe_key)` that follow, each
+        once the one before it has completed, all stored with this task. A step always gets a task
+        of its own: one that finds its key taken runs without it.
 
         Raises UnknownTaskType, InvalidParameters (nothing is stored) and QueueFull. Cancelled
         while it waits, the task may or may not have been submitted.
@@ -304,12 +308,13 @@ class TaskEngine:
             for declared, one in zip(types, accepted, strict=True)
         ]
 
-    def _step(
-        self, step: tuple[TaskType[Any, Any] | str, Any] | TaskType[Any, Any] | str
-    ) -> ChainStep:
-        task, params = step if isinstance(step, tuple) else (step, None)
+    def _step(self, step: Step) -> ChainStep:
+        parts = step if isinstance(step, tuple) else (step,)
+        task, params, dedupe_key = (*parts, None, None)[:3]
+        if dedupe_key is not None:
+            _check_key(dedupe_key)
         declared = self._registry.find(task)
-        return ChainStep(declared.name, self._encode(declared, params))
+        return ChainStep(declared.name, self._encode(declared, params), dedupe_key)
 
     def _encode(self, declared: TaskType[Any, Any], params: Any) -> msgspec.Raw:
         encoded = declared.encode_params(params)
