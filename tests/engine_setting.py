@@ -175,13 +175,13 @@ async def left_by_a_crash(
 
 
 def a_record(number: int, status: TaskStatus, *, type: str = "work", **fields: Any) -> TaskRecord:
-    """Task `task_<number>`, whose last change had the same number."""
+    """Task `old_<number>`, whose last change had the same number."""
     if status is not TaskStatus.PENDING:
         fields = {"started_at": START, "attempt": 1, **fields}
     if status.final:
         fields.setdefault("completed_at", START)
     return TaskRecord(
-        id=f"task_{number}",
+        id=f"old_{number}",
         type=type,
         status=status,
         seq=number,
