@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from .lexicon import (
+    COMPANY_ENDINGS,
     GIVEN_NAMES,
     HONORIFICS,
     NOUN_TYPES,
@@ -91,8 +92,6 @@ def votes_of_name(name: str) -> Iterator[Vote]:
     first, head = words[0].casefold(), fold(_head_word(words))
     if name[0].isupper():
         yield from _votes_of_proper_name(name, words)
-    elif entity_key(name) in PLACE_PHRASES:
-        yield "Location", 4.0
     if first in OF_HEADS and len(words) > 1:
         yield OF_HEADS[first], 4.0
     elif head in NOUN_TYPES:
@@ -104,9 +103,10 @@ def votes_of_name(name: str) -> Iterator[Vote]:
 
 def _votes_of_proper_name(name: str, words: list[str]) -> Iterator[Vote]:
     key, first = entity_key(name), words[0].casefold()
-    if key in PLACE_PHRASES or key in PLACES:
+    if name.casefold() in PLACE_PHRASES or key in PLACES:
         yield "Location", 4.0
-    if key in ORGANIZATIONS:
+    company = len(words) > 1 and words[-1].casefold() in COMPANY_ENDINGS
+    if key in ORGANIZATIONS or company:
         yield "Organization", 4.0
     if key in TECHNOLOGIES or (len(words) > 1 and fold(words[-1]) in TECHNOLOGIES):
         yield "Technology", 2.5

@@ -123,7 +123,7 @@ joan joe joel johann johannes john johnny jon jonathan jordan jose joseph joshua
 judy julia julian julie julius justin karen karl kate katherine kathleen keith ken kenneth kevin
 kim kurt larry laura lawrence lee leo leon leonard leonardo leslie lewis linda linus lisa louis
 louise lucas lucy ludwig luigi luis luke lynn marc marcel marco marcus margaret maria marie
-marilyn mario marion marjorie mark martha martin marvin mary matthew maurice max melissa michael
+marilyn mario marion marjorie mark martha martin marvin mary mel matthew maurice max melissa michael
 michel michelle miguel mike mildred milton mitch monica morris nancy nathan neil nicholas nick
 nicolas nicole niels nigel nikola noah noam nora norbert norman olga oliver oscar otto owen pablo
 pamela pat patricia patrick paul paula pauline pedro peggy penny percy peter phil philip phillip
@@ -156,12 +156,12 @@ mumbai munich naples oslo oxford philadelphia pittsburgh prague princeton pasade
 shanghai stockholm sydney toronto venice vienna warsaw washington zurich
 """)
 
-# Well-known names of several words, by their keys.
+# Well-known names of several words.
 PLACE_PHRASES = frozenset({
     "new york", "new york city", "new jersey", "new mexico", "new zealand", "north america",
     "south america", "south africa", "south korea", "north korea", "great britain", "hong kong",
     "los angeles", "san francisco", "san diego", "silicon valley", "soviet union", "united kingdom",
-    "united state", "saudi arabia", "sri lanka", "washington d.c", "middle east", "palo alto",
+    "united states", "saudi arabia", "sri lanka", "washington d.c", "middle east", "palo alto",
     "czech republic", "costa rica", "puerto rico", "rio de janeiro", "st petersburg",
 })  # fmt: skip
 
@@ -173,6 +173,13 @@ mozilla nasa nato nec netscape nokia novell nsa nsf oecd openai opec oracle parc
 rand rca samsung sap sco siemens sony sri stanford toshiba toyota twitter ucb ucla un unesco
 unicef univac usaf volkswagen w3c wikimedia wikipedia who wpi xerox yale yahoo cbs abc nbc eff
 gchq
+""")
+
+# A name that ends so is a company's.
+COMPANY_ENDINGS = _words("""
+ag brothers co communications electronics enterprises gmbh holdings industries instruments labs
+laboratories motors partners pharmaceuticals plc robotics sa semiconductor software solutions spa
+systems technologies
 """)
 
 TECHNOLOGIES = _words("""
@@ -201,13 +208,13 @@ NOUN_TYPES: dict[str, str] = {
             writer
         """,
         "Organization": """
-            academy agency airline army association authority band bank board brigade
-            bureau cabal church club college commission committee company congress conservatory
-            consortium cooperative corp corporation council court department enterprise faculty federation firm foundation gmbh government group guild hospital
-            inc incorporated industry institute institution laboratory lab league limited llc ltd
-            ministry movement museum navy office orchestra organisation organization parliament
-            partnership party plc police press school senate society startup subsidiary team union
-            university vendor
+            academy agency airline army association authority band bank board brigade bureau cabal
+            church club college commission committee company congress conservatory consortium
+            cooperative corp corporation council court department enterprise faculty federation
+            firm foundation gmbh government group guild hospital inc incorporated industry
+            institute institution laboratory lab league limited llc ltd ministry movement museum
+            navy office orchestra organisation organization parliament partnership party plc
+            police press school senate society startup subsidiary team union university vendor
         """,
         "Location": """
             airport avenue bay beach bridge capital castle city coast continent country county

@@ -134,7 +134,8 @@ PHRASES = (
             f"|comprised|comprising|consists?_of|consisted_of|containing|encompasses {THE} ~2"),
     _phrase("LOCATED_IN", 0.8, f"[,] {BE} ~2 located|based|situated|headquartered|held|born|built"
             " in|at|near [the]", targets="Location Organization"),
-    _phrase("LOCATED_IN", 0.65, "[,] in|at|near [the]", targets="Location"),
+    _phrase("LOCATED_IN", 0.65, f"[,] {BE} ~1 [used|sold|found|known|made] in|at|near [the]",
+            targets="Location"),
     _phrase("LOCATED_IN", 0.45, ",", sources="Location", targets="Location"),
     _phrase("IMPLEMENTS", 0.8, f"{WHICH} {HOW} implements?|implemented|implementing {THE} ~1"),
     _phrase("IMPLEMENTS", 0.8, f"[,] {BE} a|an ~2 implementation of {THE}"),

@@ -16,6 +16,8 @@ __all__ = ["RELATIONSHIP_TYPES", "is_head", "relations_in", "text_between"]
 
 # Of a document's subject and something that it mentions, with no sentence naming both.
 UNLINKED = 0.2
+# A document with more chunks has more subjects than its title's.
+ONE_SUBJECT = 30
 POSSESSIVES = ("'s", "’s")
 
 
@@ -79,7 +81,9 @@ def _unlinked(
     chunks: dict[int, list[tuple[Mention, str]]] = {}
     for sentence, found in zip(sentences, mentions, strict=True):
         chunks.setdefault(sentence.chunk, []).extend((each, sentence.text) for each in found)
-    for found_there in chunks.values() if subject else ():
+    if not subject or len(chunks) > ONE_SUBJECT:
+        return
+    for found_there in chunks.values():
         if found_there and all(mention.key != subject for mention, _ in found_there):
             mention, text = found_there[0]
             yield subject, mention.key, text
@@ -88,15 +92,29 @@ def _unlinked(
 def _readings(
     sentence: Sentence, found: list[Mention], entities: Mapping[str, ExtractedEntity]
 ) -> Iterator[tuple[str, str, Reading]]:
+    """The relationships of adjacent mentions, as source, target and what was read."""
+    said: tuple[Mention, Reading] | None = None  # of whom something was said, for "… and …"
     for left, right in pairwise(found):
         if left.key == right.key:
             continue
-        reading = read_between(
-            text_between(sentence, left, right),
-            entities[left.key].type,
-            entities[right.key].type,
-            head=is_head(sentence, right),
-        )
+        between, head = text_between(sentence, left, right), is_head(sentence, right)
+        types = entities[left.key].type, entities[right.key].type
+        reading = read_between(between, *types, head=head)
+        if said and said[0].key != right.key:
+            subject, before = said
+            rest = between.strip().removeprefix(",").strip()
+            if rest in ("", "and", "or") and types[0] == types[1]:
+                yield subject.key, right.key, before._replace(confidence=before.confidence - 0.1)
+                continue
+            if rest.startswith("and ") and reading.type == "RELATED_TO":
+                of_subject = entities[subject.key].type
+                more = read_between(rest.removeprefix("and"), of_subject, types[1], head=head)
+                if more.type != "RELATED_TO" and not more.reversed:
+                    yield subject.key, right.key, more
+                    continue
+        said = None
+        if reading.type != "RELATED_TO" and not reading.reversed:
+            said = (left, reading)
         ends = (right.key, left.key) if reading.reversed else (left.key, right.key)
         yield *ends, reading
 

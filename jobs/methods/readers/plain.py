@@ -8,7 +8,7 @@ from .blocks import Block, block, join_lines
 
 BULLET = re.compile(r"\s{0,12}(?:[-*+•–]|\d{1,3}[.)])\s+")
 RULE = re.compile(r"[\s=\-*_~#+─═]*")  # drawn lines
-LONGEST_HEADING = 80
+LONGEST_HEADING = 60
 
 
 def read_plain(text: str) -> list[Block]:
@@ -52,6 +52,7 @@ def _is_heading(line: str) -> bool:
     return (
         len(line) <= LONGEST_HEADING
         and (line[0].isupper() or line[0].isdigit())
-        and line[-1] not in ".!?:;,"
+        and line[-1] not in ".!?"
+        and not any(mark in line for mark in ",;:")
         and not BULLET.match(line)
     )
