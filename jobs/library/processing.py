@@ -130,6 +130,30 @@ class Processing:
 
         return await self._database.write(change)
 
+    async def claimed(self) -> list[str]:
+        """List the documents that some task has claimed and not finished."""
+
+        def query(connection: sqlite3.Connection) -> list[str]:
+            rows = connection.execute(f"SELECT id FROM documents WHERE {CLAIMED} ORDER BY seq")
+            return [document_id for (document_id,) in rows]
+
+        return await self._database.read(query)
+
+    async def count_pending(self, document_ids: Collection[str]) -> int:
+        """Count those of these documents that are pending."""
+        ids = msgspec.json.encode(list(document_ids)).decode()
+
+        def query(connection: sqlite3.Connection) -> int:
+            row = connection.execute(
+                "SELECT count(*) FROM documents WHERE status = 'pending'"
+                " AND id IN (SELECT value FROM json_each(?))",
+                (ids,),
+            ).fetchone()
+            count: int = row[0]
+            return count
+
+        return await self._database.read(query)
+
     async def outcomes(self, task_id: str) -> list[Document]:
         """List the documents that the task completed or failed, over all its attempts.
 

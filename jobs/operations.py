@@ -1,0 +1,286 @@
+"""What people ask of the four jobs, decided: which task to submit, under which key, or none.
+
+HTTP and the command line translate to and from this; an embedding program may call it as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable
+
+import anyio
+import msgspec
+
+from ..engine.engine import Step, TaskEngine
+from ..engine.errors import InvalidParameters, TaskAlreadyFinal, TaskNotFound
+from ..engine.handles import TaskHandle
+from ..engine.lifecycle import TaskStatus
+from ..engine.records import TaskRecord
+from . import (
+    community_detection,
+    community_summarization,
+    document_processing,
+    relationship_analysis,
+)
+from .chains import STEPS, parse_chain
+from .community_detection import CommunityDetection
+from .community_summarization import CommunitySummarization
+from .document_processing import DocumentProcessing
+from .library import Library
+from .relationship_analysis import Mode, RelationshipAnalysis
+from .scopes import key_of, processing_key
+
+FOUR = (document_processing.NAME, *STEPS)
+ABORT_ROUNDS = 10  # each stops what is there; a chain's next step may turn up in between
+
+_COMMUNITY_ID = re.compile(r"\s*(?:comm_)?(\d{1,18})\s*", re.ASCII)
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """The task that does what was asked for; `deduplicated`, if it was under way already."""
+
+    task_id: str
+    status: TaskStatus
+    message: str
+    deduplicated: bool
+    chain: tuple[str, ...]  # what follows that task, which may be less than was asked for now
+
+
+class ProcessingStarted(Started, frozen=True, kw_only=True):
+    """The same of document_processing."""
+
+    pending_count: int
+    concurrency: int
+
+
+class NothingPending(msgspec.Struct, frozen=True, kw_only=True):
+    """No document waits, and no task is processing any: there is no task."""
+
+    message: str = "No pending documents to process"
+    pending_count: int = 0
+
+
+class SummarizationStarted(Started, frozen=True, kw_only=True):
+    """The same of community_summarization; what it does is in its result."""
+
+    results: list[str] = []
+    total_processed: int = 0
+
+
+class Aborted(msgspec.Struct, frozen=True, kw_only=True):
+    """What an abort has stopped."""
+
+    documents_cancelled: int  # that were being processed
+    chain_tasks_cancelled: int  # of the three types that may follow in a chain
+    tasks_cancelled: list[str]  # of all four types
+    tasks_still_running: list[str]  # told to stop, but ignoring it beyond their grace
+    tasks_removed: list[str] = []  # records stay
+    docling_workers_killed: int = 0  # there are none
+    documents_reset: int  # pending again: nothing of them was stored
+
+
+class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the process can be replaced now without stopping anyone's work."""
+
+    safe_to_redeploy: bool
+    reasons: list[str]  # why not, for people; empty when it is safe
+    running_task_count: int
+    running_tasks: list[TaskRecord]
+
+
+class Operations:
+    """The operations on an engine that runs the four jobs over a library.
+
+    All raise InvalidParameters for what does not fit, QueueFull, EngineNotRunning and
+    StorageError, and have then started nothing.
+    """
+
+    def __init__(self, engine: TaskEngine, library: Library) -> None:
+        self._engine = engine
+        self._library = library
+
+    async def recover(self) -> int:
+        """Put back documents whose task is gone; gives how many. Once, when the engine starts."""
+        alive = [record.id for record in await self._alive(document_processing.NAME)]
+        return await self._library.processing.release_claims_except(alive)
+
+    async def process_pending(
+        self,
+        *,
+        concurrency: int = 2,
+        collection_id: str | None = None,
+        chain: str | Iterable[str] | None = None,
+    ) -> ProcessingStarted | NothingPending:
+        """Process all pending documents, or those of one collection; then the chain."""
+        steps = self._steps(parse_chain(chain), collection_id)
+        params = DocumentProcessing(concurrency=concurrency, collection_id=collection_id)
+        intake = await self._library.processing.intake(collection_id=collection_id)
+        key = processing_key(collection_id, intake.generation)
+        if intake.pending_count:
+            name = document_processing.NAME
+            handle = await self._engine.submit(name, params, dedupe_key=key, then=steps)
+            record, deduplicated = handle.record, handle.deduplicated
+        else:
+            alive = await self._alive(document_processing.NAME)
+            under_way = next((one for one in alive if one.dedupe_key == key), None)
+            if under_way is None:
+                return NothingPending()
+            record, deduplicated = under_way, True
+        count = intake.pending_count
+        message = (
+            "Documents are being processed already"
+            if deduplicated
+            else (f"Processing {count} pending document{'s' if count > 1 else ''}")
+        )
+        return ProcessingStarted(
+            task_id=record.id,
+            status=record.status,
+            message=message,
+            deduplicated=deduplicated,
+            chain=_chain_of(record),
+            pending_count=count,
+            concurrency=concurrency,
+        )
+
+    async def analyze(
+        self,
+        *,
+        collection_id: str | None = None,
+        mode: Mode | None = None,
+        rebuild: bool = False,
+        chain: str | Iterable[str] | None = None,
+    ) -> Started:
+        """Find relationships across documents; then the chain. A `mode` counts over `rebuild`."""
+        mode = mode or ("rebuild" if rebuild else "incremental")
+        params = RelationshipAnalysis(collection_id=collection_id, mode=mode)
+        steps = self._steps(parse_chain(chain), collection_id)
+        handle = await self._engine.submit(
+            relationship_analysis.NAME, params, dedupe_key=key_of(params), then=steps
+        )
+        return _started(handle, "Relationship analysis")
+
+    async def detect(self, *, min_size: int = 3, collection_id: str | None = None) -> Started:
+        """Detect communities."""
+        params = CommunityDetection(min_size=min_size, collection_id=collection_id)
+        handle = await self._engine.submit(
+            community_detection.NAME, params, dedupe_key=key_of(params)
+        )
+        return _started(handle, "Community detection")
+
+    async def summarize(
+        self,
+        *,
+        community_ids: Iterable[int | str] | int | str | None = None,
+        force_regenerate: bool = False,
+    ) -> SummarizationStarted:
+        """Summarise these communities, or all of them."""
+        ids = None if community_ids is None else parse_community_ids(community_ids)
+        params = CommunitySummarization(community_ids=ids, force_regenerate=force_regenerate)
+        handle = await self._engine.submit(
+            community_summarization.NAME, params, dedupe_key=key_of(params)
+        )
+        started = _started(handle, "Community summarization")
+        return SummarizationStarted(**msgspec.structs.asdict(started))
+
+    async def abort(self) -> Aborted:
+        """Stop every pending or running task of the four types; returns once they have stopped.
+
+        What was being processed is pending again; what was stored stays, and so do the records.
+        """
+        claimed = await self._library.processing.claimed()
+        told: dict[str, TaskRecord | None] = {}  # None: it ended before it heard
+        for _ in range(ABORT_ROUNDS):
+            alive = [each for name in FOUR for each in await self._alive(name)]
+            fresh = [record for record in alive if record.id not in told]
+            if not fresh:
+                break
+            async with anyio.create_task_group() as group:
+                for record in fresh:
+                    group.start_soon(self._stop, record, told)
+        await self.recover()  # what a task left claimed that could not put it back
+        stopped = [record for record in told.values() if record is not None]
+        cancelled = [each for each in stopped if each.status is TaskStatus.CANCELLED]
+        return Aborted(
+            documents_cancelled=len(claimed),
+            chain_tasks_cancelled=sum(each.type in STEPS for each in cancelled),
+            tasks_cancelled=[each.id for each in cancelled],
+            tasks_still_running=[each.id for each in stopped if each not in cancelled],
+            documents_reset=await self._library.processing.count_pending(claimed),
+        )
+
+    async def instance_status(self) -> InstanceStatus:
+        """Tell whether anyone's work would be stopped by ending this process."""
+        running = (await self._engine.list(status=TaskStatus.RUNNING)).records
+        reasons = [
+            f"{record.type} {record.id} is running ({record.progress_percent} %)"
+            for record in running
+        ]
+        return InstanceStatus(
+            safe_to_redeploy=not running,
+            reasons=reasons,
+            running_task_count=len(running),
+            running_tasks=running,
+        )
+
+    async def _alive(self, task_type: str) -> list[TaskRecord]:
+        """The tasks of a type that are pending or running."""
+        return [
+            record
+            for status in (TaskStatus.RUNNING, TaskStatus.PENDING)
+            for record in (await self._engine.list(task_type=task_type, status=status)).records
+        ]
+
+    async def _stop(self, record: TaskRecord, told: dict[str, TaskRecord | None]) -> None:
+        told[record.id] = None
+        with contextlib.suppress(TaskAlreadyFinal, TaskNotFound):
+            told[record.id] = await self._engine.cancel(record.id)
+
+    def _steps(self, names: tuple[str, ...], collection_id: str | None) -> list[Step]:
+        """Give the steps of a chain, each under the key that asking for it alone would have."""
+        steps: list[Step] = []
+        for name in names:
+            if name == relationship_analysis.NAME:
+                analysis = RelationshipAnalysis(collection_id=collection_id)
+                steps.append((name, analysis, key_of(analysis)))
+            elif name == community_detection.NAME:
+                detection = CommunityDetection(collection_id=collection_id)
+                steps.append((name, detection, key_of(detection)))
+            else:
+                summarization = CommunitySummarization()
+                steps.append((name, summarization, key_of(summarization)))
+        return steps
+
+
+def parse_community_ids(given: Iterable[int | str] | int | str) -> list[int]:
+    """Read ids as people write them: 5, "5", "comm_5", "5,comm_7", or several of these.
+
+    Raises InvalidParameters for anything else.
+    """
+    each_given = [given] if isinstance(given, int | str) else given
+    ids: list[int] = []
+    for one in each_given:
+        for text in str(one).split(","):
+            found = None if isinstance(one, bool) else _COMMUNITY_ID.fullmatch(text)
+            if found is None:
+                raise InvalidParameters(
+                    f"{text[:80]!r} is no community id: an id is like 5 or comm_5",
+                    path="$.community_ids",
+                )
+            ids.append(int(found.group(1)))
+    return list(dict.fromkeys(ids))
+
+
+def _started(handle: TaskHandle[object], what: str) -> Started:
+    verb = "is under way already" if handle.deduplicated else "started"
+    return Started(
+        task_id=handle.id,
+        status=handle.record.status,
+        message=f"{what} {verb}",
+        deduplicated=handle.deduplicated,
+        chain=_chain_of(handle.record),
+    )
+
+
+def _chain_of(record: TaskRecord) -> tuple[str, ...]:
+    return tuple(step.task_type for step in record.then)
