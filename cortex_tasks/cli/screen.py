@@ -1,0 +1,86 @@
+"""What a command prints: answers on standard output, everything said about them on standard error.
+
+So `--json` and plain answers can be piped on, whatever bars and notes a person sees meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TextIO
+
+import msgspec
+
+# Escape sequences in a title or a message would reach the terminal: the text is not ours.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_COLOURS = {"completed": "32", "failed": "31", "cancelled": "33", "running": "36"}
+
+
+def printable(text: str) -> str:
+    """Give the text without characters that would steer a terminal or that UTF-8 cannot hold."""
+    return _CONTROL.sub("�", text).encode("utf-8", "replace").decode()
+
+
+def line(text: str) -> str:
+    """Give the text as one line."""
+    return " ".join(printable(text).split())
+
+
+def note(text: str) -> None:
+    """Tell the person something that is no part of the answer."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def print_text(text: str) -> None:
+    """Print a part of the answer."""
+    print(printable(text), flush=True)
+
+
+def print_json(body: bytes) -> None:
+    """Print an answer as JSON, as it came but for its layout."""
+    text = msgspec.json.format(body, indent=2).decode("utf-8", "replace")
+    print(re.sub(r"[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print aligned columns; on a terminal the last one is cut where the line ends."""
+    table = [list(headings), *([line(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(headings) - 1)]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for row in table:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        text = "  ".join([*cells, row[-1]]).rstrip()
+        if room is not None and len(text) > room:
+            text = text[: room - 1] + "…"
+        print(_coloured(text, row))
+
+
+def print_fields(fields: Iterable[tuple[str, str]]) -> None:
+    """Print names and values, one a line; those without a value are left out."""
+    shown = [(name, printable(value)) for name, value in fields if value]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        indented = value.replace("\n", "\n" + " " * (width + 2))
+        print(_coloured(f"{name.ljust(width)}  {indented}", [value]))
+
+
+def local_time(moment: datetime | None) -> str:
+    """Give a time of day as the clock on the wall shows it; empty for none."""
+    return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def draws(stream: TextIO) -> bool:
+    """Whether the stream is a terminal on which lines can be drawn over."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _coloured(text: str, cells: Sequence[str]) -> str:
+    """Colour the status, if one of the cells is one and colours are welcome."""
+    status = next((cell for cell in cells if cell in _COLOURS), None)
+    if status is None or os.environ.get("NO_COLOR") or not draws(sys.stdout):
+        return text
+    return text.replace(status, f"\x1b[{_COLOURS[status]}m{status}\x1b[0m", 1)

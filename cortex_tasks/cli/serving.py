@@ -1,0 +1,123 @@
+"""The command `serve`: a server with everything embedded, its data in one folder."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from ..backends.json_backend import JsonBackend
+from ..backends.memory import MemoryBackend
+from ..engine.storage import Backend
+from .arguments import (
+    Commands,
+    add_command,
+    add_data,
+    add_flag,
+    add_option,
+    one_of,
+    seconds,
+    whole_number,
+)
+from .exits import CommandFailed, Exit
+from .screen import print_fields, print_text
+
+TASKS_FOLDER = "tasks"  # in the data folder
+WHERE_TASKS_ARE = {"json": "JSON files", "memory": "memory: they end with this server"}
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    command = add_command(commands, "serve", serve, "run a server until Ctrl-C")
+    add_option(command, "--host", default="127.0.0.1", help="the address to listen on")
+    add_option(
+        command,
+        "--port",
+        read=whole_number(0, 65535),
+        default="8000",
+        help="the port to listen on; 0 takes any that is free",
+    )
+    add_data(command)
+    add_option(
+        command,
+        "--backend",
+        read=one_of("json", "memory"),
+        default="json",
+        help="where tasks are kept: json (files in the data folder) or memory",
+    )
+    add_option(
+        command,
+        "--loop",
+        read=one_of("trio", "asyncio"),
+        default="trio",
+        help="the event loop to run on: trio or asyncio",
+    )
+    add_option(
+        command,
+        "--grace",
+        read=seconds,
+        default="10",
+        help="seconds that running tasks get when the server stops",
+    )
+    add_option(
+        command,
+        "--upload-limit",
+        read=whole_number(1, 100_000),
+        default="50",
+        help="the largest upload, in MB",
+    )
+    add_flag(command, "--access-log", help="write a line to the log for each request")
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    try:
+        from ..http import server  # noqa: PLC0415 - of an extra: the client runs without it
+    except ModuleNotFoundError as error:
+        raise CommandFailed(str(error)) from None
+    _log_to_standard_error(access_log=arguments.access_log)
+    data = Path(arguments.data)
+    settings = server.ServerSettings(
+        data=data,
+        host=arguments.host,
+        port=arguments.port,
+        loop=arguments.loop,
+        grace=arguments.grace,
+        upload_limit=arguments.upload_limit * 2**20,
+        access_log=arguments.access_log,
+    )
+
+    def announce(ready: server.Ready) -> None:
+        tasks = f"tasks in {WHERE_TASKS_ARE[arguments.backend]}; on {arguments.loop}"
+        _announce(ready.url, ready.data, tasks, ready.first_key)
+
+    try:
+        server.run_server(settings, _backend(arguments.backend, data), on_ready=announce)
+    except ModuleNotFoundError as error:
+        raise CommandFailed(str(error)) from None
+    return Exit.DONE
+
+
+def _backend(kind: str, data: Path) -> Backend:
+    return MemoryBackend() if kind == "memory" else JsonBackend(data / TASKS_FOLDER)
+
+
+def _announce(url: str, data: Path, tasks: str, first_key: str | None) -> None:
+    """Say where the server is and how to get in; the first line is for programs to wait for."""
+    print_text(f"Cortex tasks at {url}")
+    create = "cortex-tasks keys create --name NAME --permissions read,manage"
+    if Path("data").absolute() != data:
+        create += f" --data {data}"
+    fields = [("data", f"{data} ({tasks})")]
+    if first_key is not None:
+        fields.append(("key", f"{first_key}\nmade now and shown only now; only its hash is kept"))
+        fields.append(("use it", f"export CORTEX_TASKS_API_KEY={first_key}"))
+    fields += [("more keys", create), ("stop", "Ctrl-C")]
+    print_fields((f"  {name}", value) for name, value in fields)
+
+
+def _log_to_standard_error(*, access_log: bool) -> None:
+    logging.basicConfig(
+        level=logging.INFO if access_log else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )

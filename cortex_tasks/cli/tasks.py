@@ -1,0 +1,178 @@
+"""The commands about tasks: list, show, result, wait, cancel, cleanup."""
+
+from __future__ import annotations
+
+import argparse
+
+import msgspec
+
+from .arguments import Commands, add_command, add_connection, whole_number
+from .connection import Answer, Connection, Refused, connect, in_path
+from .exits import CommandFailed, Exit
+from .following import EXIT_BY_STATUS, all_in_one, exit_of, wait_for
+from .operations import print_tasks
+from .screen import (
+    local_time,
+    note,
+    print_fields,
+    print_json,
+    print_table,
+    print_text,
+)
+from .views import TaskList, TaskView
+
+STATUSES = ("pending", "running", "completed", "failed", "cancelled")
+
+
+class Said(msgspec.Struct, frozen=True):
+    """The sentence in an answer."""
+
+    message: str = ""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands about tasks."""
+    listing = add_command(commands, "list", list_tasks, "list tasks, newest first")
+    listing.add_argument("--status", choices=STATUSES, help="only those with this status")
+    listing.add_argument("--type", metavar="TYPE", help="only those of this task type")
+    listing.add_argument(
+        "--limit", type=whole_number(1, 10**9), metavar="N", help="at most so many (default: all)"
+    )
+    add_connection(listing)
+    for name, run, help in (
+        ("show", show, "show one task"),
+        ("result", result, "print the result of a completed task as JSON"),
+        ("wait", wait, "wait until a task and its chain have ended, with a progress bar"),
+        ("cancel", cancel, "cancel a task; answers once it has stopped"),
+    ):
+        command = add_command(commands, name, run, help)
+        command.add_argument("task_id", metavar="ID", help="the task's id")
+        add_connection(command)
+    tidy = add_command(commands, "cleanup", clean_up, "remove tasks that ended long ago")
+    tidy.add_argument(
+        "--max-age-hours",
+        type=whole_number(1, 168),
+        metavar="HOURS",
+        help="keep what ended within so many hours (1 to 168, default 24)",
+    )
+    add_connection(tidy)
+
+
+def list_tasks(arguments: argparse.Namespace) -> int:
+    """Print the tasks."""
+    wanted = {"status": arguments.status, "task_type": arguments.type, "limit": arguments.limit}
+    with connect(arguments) as connection:
+        answer = connection.ask("GET", "/api/tasks", params=wanted)
+    if arguments.json:
+        print_json(answer.body)
+        return Exit.DONE
+    found = answer.read(TaskList)
+    rows = [
+        (
+            task.task_id,
+            task.task_type,
+            task.status,
+            f"{task.progress_percent:3.0f}%",
+            local_time(task.created_at),
+            task.message,
+        )
+        for task in found.tasks
+    ]
+    if rows:
+        print_table(("ID", "TYPE", "STATUS", "DONE", "CREATED", "MESSAGE"), rows)
+    note(f"{len(rows)} of {found.total} tasks")
+    return Exit.DONE
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print one task."""
+    with connect(arguments) as connection:
+        _print_task(_task(connection, arguments.task_id), as_json=arguments.json)
+    return Exit.DONE
+
+
+def result(arguments: argparse.Namespace) -> int:
+    """Print the result of a task, or say why there is none."""
+    path = f"/api/tasks/{in_path(arguments.task_id)}/result"
+    with connect(arguments) as connection:
+        try:
+            answer = connection.ask("GET", path)
+        except Refused as refused:
+            if refused.http_status != 400:
+                raise
+            # Failed or cancelled: final, so asking which of them cannot come too late.
+            status = _task(connection, arguments.task_id).read(TaskView).status
+            raise CommandFailed(str(refused), EXIT_BY_STATUS.get(status, Exit.FAILED)) from None
+    if answer.http_status == 202:
+        task = answer.read(TaskView)
+        raise CommandFailed(
+            f"{task.task_id} is {task.status} ({task.progress_percent:.0f}%): no result yet. "
+            f"Wait for it with `cortex-tasks wait {task.task_id}`"
+        )
+    print_json(answer.body)
+    return Exit.DONE
+
+
+def wait(arguments: argparse.Namespace) -> int:
+    """Follow a task and its chain to the end."""
+    with connect(arguments) as connection:
+        ended = wait_for(connection, arguments.task_id)
+    if arguments.json:
+        print_json(all_in_one(ended))
+    else:
+        print_tasks(ended)
+    return exit_of(ended)
+
+
+def cancel(arguments: argparse.Namespace) -> int:
+    """Cancel a task; 0 only if it has really stopped."""
+    with connect(arguments) as connection:
+        answer = connection.ask("DELETE", f"/api/tasks/{in_path(arguments.task_id)}")
+    _print_said(answer, as_json=arguments.json)
+    return Exit.FAILED if answer.http_status == 202 else Exit.DONE
+
+
+def clean_up(arguments: argparse.Namespace) -> int:
+    """Remove old final tasks."""
+    with connect(arguments) as connection:
+        answer = connection.ask(
+            "POST", "/api/tasks/cleanup", params={"max_age_hours": arguments.max_age_hours}
+        )
+    _print_said(answer, as_json=arguments.json)
+    return Exit.DONE
+
+
+def _task(connection: Connection, task_id: str) -> Answer:
+    return connection.ask("GET", f"/api/tasks/{in_path(task_id)}")
+
+
+def _print_task(answer: Answer, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer.body)
+        return
+    task = answer.read(TaskView)
+    steps = ""
+    if task.progress_total is not None:
+        steps = f" ({task.progress_current or 0:g} of {task.progress_total:g})"
+    print_fields(
+        (
+            ("id", task.task_id),
+            ("type", task.task_type),
+            ("status", task.status),
+            ("progress", f"{task.progress_percent:.0f}%{steps}"),
+            ("message", task.message),
+            ("error", task.error or ""),
+            ("created", local_time(task.created_at)),
+            ("started", local_time(task.started_at)),
+            ("updated", local_time(task.updated_at)),
+            ("ended", local_time(task.completed_at)),
+            ("next", task.next_task_id or ""),
+        )
+    )
+
+
+def _print_said(answer: Answer, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer.body)
+    else:
+        print_text(answer.read(Said).message)
