@@ -6,15 +6,16 @@ import sys
 
 import anyio
 
-from . import engine_speed
+from . import engine_speed, request_speed
 from .measuring import Figure, machine
 
 
 async def _print_all(loop: str, missed: list[Figure]) -> None:
-    async for figure in engine_speed.measure(loop):
-        print(figure.line(), flush=True)
-        if figure.met is False:
-            missed.append(figure)
+    for part in (engine_speed, request_speed):
+        async for figure in part.measure(loop):
+            print(figure.line(), flush=True)
+            if figure.met is False:
+                missed.append(figure)
 
 
 def main() -> int:
