@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
 from cortex_tasks.jobs.library import Library
 from cortex_tasks.jobs.model import Document, ExtractedEntity, Extraction, Relation
 
@@ -62,3 +66,25 @@ async def learn(
     claimed = await library.processing.claim_pending("task_learn", limit=1000)
     assert document.id in {each.id for each in claimed}
     return await library.processing.store_extraction(document.id, "task_learn", extraction)
+
+
+def said_together(connection: sqlite3.Connection) -> Iterator[tuple[str, list[Any]]]:
+    """All that is kept of the graph, without the numbers that depend on its history."""
+    queries = {
+        "entities": "SELECT key, name, folded, type, description, mention_count FROM entities",
+        "spellings": "SELECT key, s.name, s.type, mentions FROM spellings AS s"
+        " JOIN entities AS e ON e.id = entity",
+        "relationships": "SELECT s.key, t.key, r.type, method, r.description, weight, confidence,"
+        " evidence FROM relationships AS r JOIN entities AS s ON s.id = source"
+        " JOIN entities AS t ON t.id = target",
+        "chunks": "SELECT document, position, text FROM chunks",
+        "mentions": "SELECT document, position, key, count FROM mentions"
+        " JOIN chunks ON chunks.id = chunk JOIN entities ON entities.id = entity",
+        "communities": "SELECT name, summary, group_concat(key) FROM communities AS c"
+        " JOIN (SELECT community, key FROM community_members"
+        " JOIN entities ON entities.id = entity ORDER BY rank) ON community = c.id"
+        " GROUP BY c.id",
+    }
+    for name, query in queries.items():
+        if rows := sorted(connection.execute(query).fetchall()):
+            yield name, rows

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from cortex_tasks.jobs.library.merging import merge
 from cortex_tasks.jobs.library.schema import prepare
 from cortex_tasks.jobs.library.session import Mode, Session, Work
 from cortex_tasks.jobs.model import ExtractedEntity, Extraction, Relation
-from tests.knowledge import learn, relation, saying
+from tests.knowledge import learn, relation, said_together, saying
 
 
 def in_memory() -> Library:
@@ -193,47 +193,37 @@ def sorted_words(words: dict[int, Extraction | None]) -> list[tuple[int, Extract
 
 
 def graph_after(steps: list[tuple[int, Extraction | None]]) -> dict[str, list[Any]]:
+    def tell(connection: sqlite3.Connection) -> dict[str, list[Any]]:
+        connection.execute("SAVEPOINT nothing_said")
+        for document, extraction in steps:
+            touched = forget(connection, document)
+            if extraction is not None:
+                touched |= remember(connection, document, extraction)
+            merge(connection, touched)
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        graph = dict(said_together(connection))
+        connection.execute("ROLLBACK TO nothing_said")
+        return graph
+
+    return silent_documents().transact(Mode.WRITE, tell, Work())
+
+
+@functools.cache
+def silent_documents() -> Session:
+    """A library with documents that say nothing yet; every example leaves it so."""
+
+    def make(connection: sqlite3.Connection) -> None:
+        prepare(connection)
+        connection.executemany(
+            "INSERT INTO documents (seq, id, filename, file_type, file_size, upload_date)"
+            " VALUES (?1, ?1, 'a.txt', 'txt', 1, '2026-01-01T00:00:00+00:00')",
+            ((number,) for number in range(1, DOCUMENTS + 1)),
+        )
+
     session = Session(None, read_only=False)
-    try:
-        session.transact(Mode.WRITE, prepare, Work())
-
-        def tell(connection: sqlite3.Connection) -> dict[str, list[Any]]:
-            for number in range(1, DOCUMENTS + 1):
-                connection.execute(
-                    "INSERT INTO documents (seq, id, filename, file_type, file_size, upload_date)"
-                    " VALUES (?1, ?1, 'a.txt', 'txt', 1, '2026-01-01T00:00:00+00:00')",
-                    (number,),
-                )
-            for document, extraction in steps:
-                touched = forget(connection, document)
-                if extraction is not None:
-                    touched |= remember(connection, document, extraction)
-                merge(connection, touched)
-            assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-            return dict(tables(connection))
-
-        return session.transact(Mode.WRITE, tell, Work())
-    finally:
-        session.close()
-
-
-def tables(connection: sqlite3.Connection) -> Iterator[tuple[str, list[Any]]]:
-    """All that is kept of the graph, without the numbers that depend on history."""
-    queries = {
-        "entities": "SELECT key, name, folded, type, description, mention_count FROM entities",
-        "spellings": "SELECT key, s.name, s.type, mentions FROM spellings AS s"
-        " JOIN entities AS e ON e.id = entity",
-        "relationships": "SELECT s.key, t.key, r.type, method, r.description, weight, confidence,"
-        " evidence FROM relationships AS r JOIN entities AS s ON s.id = source"
-        " JOIN entities AS t ON t.id = target",
-        "chunks": "SELECT document, position, text FROM chunks",
-        "mentions": "SELECT document, position, key, count FROM mentions"
-        " JOIN chunks ON chunks.id = chunk JOIN entities ON entities.id = entity",
-    }
-    for name, query in queries.items():
-        if rows := sorted(connection.execute(query).fetchall()):
-            yield name, rows
+    session.transact(Mode.WRITE, make, Work())
+    return session
 
 
 async def everything(library: Library) -> dict[str, list[Any]]:
-    return await library._database.read(lambda connection: dict(tables(connection)))
+    return await library._database.read(lambda connection: dict(said_together(connection)))
