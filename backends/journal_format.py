@@ -95,7 +95,7 @@ def check_header(line: bytes, kind: str, number: int, path: Path) -> None:
     """Raise StorageError for a newer version, Damaged for anything but the header expected."""
     try:
         header = msgspec.json.decode(line, type=Header)
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise Damaged(f"the header cannot be read ({error})") from None
     expected = f"cortex-tasks {kind}"
     if header.format == expected and header.version > VERSION:
@@ -103,7 +103,8 @@ def check_header(line: bytes, kind: str, number: int, path: Path) -> None:
             f"{path} was written by a newer cortex-tasks: it has format version {header.version}, "
             f"this one reads up to {VERSION}. Use the newer program, or another folder."
         )
-    if header != Header(expected, header.version, number) or not line.endswith(b"\n"):
+    known = Header(expected, max(1, header.version), number)
+    if header != known or not line.endswith(b"\n"):
         raise Damaged(f"this is not the header of {expected} {number}")
 
 
@@ -126,7 +127,7 @@ def changes_offset(n: int) -> int:
 
 
 def split_changes(changes: bytes) -> list[msgspec.Raw]:
-    """Split a list of changes; raises msgspec.DecodeError if it is not JSON."""
+    """Split a list of changes; raises ValueError if it is not JSON."""
     return _changes.decode(changes)
 
 

@@ -59,7 +59,7 @@ def _take(descriptor: int, folder: Path) -> None:
 def _refusal(content: bytes, folder: Path) -> str:
     try:
         holder = msgspec.json.decode(content, type=_Holder)
-    except msgspec.DecodeError:  # it took the lock this instant and has not signed yet
+    except ValueError:  # it took the lock this instant and has not signed yet
         return f"{folder} is in use by another process."
     if holder.pid == os.getpid():
         return f"{folder} is already open in this process (id {holder.pid})."

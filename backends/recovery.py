@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-import msgspec
-
 from ..engine.errors import StorageCorrupt
 from ..engine.storage import Drop
 from .batch import hold
@@ -156,7 +154,7 @@ class _FileReader:
                     n += 1
             except Damaged as damage:
                 self.refuse(str(damage))
-            except msgspec.DecodeError as error:
+            except ValueError as error:
                 self.refuse(f"it is whole, but says what cannot be understood ({error})")
         return n
 

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from cortex_tasks.backends.json_backend import JsonBackend
+from cortex_tasks.backends.memory import MemoryBackend
+from cortex_tasks.engine.conformance import check_backend
+from cortex_tasks.engine.errors import StorageError
+from cortex_tasks.engine.storage import Change, Drop, Recovered
+from cortex_tasks.engine.surroundings import offload_inline
+
+
+async def test_the_memory_backend_keeps_its_promises() -> None:
+    backend = MemoryBackend()
+    await check_backend(lambda: backend)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="as it comes"),
+        pytest.param({"inline_limit": 0}, id="every value in its own file"),
+        pytest.param({"compact_after": 1, "garbage_share": 0.0}, id="compacting all the time"),
+        pytest.param({"offload": offload_inline}, id="without threads"),
+        pytest.param(
+            {"offload": offload_inline, "compact_after": 1, "garbage_share": 0.0},
+            id="compacting all the time without threads",
+        ),
+    ],
+)
+async def test_the_json_backend_keeps_its_promises(tmp_path: Path, options: dict[str, Any]) -> None:
+    await check_backend(lambda: JsonBackend(tmp_path / "tasks", **options))
+
+
+class Reversing(MemoryBackend):
+    async def commit(self, changes: Sequence[Change]) -> None:
+        await super().commit(changes[::-1])
+
+
+class ForgettingDrops(MemoryBackend):
+    async def commit(self, changes: Sequence[Change]) -> None:
+        await super().commit([change for change in changes if not isinstance(change, Drop)])
+
+
+class ForgettingTheLastNumber(MemoryBackend):
+    async def open(self) -> Recovered:
+        found = await super().open()
+        highest = max((record.seq for record in found.records), default=0)
+        return msgspec.structs.replace(found, last_seq=highest)
+
+
+class RecoveringAllParameters(MemoryBackend):
+    async def open(self) -> Recovered:
+        found = await super().open()
+        return msgspec.structs.replace(found, params=dict(self._params))
+
+
+class TidyingResults(MemoryBackend):
+    async def read_result(self, task_id: str) -> msgspec.Raw:
+        found = await super().read_result(task_id)
+        return msgspec.Raw(msgspec.json.format(bytes(found), indent=-1))
+
+
+class CuttingResults(MemoryBackend):
+    async def read_result(self, task_id: str) -> msgspec.Raw:
+        return msgspec.Raw(bytes(await super().read_result(task_id))[:1_000_000])
+
+
+class RaisingKeyErrors(MemoryBackend):
+    async def read_params(self, task_id: str) -> msgspec.Raw:
+        return self._params[task_id]
+
+
+class OpeningTwice(MemoryBackend):
+    async def open(self) -> Recovered:
+        self._open = False
+        return await super().open()
+
+
+class TakingCommitsWhenClosed(MemoryBackend):
+    def _check_open(self) -> None:
+        pass
+
+
+class ReadingWhenClosed(MemoryBackend):
+    async def read_params(self, task_id: str) -> msgspec.Raw:
+        try:
+            return await super().read_params(task_id)
+        except StorageError:
+            return self._params[task_id]
+
+
+class SortingById(MemoryBackend):
+    async def open(self) -> Recovered:
+        found = await super().open()
+        records = sorted(found.records, key=lambda record: record.id)
+        return msgspec.structs.replace(found, records=records)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Reversing,
+        ForgettingDrops,
+        ForgettingTheLastNumber,
+        RecoveringAllParameters,
+        TidyingResults,
+        CuttingResults,
+        RaisingKeyErrors,
+        OpeningTwice,
+        TakingCommitsWhenClosed,
+        ReadingWhenClosed,
+        SortingById,
+    ],
+)
+async def test_the_check_finds_a_backend_that_breaks_a_promise(kind: type[MemoryBackend]) -> None:
+    backend = kind()
+    with pytest.raises(AssertionError):
+        await check_backend(lambda: backend)
