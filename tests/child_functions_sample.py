@@ -198,8 +198,8 @@ def hold_gil() -> int:
 def work_for_ever(how: Callable[[], object], report: Report) -> object:
     """Start two processes, tell their numbers and our own, and never return."""
     for number in (grandchild(), forked_grandchild(), os.getpid()):
+        time.sleep(0.1)  # longer than the interval between frames: each number leaves at once
         report(current=number)
-        time.sleep(0.1)  # longer than the interval between frames: each number is told
     return how()
 
 

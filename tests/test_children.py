@@ -367,7 +367,7 @@ async def test_a_run_cancelled_before_it_begins_starts_nothing(pool: ChildPool) 
         scope.cancel()
         await pool.run(sample.pid)
     assert scope.cancelled_caught
-    assert not pool._children
+    assert not pool._started.is_set()
 
 
 async def test_a_function_in_a_child_can_have_children_of_its_own_which_end_with_it(
