@@ -134,10 +134,13 @@ class TaskEngine:
                 if self._watchdog is not None:
                     actors.start_soon(Watchdog(self._watchdog, lambda: _attempts(workers)).run)
                 actors.start_soon(self._retain)
-                await anyio.lowlevel.checkpoint()
-                supervisor.begin()
-                self._accepting = True
                 try:
+                    with anyio.CancelScope(shield=True):  # what was recovered waits for its worker
+                        for worker in workers:
+                            await worker.wait_started()
+                    supervisor.begin()
+                    self._accepting = True
+                    await anyio.lowlevel.checkpoint()
                     yield
                     await self._drain()
                 except Exception as error:  # noqa: BLE001  raised again where no group wraps it
@@ -182,7 +185,14 @@ class TaskEngine:
         clock = self._surroundings.clock
         self._supervisor = Supervisor(scheduler, workers, self._backend, ledger, clock, inbox)
         # Kept before anything is served: every task has an owner when the first request comes.
-        await self._supervisor.recover(recovered)
+        try:
+            await self._supervisor.recover(recovered)
+        except BaseException:
+            mailbox.close()
+            inbox.close()
+            for worker in workers.values():
+                worker.close()
+            raise
         return self._supervisor, list(workers.values())
 
     async def _supervise(self, supervisor: Supervisor) -> None:

@@ -72,6 +72,7 @@ class Worker:
         self._some_moved = anyio.Event()
         self._some_run = anyio.Event()
         self._none_run = anyio.Event()
+        self._started = anyio.Event()
         self._nursery: anyio.abc.TaskGroup
 
     # -- heard from the supervisor ---------------------------------------------------------------
@@ -122,7 +123,17 @@ class Worker:
                 self._nursery.start_soon(self._report_progress)
                 if self._declared.timeout is not None:
                     self._nursery.start_soon(self._watch_timeouts, self._declared.timeout)
+                self._started.set()
                 await anyio.sleep_forever()
+
+    async def wait_started(self) -> None:
+        """Wait until it can be given something to run."""
+        await self._started.wait()
+
+    def close(self) -> None:
+        """Let go of the channel, where `run` was never called."""
+        self._runs_out.close()
+        self._runs.close()
 
     async def wait_idle(self) -> None:
         """Wait until no body runs."""
