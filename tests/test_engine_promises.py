@@ -235,8 +235,8 @@ async def test_a_result_is_readable_as_soon_as_the_status_says_completed() -> No
 async def test_a_body_that_returns_nothing_has_an_empty_result() -> None:
     async with running(nothing) as engine:
         handle = await engine.submit(nothing)
-        assert await engine.result(handle.id) == {}
         assert (await handle.wait()).result_size == 2
+        assert await engine.result(handle.id) == {}
 
 
 async def test_a_result_over_the_limit_fails_the_task_and_names_the_limit() -> None:
