@@ -23,7 +23,7 @@ from .progress import progress_view
 from .screen import note
 from .uploads import files_under, upload_all
 
-SAMPLE = Path(__file__).resolve().parents[2] / "docs" / "sample" / "jargon"
+SAMPLE = Path(__file__).parents[1] / "sample" / "jargon"
 START_TIMEOUT = 60.0  # seconds; a cold start on a busy machine takes a few
 STOP_TIMEOUT = 15.0
 
@@ -49,8 +49,7 @@ def demo(arguments: argparse.Namespace) -> int:
     """Start a server, run the chain, print the communities, and clean up however it ends."""
     if not arguments.documents.exists():
         raise CommandFailed(
-            f"there are no documents at {arguments.documents}. The sample corpus comes with the "
-            "source checkout; name a folder of your own with --documents"
+            f"there are no documents at {arguments.documents}: name a file or folder that exists"
         )
     files = list(files_under(arguments.documents))
     with _termination_interrupts(), TemporaryDirectory(prefix="cortex-tasks-demo-") as folder:
