@@ -86,8 +86,15 @@ def is_shouted(sentence: Sentence) -> bool:
 
 
 def definition_start(sentence: Sentence) -> int:
-    """The first word after a bracket that a dictionary puts first: "[from Latin] A tool …"."""
-    if sentence.text[:1] not in ("[", "(") or not sentence.words:
-        return 0
-    close = sentence.text.find("])"["[(".index(sentence.text[0])])
-    return next((i for i, word in enumerate(sentence.words) if word.start > close > 0), 0)
+    """The first word after what a dictionary puts first in brackets: "[from Latin] A tool …"."""
+    start = 0
+    while start < len(sentence.words):
+        gap = sentence.gap(start).lstrip(" “‘")
+        if gap[-1:] not in ("[", "("):
+            break
+        close = sentence.text.find("])"["[(".index(gap[-1])], sentence.words[start].end)
+        if close < 0:
+            break
+        after = (at for at, word in enumerate(sentence.words) if word.start > close)
+        start = next(after, len(sentence.words))
+    return start

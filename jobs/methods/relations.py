@@ -70,8 +70,10 @@ def with_subject(
         implied = Mention(subject, start, start)
     else:
         return found
-    rest = [mention for mention in found if mention.first >= implied.last]
-    return found if any(mention.key == subject for mention in found) else [implied, *rest]
+    before = [mention for mention in found if mention.last <= start]
+    after = [mention for mention in found if mention.first >= implied.last]
+    named = any(mention.key == subject for mention in after)
+    return found if named else [*before, implied, *after]
 
 
 def _unlinked(

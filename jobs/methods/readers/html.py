@@ -12,7 +12,11 @@ from .blocks import Block, UnreadableDocument, block
 # An HTML5 parser takes time that grows with the square of the depth and of the attributes of one
 # tag, and repeats unclosed formatting tags in every later paragraph. None of these tell anything
 # about the text, so attributes and formatting go first, and an absurd depth is refused.
-TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)(?![a-zA-Z0-9])[^<>]*(?:>|(?=<)|\Z)")
+TAG = re.compile(
+    r"<(/?)([a-zA-Z][a-zA-Z0-9]*)(?![a-zA-Z0-9])"
+    r"(?:(?:[^<>\"']++|\"[^\"]{0,2000}+\"|'[^']{0,2000}+')*+>"
+    r"|[^<>]*(?:>|(?=<)|\Z))"  # with quotes that do not pair
+)
 FORMATTING = frozenset(
     "a b big em font i nobr s small strike strong tt u abbr cite code dfn kbd mark q samp span sub"
     " sup time var bdi bdo ins del label".split()

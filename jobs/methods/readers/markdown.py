@@ -90,7 +90,7 @@ def _without_code(lines: list[str]) -> list[str]:
             if mark and mark[1].startswith(fence) and not line[mark.end() :].strip():
                 fence = ""
         elif mark:
-            fence = mark[1]
+            fence, in_list = mark[1], False
             kept.append("")
         else:
             indented = line.startswith(("    ", "\t"))
