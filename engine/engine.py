@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
@@ -122,10 +122,10 @@ class TaskEngine:
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
-        failure: Exception | None = None
+        failure: BaseException | None = None
         try:
             supervisor, workers = await self._set_up()
-            async with anyio.create_task_group() as actors:
+            async with self._watched_children(), anyio.create_task_group() as actors:
                 inner = [anyio.CancelScope(shield=True) for _ in workers]
                 for worker, scope in zip(workers, inner, strict=True):
                     actors.start_soon(_shielded, worker.run, scope)
@@ -143,7 +143,9 @@ class TaskEngine:
                     await anyio.lowlevel.checkpoint()
                     yield
                     await self._drain()
-                except Exception as error:  # noqa: BLE001  raised again where no group wraps it
+                except BaseException as error:  # raised again where no group wraps it
+                    if isinstance(error, (anyio.get_cancelled_exc_class(), GeneratorExit)):
+                        raise
                     failure = error
                 finally:
                     self._accepting = False
@@ -160,6 +162,10 @@ class TaskEngine:
                 await self._backend.close()
         if failure is not None:
             raise failure
+
+    def _watched_children(self) -> AbstractAsyncContextManager[object]:
+        """The block in which a pool of children ends idle ones in time."""
+        return self._children if isinstance(self._children, ChildPool) else nullcontext()
 
     async def _set_up(self) -> tuple[Supervisor, list[Worker]]:
         recovered = await self._backend.open()
