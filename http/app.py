@@ -1,0 +1,107 @@
+"""The HTTP API as a Starlette application, to serve or to mount in another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, NoReturn
+
+import anyio
+
+from ..engine.engine import TaskEngine
+from .extras import from_extra
+
+with from_extra("server"):
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.middleware import Middleware
+    from starlette.requests import Request
+    from starlette.routing import Route
+
+    from .auth import Keys
+    from .bodies import BodyLimit
+    from .calls import Endpoint, Resource
+    from .envelope import Envelope
+    from .problems import PROBLEMS
+    from .routes import TASK_ENDPOINTS
+    from .services import Services
+
+if TYPE_CHECKING:
+    from ..jobs.library import Library
+
+MEGABYTE = 2**20
+UPLOAD_LIMIT = 50 * MEGABYTE
+FORM_OVERHEAD = 64 * 1024  # bytes of a form that are not its file
+
+
+def create_app(
+    engine: TaskEngine,
+    *,
+    library: Library | None = None,
+    keys: Keys | None = None,
+    draining: anyio.Event | None = None,
+    upload_limit: int = UPLOAD_LIMIT,
+    upload_seconds: float = 600.0,
+    json_limit: int = MEGABYTE,
+    json_seconds: float = 30.0,
+) -> Starlette:
+    """Make the application; the engine and the library are the caller's to enter and to leave.
+
+    library: without one, only the task routes and /health are served.
+    keys: a KeyStore, or anything with its `check`; without, no key is asked for, and whoever
+    reaches the application may do everything.
+    draining: set it when the server is to stop: requests that wait for a task are answered then.
+    upload_limit, json_limit: bytes of a body. upload_seconds, json_seconds: how long it may take.
+
+    Served under a prefix (`Mount("/cortex", create_app(…))`), its paths follow the prefix.
+    """
+    services = Services(
+        engine,
+        keys,
+        draining=draining or anyio.Event(),
+        version=_version(),
+        limits={
+            "json": BodyLimit(json_limit, json_seconds),
+            "large": BodyLimit(upload_limit, upload_seconds),
+            "form": BodyLimit(upload_limit + FORM_OVERHEAD, upload_seconds),
+        },
+    )
+    endpoints, problems = TASK_ENDPOINTS, PROBLEMS
+    if library is not None:
+        # Not before there is one: what the library stands on is another extra.
+        from ..jobs.operations import Operations  # noqa: PLC0415
+        from .library_routes import LIBRARY_ENDPOINTS, LIBRARY_PROBLEMS  # noqa: PLC0415
+
+        services.add_library(library, Operations(engine, library))
+        endpoints = (*endpoints, *LIBRARY_ENDPOINTS)
+        problems = {**problems, **LIBRARY_PROBLEMS}
+    app = Starlette(
+        routes=_routes(services, endpoints),
+        middleware=[Middleware(Envelope, problems=problems)],
+        exception_handlers={HTTPException: _pass_on},
+    )
+    app.router.redirect_slashes = False  # another path is another thing: 404
+    return app
+
+
+def _routes(services: Services, endpoints: Iterable[Endpoint]) -> list[Route]:
+    """Make one route of all endpoints of a path, so that a wrong method is told all right ones."""
+    paths = list(dict.fromkeys(endpoint.path for endpoint in endpoints))
+    by_path = {path: [row for row in endpoints if row.path == path] for path in paths}
+    routes = []
+    for path, rows in by_path.items():
+        resource = Resource(services, rows)
+        name = rows[0].handler.__name__
+        routes.append(Route(path, resource, methods=resource.methods, name=name))
+    return routes
+
+
+async def _pass_on(_request: Request, error: Exception) -> NoReturn:
+    raise error  # to the envelope, which answers all errors alike
+
+
+def _version() -> str:
+    try:
+        return version("cortex-tasks")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "unknown"

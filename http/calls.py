@@ -1,0 +1,132 @@
+"""One request on its way through: who may ask, what was asked, and the answer.
+
+A handler is `async def (call) -> Answer`: it asks one question and encodes the answer. Everything
+around that is the same for all and happens here, in this order: the method, the key, the
+parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from .auth import authorise
+from .bodies import Body, BodyLimit
+from .envelope import HEADERS
+from .keys import Permission
+from .parameters import Parameters
+from .problems import Headers, Problem
+
+if TYPE_CHECKING:
+    from .services import Services
+
+P = TypeVar("P")
+
+JSON = b"application/json"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a handler gives back."""
+
+    body: bytes
+    status: int = 200
+    headers: Headers = ()
+    content_type: bytes = JSON
+
+
+class Call(Generic[P]):
+    """What a handler is given. `params` is the struct that its endpoint names, or None."""
+
+    __slots__ = ("params", "receive", "scope", "services")
+
+    def __init__(self, services: Services, scope: Scope, receive: Receive, params: P) -> None:
+        self.services = services
+        self.scope = scope
+        self.receive = receive
+        self.params = params
+
+    def path(self, name: str) -> str:
+        """Give a part of the path by its name in the endpoint's path."""
+        part: str = self.scope["path_params"][name]
+        return part
+
+
+Handler = Callable[[Call[Any]], Awaitable[Answer]]
+
+# What a request may carry: "large" is JSON as large as an upload; a "form" with a file is the
+# handler's to read, and so are the parameters that come with it.
+BodyKind = Literal["none", "json", "large", "form"]
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the route table: all that there is to say about a call to the API."""
+
+    method: str
+    path: str
+    handler: Handler
+    permission: Permission | None  # None: anybody may ask
+    summary: str
+    params: type[msgspec.Struct] | None = None
+    body: BodyKind = "none"
+    returns: Any = None  # the type of a 200's JSON
+    problems: tuple[int, ...] = ()  # statuses besides those that any call may answer
+
+
+def encode(value: Any) -> bytes:
+    """Write JSON."""
+    return _ENCODER.encode(value)
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class Resource:
+    """All endpoints of one path, as an ASGI application."""
+
+    def __init__(self, services: Services, endpoints: Iterable[Endpoint]) -> None:
+        self._services = services
+        self._by_method = {
+            endpoint.method: (endpoint, Parameters(endpoint.params) if endpoint.params else None)
+            for endpoint in endpoints
+        }
+        if "GET" in self._by_method:
+            self._by_method["HEAD"] = self._by_method["GET"]
+        self.methods = tuple(self._by_method)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or raise what stands for the answer."""
+        endpoint, parameters = self._by_method[scope["method"]]
+        if endpoint.permission is not None:
+            authorise(self._services.keys, scope[HEADERS], endpoint.permission)
+        params = None
+        if parameters is not None and endpoint.body != "form":
+            body = b""
+            if endpoint.body != "none":
+                limit = self._services.limits[endpoint.body]
+                body = await _read_json(scope, receive, limit)
+            params = parameters.read(scope["query_string"], body)
+        answer = await endpoint.handler(Call(self._services, scope, receive, params))
+        head = [
+            (b"content-type", answer.content_type),
+            (b"content-length", b"%d" % len(answer.body)),
+            *answer.headers,
+        ]
+        await send({"type": "http.response.start", "status": answer.status, "headers": head})
+        shown = b"" if scope["method"] == "HEAD" else answer.body
+        await send({"type": "http.response.body", "body": shown, "more_body": False})
+
+
+async def _read_json(scope: Scope, receive: Receive, limit: BodyLimit) -> bytes:
+    body = await Body(scope, receive, limit).read()
+    kind = scope[HEADERS].get(b"content-type", JSON).partition(b";")[0].strip().lower()
+    if body and kind != JSON and not (kind.startswith(b"application/") and kind.endswith(b"+json")):
+        raise Problem(
+            415,
+            "Not JSON",
+            "The body must be JSON, with the header `Content-Type: application/json`; "
+            "or leave it out and give the parameters in the query string.",
+        )
+    return body

@@ -1,0 +1,73 @@
+"""The route table, first part: what is served with or without a library.
+
+Whatever there is to know about a call is in its row: nothing about the API is decided elsewhere.
+Of paths that could both match, the first in the table is taken.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import health, tasks, wire
+from .calls import Endpoint
+from .keys import Permission
+
+READ, MANAGE = Permission.READ, Permission.MANAGE
+
+TASK_ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        method="GET",
+        path="/api/tasks/{task_id}",
+        handler=tasks.show_task,
+        permission=READ,
+        summary="Show a task; with `wait`, once it has changed",
+        params=tasks.TaskWait,
+        returns=wire.TaskDetail,
+        problems=(404,),
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/api/tasks/{task_id}",
+        handler=tasks.cancel_task,
+        permission=MANAGE,
+        summary="Cancel a task; 202 if its body ignores that",
+        returns=wire.TaskStopped,
+        problems=(400, 404),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/tasks/{task_id}/result",
+        handler=tasks.show_result,
+        permission=READ,
+        summary="Give the result of a completed task; 202 while there is none yet",
+        returns=Any,
+        problems=(400, 404),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/tasks",
+        handler=tasks.list_tasks,
+        permission=READ,
+        summary="List tasks, newest first",
+        params=tasks.TaskFilter,
+        returns=wire.TaskList,
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/tasks/cleanup",
+        handler=tasks.clean_up,
+        permission=MANAGE,
+        summary="Forget tasks that ended long ago",
+        params=tasks.CleanupAge,
+        body="json",
+        returns=wire.CleanedUp,
+    ),
+    Endpoint(
+        method="GET",
+        path="/health",
+        handler=health.show_health,
+        permission=None,
+        summary="Tell whether the server can do its work; 503 if not",
+        returns=wire.Health,
+    ),
+)

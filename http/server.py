@@ -1,0 +1,141 @@
+"""The server: engine, library, keys and connections put together, from start to stop."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import anyio
+import msgspec
+
+from ..engine.engine import TaskEngine
+from ..engine.errors import CortexTasksError
+from ..engine.storage import Backend
+from ..jobs.builtin import builtin_task_types
+from ..jobs.library import Library
+from ..jobs.operations import Operations
+from .app import UPLOAD_LIMIT, create_app
+from .keys import KeyStore
+from .listening import bind
+from .serving import serve
+from .stopping import StopSignals
+
+ADMIN_KEY_VARIABLE = "ADMIN_API_KEY"
+KEY_FILE = "keys.json"
+LIBRARY_FILE = "library.sqlite"
+MARGIN = 10.0  # seconds beyond all graces before a stopping server kills itself
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a server is to run."""
+
+    data: Path = Path("data")  # the folder of everything that is kept
+    host: str = "127.0.0.1"
+    port: int = 8000  # 0: any that is free
+    loop: Literal["trio", "asyncio"] = "trio"
+    grace: float = 10.0  # seconds that running tasks get when the server stops
+    request_grace: float = 3.0  # seconds that open requests get before
+    upload_limit: int = UPLOAD_LIMIT  # bytes
+    keep_alive: float = 20.0  # seconds for which an idle connection is kept
+    access_log: bool = False
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What there is to say once the server answers."""
+
+    url: str
+    data: Path
+    first_key: str | None  # an admin key made just now, as there was none: shown this once
+
+
+class DataFolderUnusable(CortexTasksError):
+    """The data folder cannot be made, or written to."""
+
+
+def run_server(
+    settings: ServerSettings, backend: Backend, *, on_ready: Callable[[Ready], None] | None = None
+) -> None:
+    """Run a server with the library and the four jobs, until a signal stops it.
+
+    backend: keeps the tasks; it is opened and closed here. on_ready: called once the server
+    answers; without it, what there is to say is printed. The key in the environment's
+    ADMIN_API_KEY is accepted, and never stored.
+
+    Raises CannotListen, DataFolderUnusable, StorageError (the data folder is in use by another
+    server, or what it holds cannot be read), and ModuleNotFoundError that names a missing extra.
+    """
+    anyio.run(_run, settings, backend, on_ready or announce, backend=settings.loop)
+
+
+async def _run(
+    settings: ServerSettings, backend: Backend, on_ready: Callable[[Ready], None]
+) -> None:
+    folder = _data_folder(settings.data)
+    keys = _keys(settings)
+    draining = anyio.Event()
+
+    def ready(url: str) -> None:
+        on_ready(Ready(url, folder, keys.create_first()))
+
+    patience = settings.request_grace + settings.grace + MARGIN
+    with (
+        anyio.CancelScope() as everything,
+        StopSignals(draining, everything.cancel, patience=patience),
+        bind(settings.host, settings.port) as listener,  # before anything is begun
+    ):
+        async with (
+            Library(folder / LIBRARY_FILE) as library,
+            TaskEngine(
+                builtin_task_types(library), backend=backend, drain_grace=settings.grace
+            ) as engine,
+        ):
+            await Operations(engine, library).recover()
+            app = create_app(
+                engine,
+                library=library,
+                keys=keys,
+                draining=draining,
+                upload_limit=settings.upload_limit,
+            )
+            await serve(
+                app,
+                listener=listener,
+                draining=draining,
+                on_ready=ready,
+                grace=settings.request_grace,
+                keep_alive=settings.keep_alive,
+                access_log=settings.access_log,
+            )
+
+
+def _data_folder(path: Path) -> Path:
+    folder = path.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise DataFolderUnusable(
+            f"The data folder {folder} cannot be made: {error.strerror}. Choose another one."
+        ) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataFolderUnusable(
+            f"The data folder {folder} cannot be written to. Choose another one, or let this user "
+            "write there."
+        )
+    return folder
+
+
+def announce(ready: Ready) -> None:
+    """Print where the server is, and the first key."""
+    lines = [f"Cortex tasks at {ready.url}, data in {ready.data}"]
+    if ready.first_key is not None:
+        lines.append(f"API key (shown only now; only its hash is kept): {ready.first_key}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _keys(settings: ServerSettings) -> KeyStore:
+    admin_key = os.environ.get(ADMIN_KEY_VARIABLE, "").strip()
+    return KeyStore(settings.data / KEY_FILE, admin_key=admin_key or None)

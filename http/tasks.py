@@ -1,0 +1,118 @@
+"""The calls about tasks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import anyio.lowlevel
+import msgspec
+from msgspec import Meta
+
+from ..engine.lifecycle import TaskStatus
+from ..engine.records import TaskRecord
+from .calls import Answer, Call, encode
+from .long_poll import wait_for_news
+from .parameters import alias
+from .problems import Problem
+from .wire import TYPE_ALIASES, CleanedUp, TaskProgress, TaskStopped, detail, view
+
+LONGEST_WAIT = 60.0  # seconds for which a long poll is held, whatever it asks for
+POLL_AGAIN = ((b"retry-after", b"1"),)
+
+_NO_RESULT = msgspec.Raw(b"null")
+_SLICE = 500  # tasks that are written before others have their turn
+
+
+class TaskFilter(msgspec.Struct, frozen=True):
+    """Which tasks to list; an unknown status or type matches none."""
+
+    status: str | None = None
+    task_type: Annotated[str | None, Meta(extra=alias("type"))] = None
+    limit: Annotated[int, Meta(ge=0)] | None = None  # without it: all
+    offset: Annotated[int, Meta(ge=0)] = 0
+
+
+class TaskWait(msgspec.Struct, frozen=True):
+    """How many seconds to wait for the task to change; at most 60 are waited."""
+
+    wait: Annotated[float, Meta(ge=0)] = 0.0
+
+
+class CleanupAge(msgspec.Struct, frozen=True):
+    """How long ago a task must have ended to go."""
+
+    max_age_hours: Annotated[float, Meta(ge=1, le=168)] = 24.0
+
+
+async def list_tasks(call: Call[TaskFilter]) -> Answer:
+    """Show many tasks, newest first."""
+    wanted = call.params
+    task_type = wanted.task_type and TYPE_ALIASES.get(wanted.task_type, wanted.task_type)
+    page = await call.services.engine.list(
+        status=wanted.status, task_type=task_type, limit=wanted.limit, offset=wanted.offset
+    )
+    return Answer(await _write_list(page.records, page.total))
+
+
+async def show_task(call: Call[TaskWait]) -> Answer:
+    """Show one task, at once or when it has changed."""
+    services = call.services
+    record = await wait_for_news(
+        services.engine,
+        call.path("task_id"),
+        seconds=min(call.params.wait, LONGEST_WAIT),
+        receive=call.receive,
+        draining=services.draining,
+    )
+    result = _NO_RESULT
+    if record.status is TaskStatus.COMPLETED:
+        result = await services.engine.result_json(record.id)
+    return Answer(encode(detail(record, result)))
+
+
+async def show_result(call: Call[None]) -> Answer:
+    """Give the bare result, or tell why there is none."""
+    engine = call.services.engine
+    record = await engine.get(call.path("task_id"))
+    match record.status:
+        case TaskStatus.COMPLETED:
+            return Answer(bytes(await engine.result_json(record.id)))
+        case TaskStatus.PENDING | TaskStatus.RUNNING:
+            progress = TaskProgress(
+                record.id, record.status, record.progress_percent, record.message
+            )
+            return Answer(encode(progress), status=202, headers=POLL_AGAIN)
+        case TaskStatus.FAILED | TaskStatus.CANCELLED:
+            raise Problem(
+                400,
+                "Task ended without a result",
+                f"Task {record.id!r} has no result. {record.message}",
+                # `status` is the task's here: clients look for it beside `error`, and RFC 9457
+                # has those that expect a number pass over it.
+                extra={"task_id": record.id, "status": record.status, "error": record.error},
+            )
+
+
+async def cancel_task(call: Call[None]) -> Answer:
+    """Stop a task; the answer comes when it has stopped, or is known not to."""
+    record = await call.services.engine.cancel(call.path("task_id"))
+    if record.status is TaskStatus.CANCELLED:
+        return Answer(encode(TaskStopped(record.id, record.status, "Task cancelled")))
+    return Answer(encode(TaskStopped(record.id, record.status, record.message)), status=202)
+
+
+async def clean_up(call: Call[CleanupAge]) -> Answer:
+    """Forget tasks that ended long ago."""
+    engine = call.services.engine
+    removed = await engine.cleanup(timedelta(hours=call.params.max_age_hours))
+    return Answer(encode(CleanedUp(removed, engine.count(), f"Cleaned up {removed} old tasks")))
+
+
+async def _write_list(records: list[TaskRecord], total: int) -> bytes:
+    """Write a TaskList; a long one holds up nobody while it is written."""
+    slices: list[bytes] = []
+    for start in range(0, len(records), _SLICE):
+        slices.append(encode([view(record) for record in records[start : start + _SLICE]])[1:-1])
+        await anyio.lowlevel.checkpoint()
+    return b'{"tasks":[%b],"total":%d}' % (b",".join(slices), total)

@@ -1,0 +1,123 @@
+"""How tasks look to clients. Names are doubled so that clients of every vintage can read them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ..engine.lifecycle import TaskStatus
+from ..engine.records import TaskRecord
+
+# Older names, of a task type when a list is filtered, and of one in `kind`.
+TYPE_ALIASES = {
+    "batch_processing": "document_processing",
+    "reprocess_batch": "document_processing",
+    "summarization": "community_summarization",
+}
+_KINDS = {"document_processing": "process_documents"}
+
+
+class TaskView(msgspec.Struct, frozen=True):
+    """A task as lists show it. Its traceback is never shown."""
+
+    task_id: str
+    id: str
+    task_type: str
+    type: str
+    kind: str
+    status: TaskStatus
+    progress_percent: int
+    progress: int
+    progress_current: int | float | None
+    progress_total: int | float | None
+    message: str
+    error: str | None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    previous_task_id: str | None  # of the chain that this task is part of
+    next_task_id: str | None  # None until that task is submitted, when this one completes
+
+
+class TaskDetail(TaskView, frozen=True):
+    """A task on its own; `result` is null until it has completed."""
+
+    result: msgspec.Raw
+
+
+class TaskList(msgspec.Struct, frozen=True):
+    """Some tasks, newest first, and how many match in all."""
+
+    tasks: list[TaskView]
+    total: int
+
+
+class TaskProgress(msgspec.Struct, frozen=True):
+    """Why there is no result yet."""
+
+    task_id: str
+    status: TaskStatus
+    progress_percent: int
+    message: str
+
+
+class TaskStopped(msgspec.Struct, frozen=True):
+    """What became of a cancel."""
+
+    task_id: str
+    status: TaskStatus
+    message: str
+
+
+class CleanedUp(msgspec.Struct, frozen=True):
+    """How many tasks were removed, and how many there are now."""
+
+    removed: int
+    remaining: int
+    message: str
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether the server can do its work. Clients test the two names of an earlier store."""
+
+    status: str
+    neo4j_connected: bool
+    schema_initialized: bool
+    version: str
+
+
+def view(record: TaskRecord) -> TaskView:
+    """Show a task in a list."""
+    return TaskView(*_shown(record))
+
+
+def detail(record: TaskRecord, result: msgspec.Raw) -> TaskDetail:
+    """Show a task with its result, as JSON."""
+    return TaskDetail(*(*_shown(record), result))
+
+
+def _shown(record: TaskRecord) -> tuple[Any, ...]:
+    kind = _KINDS.get(record.type, record.type)
+    return (
+        record.id,
+        record.id,
+        record.type,
+        record.type,
+        kind,
+        record.status,
+        record.progress_percent,
+        record.progress_percent,
+        record.progress_current,
+        record.progress_total,
+        record.message,
+        record.error,
+        record.created_at,
+        record.updated_at,
+        record.started_at,
+        record.completed_at,
+        record.previous_id,
+        record.next_id,
+    )
