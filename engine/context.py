@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import math
 import random
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
@@ -176,5 +175,5 @@ class ChildContext(msgspec.Struct, frozen=True):
 def _check_finite(name: str, number: float) -> None:
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise TypeError(f"{name} must be a number, not {type(number).__name__}")
-    if not math.isfinite(number) or abs(number) > 2**53:
+    if not abs(number) <= 2**53:  # NaN is not either
         raise ValueError(f"{name} must be a finite number of at most 2**53, not {number!r}")

@@ -489,7 +489,8 @@ def _progress_fields(record: TaskRecord, report: ProgressReport) -> dict[str, An
     if percent is None and current is not None and total:
         percent = 100 * current / total
     if percent is not None:
-        fields["progress_percent"] = max(record.progress_percent, min(99, int(percent)))
+        # Bounded before it is made whole: a tiny total makes it infinite.
+        fields["progress_percent"] = int(max(record.progress_percent, min(99, percent)))
     if report.message is not None:
         fields["message"] = report.message
     return fields

@@ -280,6 +280,13 @@ def test_progress_below_nothing_is_nothing(desk: Desk) -> None:
     assert desk.kept[task.id].progress_percent == 0
 
 
+@pytest.mark.parametrize("current", [2**53, -(2**53)])
+def test_progress_towards_a_tiny_total_stays_a_percentage(desk: Desk, current: int) -> None:
+    task = desk.submit_one()
+    desk.hear(said(task.id, current=current, total=1e-300))
+    assert desk.kept[task.id].progress_percent == (99 if current > 0 else 0)
+
+
 def test_progress_is_worked_out_from_current_and_total(desk: Desk) -> None:
     task = desk.submit_one()
     desk.hear(said(task.id, current=1, total=4, message="One"))
