@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 
 from cortex_tasks.jobs.methods.entities import ENTITY_TYPES, entity_key
 from cortex_tasks.jobs.methods.extract import extract
+from cortex_tasks.jobs.methods.passages import read_sentences
 from cortex_tasks.jobs.methods.relations import RELATIONSHIP_TYPES
+from cortex_tasks.jobs.methods.sentences import sentences_of
+from cortex_tasks.jobs.methods.terms import repeated_terms
 from cortex_tasks.jobs.model import ExtractedEntity, Extraction
 
 HISTORY = """\
@@ -101,6 +104,8 @@ def test_a_word_that_opens_a_sentence_is_no_name_unless_it_is_one_elsewhere() ->
 def test_terms_that_repeat_are_entities_and_a_part_of_one_is_not() -> None:
     text = "A garbage collection pause hurts. One garbage collection pause was long."
     assert set(entities_of(text)) == {"garbage collection pause"}
+    sentences = read_sentences([sentences_of(text)])
+    assert repeated_terms(sentences) == {("garbage", "collection", "pause"): 2}
 
 
 def test_titles_of_other_documents_are_linked_in_any_case_and_number() -> None:

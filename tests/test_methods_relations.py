@@ -52,9 +52,13 @@ def test_a_phrase_between_two_names_tells_how_they_are_related(
     ],
 )
 def test_what_is_denied_or_said_of_something_else_is_not_claimed(sentence: str) -> None:
-    [(source, kind, target)] = triples(sentence)
-    assert {source, target} == {"PathFinder", "PostgreSQL"}
-    assert kind == "RELATED_TO"
+    assert triples(sentence) == {("PathFinder", "RELATED_TO", "PostgreSQL")}
+
+
+def test_a_denial_anywhere_between_the_names_is_heard() -> None:
+    assert triples("Our Unix was never written by Ken Thompson.") == {
+        ("Unix", "RELATED_TO", "Ken Thompson")
+    }
 
 
 def test_what_is_listed_together_is_related_alike() -> None:
@@ -77,6 +81,16 @@ def test_repetition_makes_a_relationship_weigh_more() -> None:
     )
     assert often.weight > once.weight
     assert often.confidence > once.confidence
+
+
+def test_a_relationship_without_a_name_has_one_direction() -> None:
+    text = "Here Linux met Solaris. There Solaris met Linux."
+    assert triples(text) == {("Linux", "RELATED_TO", "Solaris")}
+
+
+def test_a_named_relationship_leaves_no_unnamed_one_beside_it() -> None:
+    text = "Here Linux met PostgreSQL. There PostgreSQL depends on Linux."
+    assert triples(text) == {("PostgreSQL", "DEPENDS_ON", "Linux")}
 
 
 def test_every_phrase_means_a_relationship_of_the_contract() -> None:
