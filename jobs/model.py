@@ -75,7 +75,7 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True):
 class CommunityDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A community as detection found it, before it is stored."""
 
-    id: int  # kept from an earlier community that most of its members come from, or new
+    id: int  # kept from the earlier community of whose members it has most, or new
     members: list[str]  # entity names, by weighted degree, strongest first
 
 

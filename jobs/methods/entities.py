@@ -121,9 +121,10 @@ class _Dossier:
         self.names[in_singular(name), by_place] += 1
         if self.cues < CUES_READ:
             self.cues += 1
-            for kind, weight in votes_of_context(sentence, mention):
+            cues = list(votes_of_context(sentence, mention))
+            for kind, weight in cues:
                 self.votes[kind] += weight
-            worth = _worth(sentence, mention, self.cues)
+            worth = _worth(sentence, mention) + 1.0 / (self.cues + 1) + 0.5 * bool(cues)
             if worth > self.best[0]:
                 self.best = (worth, sentence.text)
 
@@ -162,15 +163,14 @@ class _Dossier:
         return max(own, key=rank)[0] if own else ""
 
 
-def _worth(sentence: Sentence, mention: Mention, order: int) -> float:
-    """How well a sentence describes the entity; below zero when it can hardly stand alone."""
-    worth = 1.0 / (order + 1)
+def _worth(sentence: Sentence, mention: Mention) -> float:
+    """How well a sentence describes what it mentions; below zero when it hardly stands alone."""
     if not is_statement(sentence.text):
         fragment = len(sentence.words) < 6 or len(sentence.text) > 500
-        return worth - (2.0 if fragment else 1.0)
+        return -2.5 if fragment else -1.5
+    worth = 0.3 * (60 <= len(sentence.text) <= 250)
     if mention.first <= 1:
         worth += 1.0
         after = sentence.words[mention.last].text if mention.last < len(sentence.words) else ""
         worth += 2.0 * (after in ("is", "was", "are", "were"))
-    worth += 0.5 * any(True for _ in votes_of_context(sentence, mention))
-    return worth + 0.3 * (60 <= len(sentence.text) <= 250)
+    return worth

@@ -25,6 +25,7 @@ class Linker:
 
     def __init__(self) -> None:
         self._phrases: dict[str, dict[tuple[str, ...], str]] = {}  # by their first word
+        self._longest: dict[str, int] = {}  # of the phrases with this first word
         self._single: dict[str, tuple[str, bool]] = {}
 
     def add(self, name: str, *, cased: bool) -> str:
@@ -38,6 +39,7 @@ class Linker:
             self._single[key] = (key, cased and self._single.get(key, ("", True))[1])
         elif folded:
             self._phrases.setdefault(folded[0], {})[folded] = key
+            self._longest[folded[0]] = max(len(folded), self._longest.get(folded[0], 0))
         return key if folded else ""
 
     def alias(self, word: str, key: str) -> None:
@@ -58,13 +60,13 @@ class Linker:
         return found
 
     def _phrase_at(self, sentence: Sentence, first: int) -> Mention | None:
-        phrases = self._phrases.get(fold(sentence.words[first].text))
+        opening = fold(sentence.words[first].text)
+        phrases = self._phrases.get(opening)
         if phrases is None:
             return None
-        longest = max(map(len, phrases))
-        folded: list[str] = [fold(sentence.words[first].text)]
+        folded = [opening]
         best: Mention | None = None
-        for position in range(first + 1, min(first + longest, len(sentence.words))):
+        for position in range(first + 1, min(first + self._longest[opening], len(sentence.words))):
             if sentence.gap(position) not in JOINTS:
                 break
             folded.append(fold(sentence.words[position].text))
@@ -97,15 +99,21 @@ def _parsed(name: str) -> tuple[str, tuple[str, ...]]:
 
 def _has_own_capital(sentence: Sentence, position: int, spelling: Spelling) -> bool:
     word = sentence.words[position].text
-    if len(word) == 1:  # the language C, not the initial of C. S. Lewis
-        after = sentence.words[position].end
-        before = (
-            sentence.words[position - 1].text if position and sentence.gap(position) == " " else ""
-        )
-        lettered = before[:1].isupper() and before.casefold() not in STOP_WORDS  # "Appendix C"
-        return word.isupper() and not lettered and sentence.text[after : after + 1] != "."
-    if (word.islower() and "_" not in word) or (
-        word.casefold() in STOP_WORDS and not word.isupper()
-    ):
+    if len(word) == 1:
+        return word.isupper() and not _is_initial(sentence, position)
+    if word.islower() and "_" not in word:
+        return False
+    if word.casefold() in STOP_WORDS and not word.isupper():
         return False
     return not sentence.opens(position) or spelling.is_name(word) or not spelling.is_common(word)
+
+
+def _is_initial(sentence: Sentence, position: int) -> bool:
+    """Whether a letter is that of "C. S. Lewis" or of "Appendix C", and not the language C."""
+    after = sentence.words[position].end
+    if sentence.text[after : after + 1] == ".":
+        return True
+    if not position or sentence.gap(position) != " ":
+        return False
+    before = sentence.words[position - 1].text
+    return before[0].isupper() and before.casefold() not in STOP_WORDS

@@ -95,30 +95,43 @@ def _readings(
     sentence: Sentence, found: list[Mention], entities: Mapping[str, ExtractedEntity]
 ) -> Iterator[tuple[str, str, Reading]]:
     """The relationships of adjacent mentions, as source, target and what was read."""
-    said: tuple[Mention, Reading] | None = None  # of whom something was said, for "… and …"
+    said: tuple[str, Reading] | None = None  # the last key of which something was said, and what
     for left, right in pairwise(found):
         if left.key == right.key:
             continue
         between, head = text_between(sentence, left, right), is_head(sentence, right)
         types = entities[left.key].type, entities[right.key].type
         reading = read_between(between, *types, head=head)
-        if said and said[0].key != right.key:
+        if said and said[0] != right.key:
             subject, before = said
-            rest = between.strip().removeprefix(",").strip()
-            if rest in ("", "and", "or") and types[0] == types[1]:
-                yield subject.key, right.key, before._replace(confidence=before.confidence - 0.1)
+            alike = before if types[0] == types[1] else None
+            more = _read_on(between, alike, reading, (entities[subject].type, types[1]), head=head)
+            if more is not None:
+                yield subject, right.key, more
                 continue
-            if rest.startswith("and ") and reading.type == "RELATED_TO":
-                of_subject = entities[subject.key].type
-                more = read_between(rest.removeprefix("and"), of_subject, types[1], head=head)
-                if more.type != "RELATED_TO" and not more.reversed:
-                    yield subject.key, right.key, more
-                    continue
-        said = None
-        if reading.type != "RELATED_TO" and not reading.reversed:
-            said = (left, reading)
-        ends = (right.key, left.key) if reading.reversed else (left.key, right.key)
-        yield *ends, reading
+        if reading.reversed:
+            said = None
+            yield right.key, left.key, reading
+        else:
+            said = (left.key, reading) if reading.type != "RELATED_TO" else None
+            yield left.key, right.key, reading
+
+
+def _read_on(
+    between: str, alike: Reading | None, reading: Reading, types: tuple[str, str], *, head: bool
+) -> Reading | None:
+    """What is said of an earlier subject too: "uses Alpha, Beta and Gamma and runs on Delta".
+
+    `alike` is what was said before, where this mention may be one more of the same.
+    """
+    rest = between.strip().removeprefix(",").strip()
+    if rest in ("", "and", "or"):
+        return alike and alike._replace(confidence=round(alike.confidence - 0.1, 3))
+    if rest.startswith("and ") and reading.type == "RELATED_TO":
+        more = read_between(rest.removeprefix("and"), *types, head=head)
+        if more.type != "RELATED_TO" and not more.reversed:
+            return more
+    return None
 
 
 def text_between(sentence: Sentence, left: Mention, right: Mention) -> str:

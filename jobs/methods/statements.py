@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from .lexicon import STOP_WORDS
 from .words import words_of
@@ -29,6 +30,7 @@ POINTER = re.compile(
 BRACKETS = (("(", ")"), ("[", "]"), ("“", "”"))
 
 
+@lru_cache(1024)  # asked again for every entity that a sentence names
 def is_statement(sentence: str) -> bool:
     """Whether a sentence says something by itself, without the one before it.
 
