@@ -1,0 +1,276 @@
+"""Any messages in any order, kept early or late: the laws of scheduling hold all the same."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import msgspec
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from cortex_tasks.engine.context import TaskContext
+from cortex_tasks.engine.lifecycle import TaskStatus
+from cortex_tasks.engine.messages import (
+    Cancel,
+    CleanUp,
+    Drain,
+    Failed,
+    Halt,
+    Heard,
+    Overdue,
+    Progressed,
+    ProgressReport,
+    Stopped,
+    Submission,
+    Submit,
+    Succeeded,
+)
+from cortex_tasks.engine.records import ChainStep, TaskRecord
+from cortex_tasks.engine.registry import task_type
+from cortex_tasks.engine.scheduling import Decision
+from cortex_tasks.engine.storage import Drop
+
+from .engine_setting import EMPTY, Desk, ListedReply, is_legal
+
+TYPES = ("one", "two", "long")
+
+
+@task_type("one", max_pending=3)
+async def one(ctx: TaskContext) -> None:
+    return None
+
+
+@task_type("two", concurrency=2, max_pending=5)
+async def two(ctx: TaskContext) -> None:
+    return None
+
+
+@task_type("long", concurrency=2, on_restart="resume")
+async def long(ctx: TaskContext) -> None:
+    return None
+
+
+STEPS = st.lists(st.builds(ChainStep, st.sampled_from([*TYPES, "gone"])), max_size=2).map(tuple)
+KEYS = st.none() | st.sampled_from(["a", "b"])
+
+
+class SchedulingMachine(RuleBasedStateMachine):
+    """Callers, workers and crashes around one scheduler, with a journal that lags behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.desk = Desk(one, two, long)
+        self.replies: list[tuple[Heard, ListedReply]] = []
+        self.unkept: deque[Decision] = deque()  # decided, in order, not yet kept
+        self.seen: dict[str, TaskRecord] = {}  # the last state of each task, as decided
+        self.ends: dict[str, TaskStatus] = {}
+        self.percent: dict[tuple[str, int], int] = {}
+        self.handed_over: set[tuple[str, int]] = set()
+        self.ended_bodies: set[tuple[str, int]] = set()
+        self.seq = 0
+        self.draining = False
+
+    # -- what may come in --
+
+    @rule(
+        names=st.lists(st.sampled_from(TYPES), min_size=1, max_size=4),
+        key=KEYS,
+        then=STEPS,
+        late=st.booleans(),
+    )
+    def submit(self, names: list[str], key: str | None, then: Any, late: bool) -> None:
+        new_id = self.desk.new_task_id
+        submissions = [Submission(new_id(), name, EMPTY, key, then) for name in names]
+        self.ask(lambda reply: Submit(tuple(submissions), reply), late=late)
+
+    @precondition(lambda self: self.seen)
+    @rule(data=st.data(), late=st.booleans())
+    def cancel(self, data: st.DataObject, late: bool) -> None:
+        task_id = data.draw(st.sampled_from([*self.seen, "task_unknown"]))
+        self.ask(lambda reply: Cancel(task_id, reply), late=late)
+
+    @precondition(lambda self: self.seen)
+    @rule(data=st.data(), late=st.booleans())
+    def clean_up(self, data: st.DataObject, late: bool) -> None:
+        ids = data.draw(st.lists(st.sampled_from(list(self.seen)), max_size=5, unique=True))
+        self.ask(lambda reply: CleanUp(tuple(ids), reply), late=late)
+
+    @precondition(lambda self: self.at_work())
+    @rule(data=st.data(), how=st.sampled_from(["succeed", "fail", "stop"]), late=st.booleans())
+    def end_a_body(self, data: st.DataObject, how: str, late: bool) -> None:
+        task_id, attempt = data.draw(st.sampled_from(self.at_work()))
+        told = self.desk.scheduler.told_to_stop(task_id)
+        outcome: Heard
+        if how == "stop" and told is not None:
+            outcome = Stopped(task_id, attempt, None, None)
+        elif how == "fail":
+            outcome = Failed(task_id, attempt, "no", None, None)
+        else:
+            outcome = Succeeded(task_id, attempt, msgspec.Raw(b"1"), None)
+        self.ended_bodies.add((task_id, attempt))
+        self.hear(outcome, late=late)
+
+    @precondition(lambda self: self.handed_over)
+    @rule(data=st.data(), percent=st.floats(-10, 1000), late=st.booleans())
+    def report(self, data: st.DataObject, percent: float, late: bool) -> None:
+        # Of any attempt there ever was: late ones change nothing.
+        task_id, attempt = data.draw(st.sampled_from(sorted(self.handed_over)))
+        self.hear(Progressed((ProgressReport(task_id, attempt, percent),)), late=late)
+
+    @precondition(lambda self: self.at_work())
+    @rule(data=st.data(), late=st.booleans())
+    def be_overdue(self, data: st.DataObject, late: bool) -> None:
+        task_id, attempt = data.draw(st.sampled_from(self.at_work()))
+        if self.desk.scheduler.told_to_stop(task_id) is not None:
+            self.hear(Overdue(task_id, attempt, 5.0), late=late)
+
+    @precondition(lambda self: self.ended_bodies)
+    @rule(data=st.data())
+    def repeat_an_outcome(self, data: st.DataObject) -> None:
+        task_id, attempt = data.draw(st.sampled_from(sorted(self.ended_bodies)))
+        before = self.seq
+        self.hear(Failed(task_id, attempt, "late", None, None), late=False)
+        assert self.seq == before
+
+    @rule()
+    def keep_what_was_decided(self) -> None:
+        while self.unkept:
+            self.keep(self.unkept.popleft())
+
+    @precondition(lambda self: len(self.seen) > 4 and not self.draining)
+    @rule()
+    def drain(self) -> None:
+        self.draining = True
+        self.ask(Drain, late=False)
+
+    @precondition(lambda self: self.draining)
+    @rule()
+    def halt(self) -> None:
+        self.hear(Halt(), late=False)
+
+    @precondition(lambda self: len(self.seen) > 2)
+    @rule()
+    def crash_and_restart(self) -> None:
+        kept = list(self.desk.kept.values())
+        ids = self.desk.new_task_id
+        self.desk, self.draining = Desk(one, two, long), False
+        self.desk.new_task_id = ids
+        self.desk.scheduler._new_task_id = ids
+        self.replies, self.unkept = [], deque()
+        self.seen = {record.id: record for record in kept}
+        self.ends = {record.id: record.status for record in kept if record.final}
+        self.handed_over = {pair for pair in self.handed_over if pair[0] in self.seen}
+        self.ended_bodies = set(self.handed_over)
+        live = [record for record in kept if not record.final]
+        self.percent = {(one.id, one.attempt): one.progress_percent for one in live}
+        self.seq = max((record.seq for record in kept), default=0)
+        decision = self.desk.recover(kept)
+        self.look_at(decision)
+        self.note_runs()
+        assert not any(
+            record.status is TaskStatus.RUNNING and (record.id, record.attempt) in self.ended_bodies
+            for record in self.desk.kept.values()
+        )
+
+    # -- what must hold --
+
+    @invariant()
+    def no_type_runs_more_than_it_may(self) -> None:
+        queues = self.desk.scheduler._queues
+        for declared in self.desk.registry:
+            queue = queues.of(declared.name)
+            of_type = [record for record in self.seen.values() if record.type == declared.name]
+            running = [r for r in of_type if r.status is TaskStatus.RUNNING]
+            waiting = [r.id for r in of_type if r.status is TaskStatus.PENDING]
+            assert queue.running == len(running) <= declared.concurrency
+            assert sorted(queue.pending) == sorted(waiting)  # each once, and none forgotten
+            if not self.draining:
+                assert not waiting or queue.running == declared.concurrency
+
+    @invariant()
+    def no_key_is_held_by_two(self) -> None:
+        holders = self.desk.scheduler._dedupe
+        for (type_name, key), task_id in holders.items():
+            record = self.seen[task_id]
+            assert (record.type, record.dedupe_key, record.final) == (type_name, key, False)
+
+    def teardown(self) -> None:
+        """When all is over, everyone has been answered exactly once."""
+        self.keep_what_was_decided()
+        if not self.draining:
+            self.draining = True
+            self.ask(Drain, late=False)
+        self.hear(Halt(), late=False)
+        while pairs := self.at_work():
+            for task_id, attempt in pairs:
+                self.ended_bodies.add((task_id, attempt))
+                self.hear(Stopped(task_id, attempt, None, None), late=False)
+        for asked, reply in self.replies:
+            assert len(reply.answers) == 1, (asked, reply.answers)
+        assert not any(record.status is TaskStatus.RUNNING for record in self.desk.kept.values())
+        assert not any(record.final for record in self.live_records())
+
+    # -- how it is done --
+
+    def live_records(self) -> list[TaskRecord]:
+        return [live.record for live in self.desk.scheduler._live.values()]
+
+    def at_work(self) -> list[tuple[str, int]]:
+        return sorted(self.handed_over - self.ended_bodies)
+
+    def ask(self, question: Any, *, late: bool) -> None:
+        reply = ListedReply()
+        message = question(reply)
+        self.replies.append((message, reply))
+        self.hear(message, late=late)
+
+    def hear(self, message: Heard, *, late: bool) -> None:
+        decision = self.desk.decide(message)
+        self.look_at(decision)
+        self.unkept.append(decision)
+        if not late:
+            self.keep_what_was_decided()
+
+    def keep(self, decision: Decision) -> None:
+        self.desk.keep(decision)
+        self.note_runs()
+
+    def note_runs(self) -> None:
+        for run in self.desk.runs:
+            pair = run.record.id, run.record.attempt
+            assert pair not in self.handed_over  # no attempt runs twice
+            assert self.desk.kept[run.record.id].attempt == run.record.attempt
+            self.handed_over.add(pair)
+        self.desk.runs.clear()
+
+    def look_at(self, decision: Decision) -> None:
+        for change in decision.changes:
+            self.seq += 1
+            assert change.seq == self.seq
+            if isinstance(change, Drop):
+                assert self.seen.pop(change.task_id).final
+                continue
+            record, before = change.record, self.seen.get(change.record.id)
+            assert is_legal(None if before is None else before.status, record.status)
+            assert (change.params is not None) == (before is None)
+            assert (change.result is not None) == (record.status is TaskStatus.COMPLETED)
+            assert record.final == record.status.final
+            assert (record.error is not None) == (record.status is TaskStatus.FAILED)
+            self.look_at_progress(record)
+            if record.final:
+                assert record.id not in self.ends
+                self.ends[record.id] = record.status
+            self.seen[record.id] = record
+
+    def look_at_progress(self, record: TaskRecord) -> None:
+        attempt = record.id, record.attempt
+        assert record.progress_percent >= self.percent.get(attempt, 0)
+        assert (record.progress_percent == 100) == (record.status is TaskStatus.COMPLETED)
+        if not record.final:
+            self.percent[attempt] = record.progress_percent
+
+
+TestAnyMessagesInAnyOrder = SchedulingMachine.TestCase
+TestAnyMessagesInAnyOrder.settings = settings(max_examples=200, stateful_step_count=60)
