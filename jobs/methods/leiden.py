@@ -17,7 +17,8 @@ from .weights import Edge
 ALGORITHM = "leiden"
 SEED = 20031229
 ITERATIONS = 3
-TRIALS = 5
+TRIALS = 5  # of which the best counts; a graph of more than LARGE edges gets one
+LARGE = 200_000
 STEPS = 3
 # Modularity cuts a small graph into crumbs and cannot see small communities in a large one, so the
 # resolution grows from 0.5 for a few hundred entities to 1.0 for some thousands. (Seen on 60 and on
@@ -68,7 +69,7 @@ def detect(
         resolution=resolution or resolution_for(len(names)),
         iterations=ITERATIONS,
         seed=seed,
-        trials=TRIALS,
+        trials=TRIALS if matrix.nnz <= 2 * LARGE else 1,
     )
     labels = np.array([found[node] for node in range(len(names))], dtype=np.int64)
     labels = _absorb_details(labels, matrix)
