@@ -42,6 +42,9 @@ class FolderLock:
     def release(self) -> None:
         """Let go; doing it twice is fine."""
         if self._descriptor is not None:
+            # Closing alone is not enough: a program that is just being started has a copy of the
+            # descriptor until its exec gets to closing it, which may be after we go on.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = None
 
