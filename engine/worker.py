@@ -229,8 +229,12 @@ class Worker:
             await self._some_moved.wait()
             self._some_moved = anyio.Event()
             moved, self._moved = self._moved, {}
-            reports = [ctx.take_report() for ctx in moved.values()]
-            await self._post(Progressed(tuple(report for report in reports if report is not None)))
+            reports = tuple(
+                report for ctx in moved.values() if (report := ctx.take_report()) is not None
+            )
+            # None is left where an outcome took them along; by then nobody may be there to hear.
+            if reports:
+                await self._post(Progressed(reports))
             await anyio.sleep(self._progress_interval)
 
     # -- bodies that do not stop -----------------------------------------------------------------
