@@ -39,6 +39,7 @@ def test_a_sentence_that_says_something_by_itself_is_a_statement(sentence: str) 
         "It was written by Ken Thompson after Bell Labs left the project.",
         "This system was written by Ken Thompson after the project had ended.",
         "However, the system was written by Ken Thompson after the project.",
+        "The correct name for this sense of the word is not known to us.",
         "See also the entries for Unix and for the Multics system.",
         "The paper can be found at http://host/paper and it is worth a look.",
         "the system was written by Ken Thompson after the project had ended.",

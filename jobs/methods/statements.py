@@ -25,7 +25,9 @@ LEANING = frozenset(
     """.split()
 )
 POINTER = re.compile(
-    r"://|\bwww\.|\bsee also\b|[;,(] see (?:also )?\w+[).]|\bin sense \d", re.IGNORECASE
+    r"://|\bwww\.|\bsee also\b|[;,(] see \w+[).]|\bin sense \d"
+    r"|\bthis (?:sense|term|usage|word|entry|lexicon|section|chapter)\b",
+    re.IGNORECASE,
 )
 BRACKETS = (("(", ")"), ("[", "]"), ("“", "”"))
 
