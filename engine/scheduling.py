@@ -91,6 +91,7 @@ class Scheduler:
         self._live: dict[str, _Live] = {}
         self._queues = Queues(registry)
         self._dedupe: dict[tuple[str, str], str] = {}
+        self._dropping: set[str] = set()  # to be dropped, and not yet gone from what is kept
         self._seq = 0
         self._draining = False
         self._drain_replies: list[Reply] = []
@@ -139,7 +140,9 @@ class Scheduler:
     def settle(self, changes: Sequence[Change]) -> None:
         """Let go of tasks that are final, now that these changes are kept."""
         for change in changes:
-            if isinstance(change, Put) and change.record.final:
+            if isinstance(change, Drop):
+                self._dropping.discard(change.task_id)
+            elif change.record.final:
                 self._live.pop(change.record.id, None)
 
     def abandon(self) -> list[Reply]:
@@ -373,7 +376,10 @@ class Scheduler:
         dropped = 0
         for task_id in message.task_ids:
             record = self._kept.get(task_id)
-            if record is not None and record.final and task_id not in self._live:
+            if record is None or not record.final or task_id in self._live:
+                continue
+            if task_id not in self._dropping:  # by another cleanup, in a commit under way
+                self._dropping.add(task_id)
                 self._decision.changes.append(Drop(task_id, self._next_seq()))
                 dropped += 1
         self._answer(message.reply, dropped)

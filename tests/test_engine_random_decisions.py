@@ -94,7 +94,8 @@ class SchedulingMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.seen)
     @rule(data=st.data(), late=st.booleans())
     def clean_up(self, data: st.DataObject, late: bool) -> None:
-        ids = data.draw(st.lists(st.sampled_from(list(self.seen)), max_size=5, unique=True))
+        known = sorted({*self.seen, *self.desk.kept})  # also those whose drop is not yet kept
+        ids = data.draw(st.lists(st.sampled_from(known), max_size=5))
         self.ask(lambda reply: CleanUp(tuple(ids), reply), late=late)
 
     @precondition(lambda self: self.at_work())

@@ -513,6 +513,19 @@ def test_a_task_whose_end_is_not_kept_yet_is_not_dropped(desk: Desk) -> None:
     assert task.id in desk.kept
 
 
+def test_what_two_cleanups_want_gone_is_dropped_once(desk: Desk) -> None:
+    task = desk.submit_one()
+    desk.succeed(task.id)
+    replies = ListedReply(), ListedReply()
+    first = desk.decide(CleanUp((task.id, task.id), replies[0]))
+    second = desk.decide(CleanUp((task.id,), replies[1]))
+    desk.keep(first)
+    desk.keep(second)
+    assert [reply.answer for reply in replies] == [1, 0]
+    assert [change.seq for change in desk.history].count(desk.history[-1].seq) == 1
+    assert desk.kept == {}
+
+
 # -- draining ------------------------------------------------------------------------------------
 
 
