@@ -15,14 +15,13 @@ from cortex_tasks.engine.retention import expired
 
 from .engine_setting import START, a_record
 
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["new", "move", "touch", "drop"]),
-        st.integers(0, 30),
-        st.sampled_from(["work", "other"]),
-    ),
-    max_size=80,
-)
+TYPES = st.sampled_from(["work", "other"])
+NEW = st.tuples(st.just("new"), st.just(0), TYPES)
+CHANGE = st.tuples(st.sampled_from(["move", "touch", "drop"]), st.integers(0, 30), TYPES)
+STEPS = st.tuples(
+    st.lists(NEW, min_size=5, max_size=20),
+    st.lists(st.one_of(NEW, CHANGE, CHANGE, CHANGE), max_size=60),
+).map(lambda parts: [*parts[0], *parts[1]])
 
 
 def carried_out(steps: list[tuple[str, int, str]]) -> tuple[Catalogue, dict[str, TaskRecord]]:
@@ -64,6 +63,7 @@ def test_a_page_is_what_a_search_through_all_records_finds(
                 if task_type in (None, record.type) and status in (None, record.status)
             ]
             page = catalogue.page(status=status, task_type=task_type, limit=limit, offset=offset)
+            assert catalogue.page(status=status, task_type=task_type).records == found
             end = None if limit is None else offset + limit
             assert page.records == found[offset:end]
             assert page.total == catalogue.count(status=status, task_type=task_type) == len(found)

@@ -418,6 +418,29 @@ async def test_a_cancel_of_what_is_over_or_unknown_is_refused() -> None:
             await engine.cancel("task_unknown")
 
 
+async def test_a_task_cancelled_before_its_start_is_kept_never_begins() -> None:
+    begun: list[str] = []
+
+    @task_type("begin")
+    async def begin(ctx: TaskContext) -> None:
+        begun.append(ctx.task_id)
+        await anyio.sleep_forever()
+
+    backend = HoldingBackend()
+    async with running(begin, backend=backend) as engine, anyio.create_task_group() as group:
+        backend.hold()
+        answers: list[Any] = []
+        group.start_soon(engine.submit, begin)
+        await backend.wait_held()
+        group.start_soon(collect, answers, engine.cancel, "task_1")
+        await anyio.wait_all_tasks_blocked()
+        assert answers == []
+        backend.release()
+        await anyio.sleep(1)
+        assert [record.status for record in answers] == [TaskStatus.CANCELLED]
+        assert begun == []
+
+
 async def test_a_caller_that_stops_waiting_for_its_cancel_does_not_take_it_back() -> None:
     go = anyio.Event()
 
