@@ -91,7 +91,9 @@ async def _check_values(make: MakeBackend, large: int) -> None:
     texts = {
         "null": b"null",
         "spaced": b' {"a" : [1,  2.50, 1e5]}\t\r\n',
-        "lines": b'{\n  "a": "b"\n}\n',
+        "space before": b" 1",
+        "space after": b"1 ",
+        "lines": b'{\n  "a": "b"\n}',
         "unicode": '{"клé":"\U0001f9e0 \\u0000 \u2028 ü"}'.encode(),
         "escaped": b'"\\ud83e\\udde0 \\/ \\""',
         "large": b'"' + b"x" * (large - 2) + b'"',

@@ -101,6 +101,7 @@ class StoppingFiles(DiskFiles):
     def make_folder(self, path: Path) -> None:
         self._operate()
         super().make_folder(path)
+        self._synced_names[path] = {}
 
     def create(self, path: Path) -> int:
         self._operate()
@@ -153,21 +154,27 @@ class StoppingFiles(DiskFiles):
     def close(self, descriptor: int) -> None:
         super().close(descriptor)  # a dead process has no open files either
 
-    def cut_power(self, *, lose_names: bool) -> None:
-        """Lose what was not synced: the ends of files, and the new and removed names if asked."""
+    def cut_power(self, *, new_names: bool, removals: bool) -> None:
+        """Lose what was not synced: the ends of files and, if asked, new names and removals."""
         for folder, names in sorted(self._synced_names.items()):
-            if lose_names and folder.exists():
-                self._restore_names(folder, names)
+            if new_names and folder.exists():
+                self._lose_new_names(folder, names)
+            if removals and folder.exists():
+                self._lose_removals(folder, names)
         for path in self._files():
             length = self._synced_lengths.get(path.stat().st_ino, 0)
             os.truncate(path, min(length, path.stat().st_size))
 
-    def _restore_names(self, folder: Path, names: dict[str, int]) -> None:
+    def _lose_new_names(self, folder: Path, names: dict[str, int]) -> None:
         for entry in list(folder.iterdir()):
-            if entry.is_file() and entry.name != "lock":
-                entry.unlink()
-            elif entry.is_dir() and entry.name not in names:
+            if names.get(entry.name) == entry.stat().st_ino or entry.name == "lock":
+                continue
+            if entry.is_dir():
                 shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+    def _lose_removals(self, folder: Path, names: dict[str, int]) -> None:
         for name, inode in names.items():
             if (self._stash / str(inode)).exists() and not (folder / name).exists():
                 (folder / name).hardlink_to(self._stash / str(inode))

@@ -250,9 +250,10 @@ def test_a_file_of_a_future_version_is_refused_with_both_versions(folder: Path, 
     assert contents(folder) == before
 
 
-@pytest.mark.parametrize("lose_names", [False, True])
+@pytest.mark.parametrize("new_names", [False, True])
+@pytest.mark.parametrize("removals", [False, True])
 def test_a_crash_at_any_operation_of_an_opening_that_mends_does_no_harm(
-    folder: Path, tmp_path: Path, lose_names: bool
+    folder: Path, tmp_path: Path, new_names: bool, removals: bool
 ) -> None:
     path = folder / JOURNAL
     path.write_bytes(path.read_bytes()[:-9])
@@ -270,7 +271,7 @@ def test_a_crash_at_any_operation_of_an_opening_that_mends_does_no_harm(
         else:
             abandon(journal)
             break
-        files.cut_power(lose_names=lose_names)
+        files.cut_power(new_names=new_names, removals=removals)
         journal = open_at(copy)
         assert same(kept_by(journal), kept_after(COMMITS[:-1])), operations
         journal.close()
