@@ -67,7 +67,6 @@ CREATE TABLE entities (
 ) STRICT;
 CREATE INDEX entities_by_mentions ON entities (mention_count DESC, name);
 CREATE INDEX entities_by_type ON entities (type, mention_count DESC, name);
-CREATE INDEX entities_by_revision ON entities (revision);
 
 CREATE TABLE mentions (
     chunk INTEGER NOT NULL REFERENCES chunks ON DELETE CASCADE,
