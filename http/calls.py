@@ -71,7 +71,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     params: type[msgspec.Struct] | None = None
     body: BodyKind = "none"
-    returns: Any = None  # the type of a 200's JSON
+    answers: tuple[tuple[int, Any], ...]  # a status and the type of its JSON, once or more
     problems: tuple[int, ...] = ()  # statuses besides those that any call may answer
 
 

@@ -27,7 +27,7 @@ _OPERATIONS = (
         summary="Process the documents that wait",
         params=operations.ProcessParams,
         body="json",
-        returns=jobs.ProcessingStarted | jobs.NothingPending,
+        answers=((200, jobs.ProcessingStarted), (200, jobs.NothingPending)),
     ),
     Endpoint(
         method="POST",
@@ -37,7 +37,7 @@ _OPERATIONS = (
         summary="Find relationships across documents",
         params=operations.AnalyzeParams,
         body="json",
-        returns=jobs.Started,
+        answers=((200, jobs.Started),),
     ),
     Endpoint(
         method="POST",
@@ -47,7 +47,7 @@ _OPERATIONS = (
         summary="Detect communities",
         params=operations.DetectParams,
         body="json",
-        returns=jobs.Started,
+        answers=((200, jobs.Started),),
     ),
     Endpoint(
         method="POST",
@@ -57,7 +57,7 @@ _OPERATIONS = (
         summary="Name and summarise communities",
         params=operations.SummarizeParams,
         body="json",
-        returns=jobs.SummarizationStarted,
+        answers=((200, jobs.SummarizationStarted),),
     ),
     Endpoint(
         method="POST",
@@ -65,7 +65,7 @@ _OPERATIONS = (
         handler=operations.abort,
         permission=MANAGE,
         summary="Stop every task of the four types",
-        returns=jobs.Aborted,
+        answers=((200, jobs.Aborted),),
     ),
     Endpoint(
         method="GET",
@@ -73,7 +73,7 @@ _OPERATIONS = (
         handler=operations.show_instance,
         permission=MANAGE,
         summary="Tell whether a restart now would interrupt anyone's work",
-        returns=operations.InstanceView,
+        answers=((200, operations.InstanceView),),
     ),
 )
 
@@ -86,7 +86,7 @@ _DOCUMENTS = (
         summary="Take in a file",
         params=uploads.UploadOptions,
         body="form",
-        returns=uploads.Taken,
+        answers=((200, uploads.Taken),),
         problems=(400, 409),
     ),
     Endpoint(
@@ -97,7 +97,7 @@ _DOCUMENTS = (
         summary="Take in a text",
         params=uploads.CustomInput,
         body="large",
-        returns=uploads.Taken,
+        answers=((200, uploads.Taken),),
         problems=(400, 409),
     ),
     Endpoint(
@@ -107,7 +107,7 @@ _DOCUMENTS = (
         permission=READ,
         summary="List documents, newest first",
         params=documents.DocumentFilter,
-        returns=documents.DocumentList,
+        answers=((200, documents.DocumentList),),
     ),
     Endpoint(
         method="GET",
@@ -116,7 +116,7 @@ _DOCUMENTS = (
         permission=READ,
         summary="List the documents that wait to be processed, oldest first",
         params=documents.PendingFilter,
-        returns=documents.PendingList,
+        answers=((200, documents.PendingList),),
     ),
     Endpoint(
         method="GET",
@@ -124,7 +124,7 @@ _DOCUMENTS = (
         handler=documents.show_document,
         permission=READ,
         summary="Show a document",
-        returns=documents.DocumentView,
+        answers=((200, documents.DocumentView),),
         problems=(404,),
     ),
     Endpoint(
@@ -133,7 +133,7 @@ _DOCUMENTS = (
         handler=documents.delete_document,
         permission=MANAGE,
         summary="Delete a document, with all that only it said",
-        returns=documents.Deleted,
+        answers=((200, documents.Deleted),),
         problems=(404,),
     ),
     Endpoint(
@@ -143,7 +143,7 @@ _DOCUMENTS = (
         permission=READ,
         summary="Give a document's text; with `download`, its very bytes",
         params=documents.ContentForm,
-        returns=documents.ContentView,
+        answers=((200, documents.ContentView),),
         problems=(404,),
     ),
 )
@@ -156,7 +156,7 @@ _GRAPH = (
         permission=READ,
         summary="List entities, most mentioned first",
         params=graph.EntityFilter,
-        returns=library.EntityPage,
+        answers=((200, library.EntityPage),),
     ),
     Endpoint(
         method="GET",
@@ -164,7 +164,7 @@ _GRAPH = (
         handler=graph.show_entity,
         permission=READ,
         summary="Show an entity with its relationships and the documents that mention it",
-        returns=library.EntityDetail,
+        answers=((200, library.EntityDetail),),
         problems=(404,),
     ),
     Endpoint(
@@ -174,7 +174,7 @@ _GRAPH = (
         permission=READ,
         summary="Give nodes and edges to draw",
         params=graph.PictureSize,
-        returns=library.Visualization,
+        answers=((200, library.Visualization),),
     ),
     Endpoint(
         method="GET",
@@ -182,7 +182,7 @@ _GRAPH = (
         handler=graph.show_status,
         permission=READ,
         summary="Tell what the graph holds and when it was last worked on",
-        returns=library.GraphStatus,
+        answers=((200, library.GraphStatus),),
     ),
     Endpoint(
         method="GET",
@@ -190,7 +190,7 @@ _GRAPH = (
         handler=graph.show_stats,
         permission=READ,
         summary="Count everything",
-        returns=graph.Stats,
+        answers=((200, graph.Stats),),
     ),
 )
 
@@ -202,7 +202,7 @@ _COMMUNITIES = (
         permission=READ,
         summary="List communities, largest first",
         params=communities.CommunityPage,
-        returns=communities.CommunityList,
+        answers=((200, communities.CommunityList),),
     ),
     Endpoint(
         method="DELETE",
@@ -211,7 +211,7 @@ _COMMUNITIES = (
         permission=MANAGE,
         summary="Delete all communities; their entities stay",
         params=communities.CommunityScope,
-        returns=communities.Deleted,
+        answers=((200, communities.Deleted),),
     ),
     Endpoint(
         method="GET",
@@ -220,7 +220,7 @@ _COMMUNITIES = (
         permission=READ,
         summary="Find communities by words",
         params=communities.CommunityQuery,
-        returns=communities.FoundList,
+        answers=((200, communities.FoundList),),
     ),
     Endpoint(
         method="GET",
@@ -228,7 +228,7 @@ _COMMUNITIES = (
         handler=communities.show_community,
         permission=READ,
         summary="Show a community with its members",
-        returns=communities.CommunityDetailView,
+        answers=((200, communities.CommunityDetailView),),
         problems=(404,),
     ),
     Endpoint(
@@ -237,7 +237,7 @@ _COMMUNITIES = (
         handler=communities.delete_community,
         permission=MANAGE,
         summary="Delete a community; its entities stay",
-        returns=communities.Deleted,
+        answers=((200, communities.Deleted),),
         problems=(404,),
     ),
 )

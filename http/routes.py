@@ -22,7 +22,7 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         permission=READ,
         summary="Show a task; with `wait`, once it has changed",
         params=tasks.TaskWait,
-        returns=wire.TaskDetail,
+        answers=((200, wire.TaskDetail),),
         problems=(404,),
     ),
     Endpoint(
@@ -31,7 +31,7 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         handler=tasks.cancel_task,
         permission=MANAGE,
         summary="Cancel a task; 202 if its body ignores that",
-        returns=wire.TaskStopped,
+        answers=((200, wire.TaskStopped), (202, wire.TaskStopped)),
         problems=(400, 404),
     ),
     Endpoint(
@@ -40,7 +40,7 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         handler=tasks.show_result,
         permission=READ,
         summary="Give the result of a completed task; 202 while there is none yet",
-        returns=Any,
+        answers=((200, Any), (202, wire.TaskProgress)),
         problems=(400, 404),
     ),
     Endpoint(
@@ -50,7 +50,7 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         permission=READ,
         summary="List tasks, newest first",
         params=tasks.TaskFilter,
-        returns=wire.TaskList,
+        answers=((200, wire.TaskList),),
     ),
     Endpoint(
         method="POST",
@@ -60,7 +60,7 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Forget tasks that ended long ago",
         params=tasks.CleanupAge,
         body="json",
-        returns=wire.CleanedUp,
+        answers=((200, wire.CleanedUp),),
     ),
     Endpoint(
         method="GET",
@@ -68,6 +68,6 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         handler=health.show_health,
         permission=None,
         summary="Tell whether the server can do its work; 503 if not",
-        returns=wire.Health,
+        answers=((200, wire.Health), (503, wire.Health)),
     ),
 )
