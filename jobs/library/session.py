@@ -78,6 +78,9 @@ class Session:
             )
         # A commit that was answered survives the loss of power: the log is synced at each one.
         run("PRAGMA synchronous = FULL")
+        # A document touches hundreds of pages, mostly the same ones as the document before: folded
+        # into the file every 32 MB rather than every 4, they are written half as often.
+        run("PRAGMA wal_autocheckpoint = 8000")
         run("PRAGMA journal_size_limit = 67108864")
 
     def transact(self, mode: Mode, statements: Callable[[sqlite3.Connection], T], work: Work) -> T:
