@@ -6,9 +6,12 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from .lifecycle import TaskStatus
 from .records import TaskPage, TaskRecord
+
+T = TypeVar("T", int, tuple[datetime, int])
 
 _Key = tuple[str | None, TaskStatus | None]  # None: any
 
@@ -50,9 +53,9 @@ class Catalogue:
             for key in _keys_by_status(earlier):
                 _remove(self._lists[key], number)
         for key in _keys_by_status(record):
-            insort(self._lists.setdefault(key, []), number)
+            _insert(self._lists.setdefault(key, []), number)
         if record.completed_at is not None:
-            insort(self._ended, (record.completed_at, number))
+            _insert(self._ended, (record.completed_at, number))
 
     def drop(self, task_id: str) -> None:
         """Forget the record; an unknown id does nothing."""
@@ -108,6 +111,14 @@ class Catalogue:
 
 def _keys_by_status(record: TaskRecord) -> tuple[_Key, _Key]:
     return (None, record.status), (record.type, record.status)
+
+
+def _insert(items: list[T], item: T) -> None:
+    """Insert in order; what comes in order anyway, as most does, goes to the end at once."""
+    if not items or items[-1] <= item:
+        items.append(item)
+    else:
+        insort(items, item)
 
 
 def _remove(numbers: list[int], number: int) -> None:
