@@ -282,7 +282,7 @@ async def test_when_storage_fails_nothing_is_answered_that_is_not_kept(
             await question(*args)
         outcomes.append(refused.value)
 
-    with pytest.raises(StorageError, match=str(failure)):  # noqa: PT012  raised on leaving
+    with pytest.raises(StorageError, match=str(failure)):
         async with running(watched, fine, backend=backend) as engine:
             handle = await engine.submit(watched)
             waiting = await engine.submit(watched)
@@ -323,7 +323,7 @@ async def test_a_completion_that_cannot_be_kept_is_never_said() -> None:
         return "done"
 
     backend = FailingBackend()
-    with pytest.raises(StorageError, match="gone"):  # noqa: PT012  raised on leaving
+    with pytest.raises(StorageError, match="gone"):
         async with running(gated, backend=backend) as engine:
             handle = await engine.submit(gated)
             backend.failure = StorageError("gone")
@@ -343,7 +343,7 @@ async def test_a_cancel_that_waits_when_storage_fails_is_answered() -> None:
             await anyio.sleep(10)
 
     backend = FailingBackend()
-    with pytest.raises(StorageError, match="gone"):  # noqa: PT012  raised on leaving
+    with pytest.raises(StorageError, match="gone"):
         async with running(deaf, fine, backend=backend) as engine:
             handle = await engine.submit(deaf)
             await anyio.wait_all_tasks_blocked()

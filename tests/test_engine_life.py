@@ -239,7 +239,7 @@ async def test_a_task_may_submit_another_and_wait_for_it() -> None:
 
 async def test_an_error_in_the_block_comes_out_as_it_was_raised() -> None:
     for error in (ValueError("mine"), ExceptionGroup("mine", [KeyError("a")]), SystemExit(3)):
-        with pytest.raises(type(error)) as caught:  # noqa: PT012  raised in the block, seen outside
+        with pytest.raises(type(error)) as caught:
             async with an_engine(endless) as engine:
                 await engine.submit(endless)
                 raise error
@@ -249,7 +249,7 @@ async def test_an_error_in_the_block_comes_out_as_it_was_raised() -> None:
 async def test_an_error_in_the_block_gives_no_grace() -> None:
     before = anyio.current_time()
     backend = MemoryBackend()
-    with pytest.raises(ValueError, match="mine"):  # noqa: PT012  raised in the block
+    with pytest.raises(ValueError, match="mine"):
         async with an_engine(endless, backend=backend, drain_grace=1000) as engine:
             handle = await engine.submit(endless)
             raise ValueError("mine")
@@ -260,7 +260,7 @@ async def test_an_error_in_the_block_gives_no_grace() -> None:
 
 async def test_an_error_in_the_block_is_not_hidden_by_failing_storage() -> None:
     backend = FailingBackend()
-    with pytest.raises(ValueError, match="mine"):  # noqa: PT012  raised in the block
+    with pytest.raises(ValueError, match="mine"):
         async with an_engine(endless, backend=backend) as engine:
             await engine.submit(endless)
             backend.failure = StorageError("gone")
@@ -378,6 +378,25 @@ async def test_after_a_crash_every_record_is_there_under_its_id() -> None:
         assert (await engine.list()).total == 9
         seqs = [record.seq for record in (await engine.list()).records]
         assert len(set(seqs)) == 9
+
+
+async def test_a_task_has_its_parameters_again_after_a_restart() -> None:
+    @task_type("patient", on_restart="resume")
+    async def patient(ctx: TaskContext, params: Nap) -> float:
+        if ctx.attempt == 1:
+            await anyio.sleep_forever()
+        return params.seconds
+
+    backend = MemoryBackend()
+    async with running(patient, backend=backend, drain_grace=1) as engine:
+        handles = [await engine.submit(patient, Nap(number)) for number in (1, 2)]
+        await engine.get(handles[1].id)
+    async with running(patient, backend=backend, drain_grace=1) as engine:
+        assert (await engine.wait(handles[0].id)).status is COMPLETED
+        assert await engine.result(handles[0].id) == 1
+    async with running(patient, backend=backend) as engine:
+        assert (await engine.wait(handles[1].id)).status is COMPLETED
+        assert await engine.result(handles[1].id) == 2
 
 
 async def test_what_recovery_decides_is_kept_before_anything_is_served() -> None:

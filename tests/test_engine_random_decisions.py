@@ -274,4 +274,4 @@ class SchedulingMachine(RuleBasedStateMachine):
 
 
 TestAnyMessagesInAnyOrder = SchedulingMachine.TestCase
-TestAnyMessagesInAnyOrder.settings = settings(max_examples=200, stateful_step_count=60)
+TestAnyMessagesInAnyOrder.settings = settings(max_examples=100, stateful_step_count=60)

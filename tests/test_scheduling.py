@@ -37,7 +37,7 @@ from cortex_tasks.engine.messages import (
 from cortex_tasks.engine.records import ChainStep, TaskRecord
 from cortex_tasks.engine.registry import task_type
 from cortex_tasks.engine.scheduling import MAX_INTERRUPTIONS
-from cortex_tasks.engine.storage import Put
+from cortex_tasks.engine.storage import Drop, Put
 
 from .engine_setting import EMPTY, Desk, ListedReply, a_record, is_legal
 
@@ -522,8 +522,17 @@ def test_what_two_cleanups_want_gone_is_dropped_once(desk: Desk) -> None:
     desk.keep(first)
     desk.keep(second)
     assert [reply.answer for reply in replies] == [1, 0]
-    assert [change.seq for change in desk.history].count(desk.history[-1].seq) == 1
+    assert sum(isinstance(change, Drop) for change in desk.history) == 1
     assert desk.kept == {}
+
+
+def test_of_a_task_that_was_dropped_nothing_is_left(desk: Desk) -> None:
+    task = desk.submit_one("work", dedupe_key="all")
+    desk.succeed(task.id)
+    desk.hear(CleanUp((task.id,), ListedReply()))
+    scheduler = desk.scheduler
+    assert not (scheduler._live or scheduler._dedupe or scheduler._dropping)
+    assert not scheduler._queues.of("work").pending
 
 
 # -- draining ------------------------------------------------------------------------------------
