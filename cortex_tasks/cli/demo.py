@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -21,7 +21,7 @@ from .keys import key_store
 from .operations import CHAIN_STEPS, PROCESS, carry_out, print_communities
 from .progress import progress_view
 from .screen import note
-from .uploads import files_under, upload_all
+from .uploads import files_in, upload_all
 
 SAMPLE = Path(__file__).parents[1] / "sample" / "jargon"
 START_TIMEOUT = 60.0  # seconds; a cold start on a busy machine takes a few
@@ -47,22 +47,25 @@ def add_to(commands: Commands) -> None:
 
 def demo(arguments: argparse.Namespace) -> int:
     """Start a server, run the chain, print the communities, and clean up however it ends."""
-    if not arguments.documents.exists():
-        raise CommandFailed(
-            f"there are no documents at {arguments.documents}: name a file or folder that exists"
-        )
-    files = list(files_under(arguments.documents))
-    with _termination_interrupts(), TemporaryDirectory(prefix="cortex-tasks-demo-") as folder:
+    files = files_in([arguments.documents])
+    code = Exit.INTERRUPTED
+    with suppress(KeyboardInterrupt), _termination_interrupts():
+        code = _show(files)
+    interrupted = "Interrupted. " if code == Exit.INTERRUPTED else ""
+    note(f"{interrupted}The server is stopped and its folder is removed.")
+    return code
+
+
+def _show(files: list[Path]) -> Exit:
+    with TemporaryDirectory(prefix="cortex-tasks-demo-") as folder:
         data = Path(folder, "data")
         key = key_store(str(data)).create("demo")
         with _server(data, Path(folder, "server.log")) as url, Connection(url, key) as connection:
             note(f"A server for this demo runs at {url}, in {folder}.")
-            code = _whole_chain(connection, files)
-    note("The server is stopped and its folder is removed.")
-    return code
+            return _whole_chain(connection, files)
 
 
-def _whole_chain(connection: Connection, files: list[Path]) -> int:
+def _whole_chain(connection: Connection, files: list[Path]) -> Exit:
     with progress_view() as view:
         outcomes = list(upload_all(connection, files, view))
     for one in outcomes:

@@ -199,13 +199,18 @@ def _about(started: Started) -> str:
 def _print_community(community: CommunityView) -> None:
     name = line(community.name or f"Community {community.id}")
     print_text(f"{name}  (comm_{community.id}, {community.entity_count} entities)")
-    for paragraph in (community.summary or "", ", ".join(community.top_entities)):
-        if paragraph:
-            print_text(
-                textwrap.fill(
-                    line(paragraph), width=88, initial_indent="    ", subsequent_indent="    "
-                )
+    more = ", …" if community.entity_count > len(community.top_entities) else ""
+    members = f"Members: {', '.join(community.top_entities)}{more}"
+    for paragraph in (community.summary or "No summary yet.", members):
+        print_text(
+            textwrap.fill(
+                line(paragraph),
+                width=88,
+                initial_indent="    ",
+                subsequent_indent="    ",
+                break_on_hyphens=False,
             )
+        )
     print_text("")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -68,10 +68,7 @@ def add_to(commands: Commands) -> None:
 
 def upload(arguments: argparse.Namespace) -> int:
     """Upload every file, then start processing."""
-    files = [file for path in arguments.paths for file in files_under(Path(path))]
-    if not files:
-        known = ", ".join(sorted(ENDINGS))
-        raise CommandFailed(f"there is nothing to upload: no file ends in {known}")
+    files = files_in(Path(path) for path in arguments.paths)
     with connect(arguments) as connection:
         with progress_view() as view:
             outcomes = list(upload_all(connection, files, view, collection=arguments.collection))
@@ -89,7 +86,16 @@ def upload(arguments: argparse.Namespace) -> int:
     return code or (Exit.FAILED if refused else Exit.DONE)
 
 
-def files_under(path: Path) -> Iterator[Path]:
+def files_in(paths: Iterable[Path]) -> list[Path]:
+    """Give every file to send. Raises CommandFailed where there is none, or no such path."""
+    files = [file for path in paths for file in _files_under(path)]
+    if not files:
+        known = ", ".join(sorted(ENDINGS))
+        raise CommandFailed(f"there is nothing to upload: no file ends in {known}")
+    return files
+
+
+def _files_under(path: Path) -> Iterator[Path]:
     """Yield the file itself, or what a folder holds: known endings, in order, nothing hidden.
 
     Links to folders are not followed: they may lead round in circles.

@@ -1,0 +1,123 @@
+"""`cortex-tasks serve`, as real processes on both loops: what it says, and what it refuses."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from .cli_process import LIMIT, command, serving
+
+
+def refused(*words: str) -> str:
+    """Run a server that must not start, and give what it says."""
+    ended = subprocess.run(
+        command("serve", *words), capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
+def status_of(url: str, key: str | None = None) -> int:
+    headers = {} if key is None else {"X-API-Key": key}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
+        return int(answer.status)
+
+
+def test_the_first_start_makes_a_key_and_later_ones_do_not(
+    anyio_backend: str, tmp_path: Path
+) -> None:
+    with serving(tmp_path / "data", CORTEX_TASKS_LOOP=anyio_backend) as (url, said, _):
+        [key] = set(re.findall(r"cortex_admin_\S+", said))
+        assert f"export CORTEX_TASKS_API_KEY={key}" in said
+        assert str(tmp_path / "data") in said
+        assert f"tasks in JSON files; on {anyio_backend}" in said
+        assert status_of(f"{url}/api/tasks", key) == 200
+    with serving(tmp_path / "data", CORTEX_TASKS_LOOP=anyio_backend) as (url, said, _):
+        assert "cortex_admin_" not in said
+        assert (
+            f"cortex-tasks keys create --name NAME --permissions read,manage --data {tmp_path}"
+            in said
+        )
+        assert status_of(f"{url}/api/tasks", key) == 200
+
+
+def test_a_key_made_or_revoked_beside_a_running_server_counts_at_once(tmp_path: Path) -> None:
+    data = ["--data", str(tmp_path)]
+    with serving(tmp_path) as (url, _, _):
+        made = subprocess.run(
+            command("keys", "create", "--name", "late", *data),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=True,
+        )
+        key = made.stdout.strip()
+        assert status_of(f"{url}/api/tasks", key) == 200
+        subprocess.run(
+            command("keys", "revoke", "late", *data), check=True, timeout=LIMIT, capture_output=True
+        )
+        with pytest.raises(urllib.error.HTTPError) as answer:
+            status_of(f"{url}/api/tasks", key)
+        answer.value.close()
+        assert answer.value.code == 401
+
+
+def test_with_the_memory_backend_no_task_touches_the_disk(tmp_path: Path) -> None:
+    with serving(tmp_path, "--backend", "memory") as (_, said, _):
+        assert "tasks in memory: they end with this server" in said
+        assert not (tmp_path / "tasks").exists()
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refused("--port", str(port), "--data", str(tmp_path))
+    assert f"Port {port} of 127.0.0.1 is in use" in said
+
+
+def test_a_data_folder_in_use_names_the_process_that_has_it(tmp_path: Path) -> None:
+    for backend in ("json", "memory"):
+        folder = tmp_path / backend
+        with serving(folder, "--backend", backend) as (_, _, pid):
+            said = refused("--port", "0", "--data", str(folder), "--backend", backend)
+            assert "in use" in said
+            assert str(pid) in said
+
+
+@pytest.mark.parametrize("folder", ["/proc/data", "file", "file/data"])
+def test_a_data_folder_that_cannot_be_written_to_is_named(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").touch()
+    wanted = str(tmp_path / folder)
+    said = refused("--port", "0", "--data", wanted)
+    assert f"data folder {wanted}" in said
+
+
+def test_an_address_that_is_not_ours_is_named(tmp_path: Path) -> None:
+    said = refused("--port", "0", "--host", "192.0.2.1", "--data", str(tmp_path))
+    assert "192.0.2.1 is not an address of this machine" in said
+
+
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
+    without_starlette = (
+        "import sys; sys.modules['starlette'] = None; "
+        "from cortex_tasks.cli import main; sys.exit(main())"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", without_starlette, "serve", "--data", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "starlette" in ended.stderr
+    assert "pip install 'cortex-tasks[server" in ended.stderr
+    assert "Traceback" not in ended.stderr
