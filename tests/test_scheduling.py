@@ -259,6 +259,21 @@ def test_a_step_whose_type_is_gone_after_a_restart_fails_where_one_can_see_it(de
     assert len(desk.kept) == 2
 
 
+def test_a_step_holds_its_key_and_one_that_finds_it_taken_runs_without(desk: Desk) -> None:
+    chain = (ChainStep("long", dedupe_key="all"),)
+    first = desk.submit_one("work", then=chain)
+    desk.succeed(first.id)
+    holder = desk.kept[first.id].next_id
+    assert desk.submit_one("long", dedupe_key="all").id == holder
+    second = desk.submit_one("work", then=chain)
+    desk.succeed(second.id)
+    without = desk.kept[second.id].next_id
+    assert without not in (None, holder)
+    desk.succeed(str(holder))
+    desk.succeed(str(without))
+    assert desk.submit_one("long", dedupe_key="all").id not in (holder, without)
+
+
 # -- progress ------------------------------------------------------------------------------------
 
 
@@ -531,7 +546,8 @@ def test_of_a_task_that_was_dropped_nothing_is_left(desk: Desk) -> None:
     desk.succeed(task.id)
     desk.hear(CleanUp((task.id,), ListedReply()))
     scheduler = desk.scheduler
-    assert not (scheduler._live or scheduler._dedupe or scheduler._dropping)
+    for left in (scheduler._live, scheduler._dedupe, scheduler._dropping):
+        assert not left
     assert not scheduler._queues.of("work").pending
 
 
