@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias
 import anyio
 
 from .child_main import ARGUMENTS, CALL, HEADER, PROGRESS, SMALL, unpack
+from .process_groups import wait_group_ended
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +131,7 @@ class ChildProcess:
         try:
             with anyio.move_on_after(_REAP_DEADLINE, shield=True):
                 await self._wait_exited()
+                await wait_group_ended(self.pid)  # its number is ours as long as it is unreaped
         finally:
             if not self.reap():
                 logger.error("child process %d was killed but does not end", self.pid)
