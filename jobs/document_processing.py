@@ -1,9 +1,10 @@
 """document_processing: from the bytes of pending documents to chunks, entities and relationships.
 
 It claims documents as it has room for them, also those uploaded while it runs, and ends when none
-waits. Each is read, extracted in a child process and stored in one transaction. A document that
-fails, fails alone; a failing disk fails the task. Stopped at any point, it puts back what it had
-claimed; begun again under the same id, it goes on with what is left and its result counts all.
+waits and none is under way, be it in another task: what it was asked for is done then. Each is
+read, extracted in a child process and stored in one transaction. A document that fails, fails
+alone; a failing disk fails the task. Stopped at any point, it puts back what it had claimed; begun
+again under the same id, it goes on with what is left and its result counts all.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from .methods.formats import title_from
 from .model import Document, DocumentStatus, Extraction
 
 NAME = "document_processing"
-LOOK_AGAIN = 1.0  # how soon an upload is noticed while there is room for it
 DOCUMENT_TIMEOUT = 600.0  # to extract one; real ones take less than a second
 TITLES_KNOWN = 2_000  # names of the newest documents, linked wherever a text mentions them
 RELEASE_WITHIN = 10.0
@@ -72,7 +72,8 @@ def document_processing(
     @task_type(NAME, concurrency=4, on_restart="resume", cancel_grace=RELEASE_WITHIN)
     async def process_documents(ctx: TaskContext, params: DocumentProcessing) -> ProcessedDocuments:
         """Process pending documents until none waits."""
-        return await _Run(ctx, params, library, extracting).run()
+        with library.processing.at_work(ctx.task_id):
+            return await _Run(ctx, params, library, extracting).run()
 
     return process_documents
 
@@ -95,7 +96,6 @@ class _Run:
         self._begun = self._done = 0  # documents, also those of earlier attempts
         self._under_way = 0
         self._waiting = 0
-        self._one_ended = anyio.Event()
         self._trouble: Exception | None = None  # not of a document, but of the library itself
         self._titles: list[str] = []
 
@@ -122,32 +122,32 @@ class _Run:
         return result
 
     async def _work_through(self, documents: anyio.abc.TaskGroup) -> None:
-        """Claim and start documents until none waits and none is under way."""
+        """Claim and start documents until none waits and none is under way, anywhere."""
         collection_id = self._params.collection_id
         while self._trouble is None:
-            claimed = await self._processing.claim_pending(
-                self._ctx.task_id,
-                collection_id=collection_id,
-                limit=self._params.concurrency - self._under_way,
-            )
-            if claimed:
-                names = await self._library.documents.filenames(limit=TITLES_KNOWN)
-                self._titles = [title_from(name) for name in names]
-                await self._count_waiting()
-            for document in claimed:
+            ring = self._processing.bell.next_ring  # before looking, so that no news is missed
+            for document in await self._claim():
                 self._under_way += 1
                 documents.start_soon(self._carry_out, document)
-            if self._under_way:
-                await self._wait_for_room()
-            elif await self._processing.close_intake(collection_id=collection_id):
-                return
+            if not self._under_way:
+                if await self._processing.close_intake(collection_id=collection_id):
+                    return
+                await self._processing.release_abandoned()
+            await ring.wait()
 
-    async def _wait_for_room(self) -> None:
-        """Wait until a document has ended, or not long if there is room for another already."""
-        room = self._under_way < self._params.concurrency
-        with anyio.move_on_after(LOOK_AGAIN if room else float("inf")):
-            await self._one_ended.wait()
-        self._one_ended = anyio.Event()
+    async def _claim(self) -> list[Document]:
+        """Claim as many documents as there is room for."""
+        room = self._params.concurrency - self._under_way
+        if room <= 0:
+            return []
+        claimed = await self._processing.claim_pending(
+            self._ctx.task_id, collection_id=self._params.collection_id, limit=room
+        )
+        if claimed:
+            names = await self._library.documents.filenames(limit=TITLES_KNOWN)
+            self._titles = [title_from(name) for name in names]
+            await self._count_waiting()
+        return claimed
 
     async def _carry_out(self, document: Document) -> None:
         self._begun += 1
@@ -159,7 +159,7 @@ class _Run:
             self._trouble, finished = error, False
         self._under_way -= 1
         self._done += finished
-        self._one_ended.set()
+        self._processing.bell.ring()
         await self._tell(f"Processed {document.filename} ({self._done} of {self._total()})")
 
     async def _process(self, document: Document) -> bool:

@@ -100,11 +100,6 @@ class Operations:
         self._engine = engine
         self._library = library
 
-    async def recover(self) -> int:
-        """Put back documents whose task is gone; gives how many. Once, when the engine starts."""
-        alive = [record.id for record in await self._alive(document_processing.NAME)]
-        return await self._library.processing.release_claims_except(alive)
-
     async def process_pending(
         self,
         *,
@@ -112,31 +107,36 @@ class Operations:
         collection_id: str | None = None,
         chain: str | Iterable[str] | None = None,
     ) -> ProcessingStarted | NothingPending:
-        """Process all pending documents, or those of one collection; then the chain."""
-        steps = self._steps(parse_chain(chain), collection_id)
-        params = DocumentProcessing(concurrency=concurrency, collection_id=collection_id)
+        """Process all pending documents, or those of one collection; then the chain.
+
+        While a task of this scope is under way, and is followed by this chain or none was asked
+        for, it is that task.
+        """
+        asked_for = parse_chain(chain)
         intake = await self._library.processing.intake(collection_id=collection_id)
         key = processing_key(collection_id, intake.generation)
-        if intake.pending_count:
-            name = document_processing.NAME
-            handle = await self._engine.submit(name, params, dedupe_key=key, then=steps)
-            record, deduplicated = handle.record, handle.deduplicated
-        else:
-            alive = await self._alive(document_processing.NAME)
-            under_way = next((one for one in alive if one.dedupe_key == key), None)
-            if under_way is None:
-                return NothingPending()
-            record, deduplicated = under_way, True
+        alive = [each for each in await self._alive(document_processing.NAME) if _holds(each, key)]
+        fitting = [each for each in alive if asked_for in ((), _chain_of(each))]
         count = intake.pending_count
-        message = (
-            "Documents are being processed already"
-            if deduplicated
-            else (f"Processing {count} pending document{'s' if count > 1 else ''}")
-        )
+        if not count and not alive:
+            return NothingPending()
+        if fitting:
+            record, deduplicated = fitting[0], True
+        else:
+            # Nothing under way will be followed by this chain: a task of its own waits for what
+            # the others have claimed, takes up the rest, and is followed by it.
+            handle = await self._engine.submit(
+                document_processing.NAME,
+                DocumentProcessing(concurrency=concurrency, collection_id=collection_id),
+                dedupe_key="/".join((key, *asked_for)),
+                then=self._steps(asked_for, collection_id),
+            )
+            record, deduplicated = handle.record, handle.deduplicated
+        message = f"Processing {count} pending document{'' if count == 1 else 's'}"
         return ProcessingStarted(
             task_id=record.id,
             status=record.status,
-            message=message,
+            message="Documents are being processed already" if deduplicated else message,
             deduplicated=deduplicated,
             chain=_chain_of(record),
             pending_count=count,
@@ -198,7 +198,7 @@ class Operations:
             async with anyio.create_task_group() as group:
                 for record in fresh:
                     group.start_soon(self._stop, record, told)
-        await self.recover()  # what a task left claimed that could not put it back
+        await self._library.processing.release_abandoned()  # where a task could not do it itself
         stopped = [record for record in told.values() if record is not None]
         cancelled = [each for each in stopped if each.status is TaskStatus.CANCELLED]
         return Aborted(
@@ -280,6 +280,12 @@ def _started(handle: TaskHandle[object], what: str) -> Started:
         deduplicated=handle.deduplicated,
         chain=_chain_of(handle.record),
     )
+
+
+def _holds(record: TaskRecord, key: str) -> bool:
+    """Whether the task was started under this key, with a chain after it or without."""
+    held = record.dedupe_key or ""
+    return held == key or held.startswith(f"{key}/")
 
 
 def _chain_of(record: TaskRecord) -> tuple[str, ...]:

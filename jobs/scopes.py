@@ -1,7 +1,6 @@
 """Single flight: when two requests ask for the same work, and so share one task.
 
-Work is the same when nothing that decides its result differs. How fast it goes does not, nor what
-is to follow it.
+Work is the same when nothing that decides its result differs. How fast it goes does not.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from .relationship_analysis import RelationshipAnalysis
 
 
 def processing_key(collection_id: str | None, generation: int) -> str:
-    """The key of document_processing over a scope.
+    """The key of document_processing over a scope; with a chain, "/" and its steps follow.
 
     `generation` is that of the scope's intake: a task that has found nothing left to do no longer
     counts as the one that will take up what was uploaded since.

@@ -69,7 +69,6 @@ async def test_killed_at_any_moment_it_goes_on_under_the_same_id_and_counts_all_
         done = (await library.stats()).completed_count
         assert documents <= done < len(added)
         async with TaskEngine(builtin_task_types(library), backend=JsonBackend(tasks)) as engine:
-            await Operations(engine, library).recover()
             record = await engine.wait(task_id)
             assert record.status is TaskStatus.COMPLETED, record.error
             assert (record.attempt, record.interruptions) == (2, 1)

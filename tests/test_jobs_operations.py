@@ -96,13 +96,39 @@ async def test_the_same_work_is_not_started_twice_while_it_is_under_way() -> Non
         await add_texts(library)
         first = await started(operations)
         await gate.reached.wait()
-        second = await started(operations, concurrency=9, chain=CHAIN)
+        second = await started(operations, concurrency=9)
         assert (second.task_id, second.deduplicated) == (first.task_id, True)
         assert second.status is TaskStatus.RUNNING
-        assert second.chain == ()  # what that task has, not what was asked for
         gate.open()
         await engine.wait(first.task_id)
         assert (await engine.list()).total == 1
+
+
+async def test_a_chain_asked_for_meanwhile_follows_once_all_documents_are_processed() -> None:
+    gate = Gate()
+    async with small_world(gate) as (engine, library):
+        operations = Operations(engine, library)
+        added = await add_texts(library, copies=1)
+        first = await started(operations, concurrency=50)
+        await gate.reached.wait()
+        second = await started(operations, chain="community_detection")
+        assert not second.deduplicated
+        assert second.chain == ("community_detection",)
+        third = await started(operations, chain="community_detection")
+        assert (third.task_id, third.deduplicated) == (second.task_id, True)
+        fourth = await started(operations)
+        assert (fourth.task_id in {first.task_id, second.task_id}, fourth.deduplicated) == (
+            True,
+            True,
+        )
+        gate.open()
+        assert (await engine.wait(first.task_id)).status is TaskStatus.COMPLETED
+        record = await engine.wait(second.task_id)
+        assert record.status is TaskStatus.COMPLETED
+        assert await statuses(library) == {"completed": len(added)}
+        assert record.next_id is not None
+        detected = await engine.wait(record.next_id)
+        assert (await engine.result(detected.id))["total"] == 2
 
 
 async def test_a_task_that_has_claimed_everything_still_answers_for_its_scope() -> None:
@@ -279,20 +305,6 @@ async def test_an_abort_of_nothing_says_so() -> None:
         aborted = await Operations(engine, library).abort()
         assert aborted.tasks_cancelled == []
         assert (aborted.documents_cancelled, aborted.documents_reset) == (0, 0)
-
-
-async def test_recovering_puts_back_documents_of_tasks_that_are_gone() -> None:
-    gate = Gate()
-    async with small_world(gate) as (engine, library):
-        operations = Operations(engine, library)
-        await add_texts(library)
-        await library.processing.claim_pending("task_gone", limit=1)
-        await started(operations, concurrency=2)
-        await gate.reached.wait()
-        await anyio.wait_all_tasks_blocked()
-        assert await operations.recover() == 1
-        assert (await statuses(library))["pending"] == 2
-        gate.open()
 
 
 async def test_it_is_safe_to_redeploy_only_while_nothing_runs() -> None:

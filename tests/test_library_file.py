@@ -49,6 +49,19 @@ async def test_what_was_acknowledged_is_there_after_closing_and_opening(path: Pa
         assert await library.graph.entity("Alpha") == before
 
 
+async def test_what_was_claimed_when_the_process_died_is_pending_after_opening(path: Path) -> None:
+    async with Library(path) as library:
+        done = await learn(library, "a.txt", saying("Alpha"))
+        document = await library.documents.add(b"x", filename="b.txt")
+        await library.processing.claim_pending("task_1", limit=1)
+    async with Library(path) as library:
+        assert (await library.documents.get(document.id)).status == "pending"
+        assert await library.documents.get(done.id) == done
+        assert [each.id for each in await library.processing.claim_pending("t", limit=9)] == [
+            document.id
+        ]
+
+
 async def test_a_commit_is_synced_to_disk_before_it_is_acknowledged(library: Library) -> None:
     def modes(connection: sqlite3.Connection) -> tuple[object, ...]:
         return tuple(

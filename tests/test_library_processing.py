@@ -155,7 +155,7 @@ async def test_processing_again_replaces_what_the_document_said() -> None:
         assert (await library.stats()).relationship_count == 0
 
 
-async def test_an_intake_closes_only_when_nothing_waits() -> None:
+async def test_an_intake_closes_only_when_nothing_waits_or_is_under_way() -> None:
     async with in_memory() as library:
         processing = library.processing
         assert (await processing.intake()).generation == 0
@@ -165,7 +165,9 @@ async def test_an_intake_closes_only_when_nothing_waits() -> None:
         assert await processing.close_intake(collection_id="other")
         waiting = await processing.intake(collection_id="docs")
         assert (waiting.pending_count, waiting.generation) == (1, 0)
-        await processing.claim_pending("task_1", limit=1)
+        [document] = await processing.claim_pending("task_1", limit=1)
+        assert not await processing.close_intake()  # somebody works on it still
+        await processing.mark_failed(document.id, "task_1", "no text")
         assert await processing.close_intake()
         assert await processing.close_intake()
         assert (await processing.intake()).generation == 2
@@ -175,3 +177,27 @@ async def test_an_intake_closes_only_when_nothing_waits() -> None:
 async def statuses(library: Library) -> list[str]:
     page = await library.documents.page()
     return [document.status for document in reversed(page.documents)]
+
+
+async def test_the_bell_rings_for_documents_that_come_or_are_done_and_not_for_nothing() -> None:
+    async with in_memory() as library:
+        processing = library.processing
+
+        async def rings(change: Awaitable[object]) -> bool:
+            ring = processing.bell.next_ring
+            await change
+            return ring.is_set()
+
+        assert await rings(library.documents.add(b"x", filename="a.txt"))
+        b = await library.documents.add(b"x", filename="b.txt")
+        c = await library.documents.add(b"x", filename="c.txt")
+        a, *_ = await processing.claim_pending("task_1", limit=3)
+        assert await rings(processing.store_extraction(a.id, "task_1", saying("Alpha")))
+        assert await rings(processing.mark_failed(b.id, "task_1", "no text"))
+        assert not await rings(processing.release_claims("task_2"))
+        assert await rings(processing.release_claims("task_1"))
+        await processing.claim_pending("task_1", limit=3)
+        with processing.at_work("task_1"):
+            assert not await rings(processing.release_abandoned())
+        assert await rings(processing.release_abandoned())
+        assert await rings(library.documents.delete(c.id))

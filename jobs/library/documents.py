@@ -10,6 +10,7 @@ from typing import Any
 
 from ...engine.surroundings import Clock
 from ..model import Document, DocumentStatus
+from .bell import Bell
 from .database import Database
 from .errors import (
     DocumentNotFound,
@@ -35,9 +36,10 @@ COLUMNS = (
 class Documents:
     """The documents of a library."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, bell: Bell) -> None:
         self._database = database
         self._clock = clock
+        self._bell = bell
 
     async def add(
         self,
@@ -78,7 +80,9 @@ class Documents:
             _insert(connection, document, content)
             return document
 
-        return await self._database.write(change)
+        added = await self._database.write(change)
+        self._bell.ring()
+        return added
 
     async def page(
         self,
@@ -162,7 +166,9 @@ class Documents:
             connection.execute("DELETE FROM documents WHERE seq = ?", (seq,))
             return document
 
-        return await self._database.write(change)
+        deleted = await self._database.write(change)
+        self._bell.ring()
+        return deleted
 
 
 def document_of(row: tuple[Any, ...]) -> Document:

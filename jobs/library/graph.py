@@ -145,15 +145,18 @@ FROM entities ORDER BY mention_count DESC, name LIMIT ?
 
 # Both methods may have found the same relationship: it is drawn once, as the stronger one says.
 _EDGES = """
-WITH shown AS MATERIALIZED (SELECT value AS id FROM json_each(?))
-SELECT source.name, target.name, found.type, found.description, max(found.weight) AS weight
-FROM shown
-JOIN relationships AS found ON found.source = shown.id
-JOIN entities AS source ON source.id = found.source
-JOIN entities AS target ON target.id = found.target
-WHERE found.target IN (SELECT id FROM shown)
-GROUP BY found.source, found.target, found.type
-ORDER BY weight DESC, source.name, target.name, found.type LIMIT ?
+WITH shown AS MATERIALIZED (SELECT value AS id FROM json_each(?1)),
+strongest AS (
+    SELECT source, target, found.type, found.description, max(weight) AS weight
+    FROM shown CROSS JOIN relationships AS found ON source = shown.id
+    WHERE target IN (SELECT id FROM shown)
+    GROUP BY source, target, found.type
+    ORDER BY weight DESC, source, target, found.type LIMIT ?2
+)
+SELECT source.name, target.name, strongest.type, strongest.description, weight FROM strongest
+JOIN entities AS source ON source.id = source
+JOIN entities AS target ON target.id = target
+ORDER BY weight DESC, source.name, target.name, strongest.type
 """
 
 
@@ -178,17 +181,22 @@ def _node(row: tuple[Any, ...]) -> Node:
     )
 
 
+# Each end along its own index; a relationship has two different ends, so none comes twice.
+_RELATIONSHIPS = """
+WITH strongest AS (
+    SELECT target AS other, 'outgoing' AS direction, * FROM relationships WHERE source = ?1
+    UNION ALL
+    SELECT source AS other, 'incoming' AS direction, * FROM relationships WHERE target = ?1
+    ORDER BY weight DESC, confidence DESC, other, type, direction DESC LIMIT ?2
+)
+SELECT name, found.type, found.description, weight, confidence, method, direction
+FROM strongest AS found JOIN entities ON entities.id = other
+ORDER BY weight DESC, confidence DESC, name, found.type, direction DESC
+"""
+
+
 def _relationships(connection: sqlite3.Connection, entity: int) -> list[EntityRelationship]:
-    # Each end by its own index; a relationship has two different ends, so none comes twice.
-    rows = connection.execute(
-        "SELECT name, found.type, found.description, weight, confidence, method, direction FROM ("
-        " SELECT target AS other, *, 'outgoing' AS direction FROM relationships WHERE source = ?1"
-        " UNION ALL"
-        " SELECT source AS other, *, 'incoming' AS direction FROM relationships WHERE target = ?1"
-        ") AS found JOIN entities ON entities.id = other"
-        " ORDER BY weight DESC, confidence DESC, name, found.type, direction DESC LIMIT ?2",
-        (entity, MOST_RELATIONSHIPS),
-    )
+    rows = connection.execute(_RELATIONSHIPS, (entity, MOST_RELATIONSHIPS))
     return [
         EntityRelationship(
             target=row[0],

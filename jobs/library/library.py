@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ...engine.surroundings import Clock, Offload, WallClock
+from .bell import Bell
 from .communities import Communities
 from .corpus import Corpora
 from .database import Database
 from .detection import Detection
 from .documents import Documents
 from .graph import Graph
-from .processing import Processing
+from .processing import Processing, release_all_claims
 from .relationships import Relationships
 from .schema import prepare
 from .statistics import statistics
@@ -52,8 +54,9 @@ class Library:
         self._path = None if path is None else Path(path).absolute()
         self._database = database = Database(self._path, offload)
         clock = clock or WallClock()
-        self.documents = Documents(database, clock)
-        self.processing = Processing(database)
+        bell = Bell()
+        self.documents = Documents(database, clock, bell)
+        self.processing = Processing(database, bell)
         self.graph = Graph(database)
         self.communities = Communities(database)
         self.corpora = Corpora(database, self._path)
@@ -76,8 +79,15 @@ class Library:
 
         Raises StorageInUse while another process has it, StorageCorrupt when it is not a library,
         and StorageError when it is of another version or cannot be read and written.
+
+        What was being processed when it was last open is pending again: nobody works on it now.
         """
-        await self._database.open(prepare)
+
+        def begin(connection: sqlite3.Connection) -> None:
+            prepare(connection)
+            release_all_claims(connection)
+
+        await self._database.open(begin)
         return self
 
     async def __aexit__(

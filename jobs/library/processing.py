@@ -14,11 +14,14 @@ and has changed nothing. So a document is never processed by two, whoever crashe
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 import msgspec
 
 from ..model import Document, Extraction
+from .bell import Bell
 from .database import Database
 from .documents import COLUMNS, document_of
 from .errors import ClaimLost
@@ -26,7 +29,10 @@ from .extractions import forget, remember
 from .matching import storable
 from .merging import merge
 
+T = TypeVar("T")
+
 CLAIMED = "status IN ('processing', 'extracting')"
+UNFINISHED = "status IN ('pending', 'processing', 'extracting')"
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,8 +49,10 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
 class Processing:
     """The documents of a library as document_processing sees them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, bell: Bell) -> None:
         self._database = database
+        self.bell = bell  # rung when there may be more to claim, or less under way
+        self._at_work: set[str] = set()
 
     async def claim_pending(
         self, task_id: str, *, collection_id: str | None = None, limit: int
@@ -90,7 +98,7 @@ class Processing:
             merge(connection, touched)
             return _finish(connection, seq, "completed", None)
 
-        return await self._database.write(change)
+        return await self._write_and_ring(change)
 
     async def mark_failed(self, document_id: str, task_id: str, error: str) -> Document:
         """Fail the document; `error` is for people. What it said before goes. Raises ClaimLost."""
@@ -100,7 +108,7 @@ class Processing:
             merge(connection, forget(connection, seq))
             return _finish(connection, seq, "failed", storable(error))
 
-        return await self._database.write(change)
+        return await self._write_and_ring(change)
 
     async def release_claims(self, task_id: str) -> int:
         """Put back what the task has claimed and not finished; gives how many. Idempotent."""
@@ -112,12 +120,12 @@ class Processing:
                 (task_id,),
             ).rowcount
 
-        return await self._database.write(change)
+        return await self._write_and_ring(change)
 
     async def release_claims_except(self, alive_task_ids: Collection[str]) -> int:
         """Put back what is claimed by any task but these; gives how many.
 
-        For start-up: a claim whose task is final, or was forgotten, would otherwise stay for ever.
+        A claim of a task that could not put it back would otherwise stay until the next start.
         """
         alive = msgspec.json.encode(list(alive_task_ids)).decode()
 
@@ -128,7 +136,26 @@ class Processing:
                 (alive,),
             ).rowcount
 
-        return await self._database.write(change)
+        return await self._write_and_ring(change)
+
+    @contextmanager
+    def at_work(self, task_id: str) -> Iterator[None]:
+        """Say that the task works on documents for as long as the block lasts."""
+        self._at_work.add(task_id)
+        try:
+            yield
+        finally:
+            self._at_work.discard(task_id)
+
+    async def release_abandoned(self) -> int:
+        """Put back what is claimed by tasks that are not at work (any more); gives how many."""
+        return await self.release_claims_except(self._at_work)
+
+    async def _write_and_ring(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        value = await self._database.write(change)
+        if value:  # not for nothing: who is woken looks, and may find just that nothing to release
+            self.bell.ring()
+        return value
 
     async def claimed(self) -> list[str]:
         """List the documents that some task has claimed and not finished."""
@@ -186,18 +213,20 @@ class Processing:
         return await self._database.read(query)
 
     async def close_intake(self, *, collection_id: str | None = None) -> bool:
-        """Begin a new generation if nothing is pending; False, and nothing done, if something is.
+        """Begin a new generation if no document of the scope is pending, or claimed by anyone.
 
-        A task calls it before it ends. Whoever uploads after this and asks for processing sees
-        the new generation and gets a new task, so no document is left between two tasks.
+        False, and nothing done, if some is. A task calls it before it ends: whatever it was asked
+        to process is processed then, also what another task had claimed. Whoever uploads after
+        this and asks for processing sees the new generation and gets a new task, so no document
+        is left between two tasks.
         """
         where, values = _in_collection(collection_id)
 
         def change(connection: sqlite3.Connection) -> bool:
-            [waiting] = connection.execute(
-                f"SELECT EXISTS (SELECT 1 FROM documents WHERE status = 'pending'{where})", values
+            [unfinished] = connection.execute(
+                f"SELECT EXISTS (SELECT 1 FROM documents WHERE {UNFINISHED}{where})", values
             ).fetchone()
-            if waiting:
+            if unfinished:
                 return False
             connection.execute(
                 "INSERT INTO intakes VALUES (?, 1)"
@@ -207,6 +236,14 @@ class Processing:
             return True
 
         return await self._database.write(change)
+
+
+def release_all_claims(connection: sqlite3.Connection) -> None:
+    """Put back whatever is claimed: for the moment in which a library is opened.
+
+    It has one owner at a time, so a claim that is there already is that of a process which is gone.
+    """
+    connection.execute(f"UPDATE documents SET status = 'pending', task_id = NULL WHERE {CLAIMED}")
 
 
 def _claimed(connection: sqlite3.Connection, document_id: str, task_id: str) -> int:
