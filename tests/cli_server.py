@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from cortex_tasks import MemoryBackend, TaskContext, TaskEngine, TaskRecord, TaskType, task_type
@@ -26,6 +27,9 @@ class SampleServer:
     def __init__(self, portal: BlockingPortal, keys: KeyStore) -> None:
         self._portal = portal
         self._gate: anyio.Event
+        self._draining: anyio.Event
+        self._quiet: anyio.Event
+        self._nursery: TaskGroup
         self.keys = keys
         self.url: str
         self.engine: TaskEngine
@@ -58,29 +62,45 @@ class SampleServer:
         self._gate.set()
         self._gate = anyio.Event()
 
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[None]:
-        """Serve on a free port within this block."""
-        self._gate, ready, draining = anyio.Event(), anyio.Event(), anyio.Event()
+    def hang_up(self) -> None:
+        """Stop listening; the engine and its tasks go on."""
+        self._portal.call(self._hang_up)
+
+    def listen_again(self) -> None:
+        """Listen where we did before."""
+        self._portal.call(self._listen, int(self.url.rpartition(":")[2]))
+
+    async def _listen(self, port: int) -> None:
+        ready, self._draining, self._quiet = anyio.Event(), anyio.Event(), anyio.Event()
+        app = create_app(self.engine, keys=self.keys, draining=self._draining)
 
         def note_url(url: str) -> None:
             self.url = url
             ready.set()
 
+        async def run() -> None:
+            await serve(app, port=port, draining=self._draining, on_ready=note_url, grace=1)
+            self._quiet.set()
+
+        self._nursery.start_soon(run)
+        await ready.wait()
+
+    async def _hang_up(self) -> None:
+        self._draining.set()
+        await self._quiet.wait()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Serve on a free port within this block."""
+        self._gate = anyio.Event()
         async with (
             TaskEngine(self._types(), backend=MemoryBackend(), drain_grace=0) as self.engine,
-            anyio.create_task_group() as nursery,
+            anyio.create_task_group() as self._nursery,
         ):
-            app = create_app(self.engine, keys=self.keys, draining=draining)
-
-            async def run() -> None:
-                await serve(app, port=0, draining=draining, on_ready=note_url, grace=0)
-
-            nursery.start_soon(run)
-            await ready.wait()
+            await self._listen(0)
             yield
             self._gate.set()
-            draining.set()
+            await self._hang_up()
 
     def _types(self) -> list[TaskType[Any, Any]]:
         @task_type("echo", params=dict[str, Any])

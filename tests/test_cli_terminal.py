@@ -146,6 +146,30 @@ def test_ctrl_c_stops_the_waiting_and_not_the_task(server: SampleServer) -> None
     assert server.get(running).status == "running"
 
 
+def test_a_wait_outlives_a_restart_of_the_server(server: SampleServer) -> None:
+    running = server.submit("gated")
+    with subprocess.Popen(
+        [*COMMAND, "wait", running],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            assert " 40%  running" in process.stderr.readline()
+            server.hang_up()
+            assert "no server at" in process.stderr.readline()
+            assert "kept over a restart; trying again" in process.stderr.readline()
+            server.listen_again()
+            server.open_gate()
+            out, _ = process.communicate(timeout=LIMIT)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert out.startswith(f"{running}  completed")
+
+
 def test_the_command_and_the_module_are_the_same(tmp_path: Path) -> None:
     said = subprocess.run(
         [*COMMAND, "--version"], capture_output=True, text=True, timeout=LIMIT, check=True

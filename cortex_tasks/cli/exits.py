@@ -29,7 +29,8 @@ class ExtraMissing(CommandFailed):
     """A library that only an extra of the distribution brings is not installed."""
 
     def __init__(self, library: str | None, extras: str) -> None:
+        name = (library or "a library").partition(".")[0]
         super().__init__(
-            f"this command needs {library or 'a library'}, which is not installed: "
+            f"this command needs {name}, which is not installed: "
             f"pip install 'cortex-tasks[{extras}]'"
         )
