@@ -16,7 +16,6 @@ from ..engine.errors import CortexTasksError
 from ..engine.storage import Backend
 from ..jobs.builtin import builtin_task_types
 from ..jobs.library import Library
-from ..jobs.operations import Operations
 from .app import UPLOAD_LIMIT, create_app
 from .keys import KeyStore
 from .listening import bind
@@ -92,7 +91,6 @@ async def _run(
                 builtin_task_types(library), backend=backend, drain_grace=settings.grace
             ) as engine,
         ):
-            await Operations(engine, library).recover()
             app = create_app(
                 engine,
                 library=library,
