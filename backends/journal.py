@@ -208,6 +208,7 @@ def _mend(folder: Path, files: DiskFiles, found: Recovery) -> Segment:
     for name in FOLDERS:
         if not (folder / name).exists():
             files.make_folder(folder / name)
+            files.sync_folder(folder)
     if found.active is None:
         return start_segment(files, folder, 1)
     segment = Segment(files, found.active, found.number, found.length)

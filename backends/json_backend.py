@@ -28,6 +28,8 @@ T = TypeVar("T")
 KIB = 1024
 MIB = 1024 * KIB
 
+_MANY = 1000  # changes that take longer to encode than a hop to a thread, by far
+
 
 class JsonBackend:
     """A backend in the folder `path`, which is made when it is missing.
@@ -96,7 +98,10 @@ class JsonBackend:
         try:
             if journal.is_compaction_due():
                 await self._write(journal.compact)
-            batch = journal.prepare(changes)
+            if len(changes) > _MANY:
+                batch = await self._write(lambda: journal.prepare(changes))
+            else:
+                batch = journal.prepare(changes)
             await self._write(lambda: journal.write(batch))
             unreferred = journal.take(batch)
             if unreferred:

@@ -68,6 +68,17 @@ async def test_a_commit_is_one_line_and_one_sync_before_it_returns(tmp_path: Pat
     assert [line["n"] for line in lines_of(tmp_path)] == [1, 2, 3]
 
 
+async def test_a_commit_of_thousands_of_changes_is_one_line_too(tmp_path: Path) -> None:
+    backend = JsonBackend(tmp_path)
+    await backend.open()
+    await backend.commit([submit(f"task_{n}", n, b"[%d]" % n) for n in range(1, 2001)])
+    assert bytes(await backend.read_params("task_1999")) == b"[1999]"
+    await backend.close()
+    assert len(lines_of(tmp_path)) == 1
+    assert len((await backend.open()).params) == 2000
+    await backend.close()
+
+
 async def test_only_the_owner_may_look_into_the_folder(tmp_path: Path) -> None:
     backend = JsonBackend(tmp_path / "a" / "b")
     await backend.open()
