@@ -299,6 +299,37 @@ async def test_an_abort_stops_everything_and_puts_documents_back() -> None:
         assert len(records) == 3  # no step of the chain came after it
 
 
+async def test_an_abort_also_stops_the_step_that_turns_up_while_it_stops_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = Gate()
+
+    async def hold(function: Any, *arguments: Any) -> None:
+        if function.__name__ == "find_relationships":
+            await anyio.sleep_forever()
+        await gate()
+
+    async with small_world(hold) as (engine, library):
+        operations = Operations(engine, library)
+        await add_texts(library, copies=1)
+        processing = await started(operations, chain=CHAIN)
+        await gate.reached.wait()
+        stop = operations._stop
+
+        async def stop_too_late(record: TaskRecord, told: dict[str, TaskRecord | None]) -> None:
+            gate.open()
+            if record.id == processing.task_id:
+                await engine.wait(record.id)
+            await stop(record, told)
+
+        monkeypatch.setattr(operations, "_stop", stop_too_late)
+        aborted = await operations.abort()
+        first, second = await records_in_order(engine)
+        assert (first.status, second.status) == (TaskStatus.COMPLETED, TaskStatus.CANCELLED)
+        assert (aborted.tasks_cancelled, aborted.chain_tasks_cancelled) == ([second.id], 1)
+        assert aborted.tasks_still_running == []
+
+
 async def test_an_abort_of_nothing_says_so() -> None:
     async with small_world() as (engine, library):
         await add_texts(library)

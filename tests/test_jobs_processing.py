@@ -122,6 +122,15 @@ async def test_tasks_side_by_side_never_process_the_same_document() -> None:
         assert len(extracted) == 10
 
 
+async def test_a_document_that_a_task_could_not_put_back_is_taken_up_by_the_next() -> None:
+    async with small_world() as (engine, library):
+        added = await add_texts(library)
+        await library.processing.claim_pending("task_gone", limit=2)
+        with anyio.fail_after(60):  # rather than wait for it for ever
+            result = await carry_out(engine, PROCESS)
+        assert result.processed == len(added)
+
+
 async def test_a_document_deleted_meanwhile_is_left_out_and_harms_no_other() -> None:
     async def delete(_: Any, content: bytes, file_type: str, filename: str, *rest: Any) -> None:
         if filename == gone.filename:

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 import anyio.from_thread
+import anyio.to_thread
 import pytest
 
 from cortex_tasks.engine.errors import (
@@ -216,16 +218,23 @@ async def cancel_and_let_it_be_heard(scope: anyio.CancelScope) -> None:
 async def test_a_native_asyncio_cancel_leaves_nothing_and_harms_no_later_writer(
     library: Library, anyio_backend: str
 ) -> None:
+    """It tears the caller out of its wait while the thread works on, in the middle of a change."""
+    begun, go_on = threading.Event(), threading.Event()
+
     def half(connection: sqlite3.Connection) -> None:
         connection.execute("UPDATE state SET revision = 99")
-        connection.execute(ENDLESS).fetchone()
+        begun.set()
+        go_on.wait()
 
-    writer = asyncio.create_task(library._database.write(half))
-    await anyio.wait_all_tasks_blocked()
-    writer.cancel()
+    torn_out = asyncio.create_task(library._database.write(half))
+    await anyio.to_thread.run_sync(begun.wait)
+    torn_out.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await writer
-    await learn(library, "a.txt", saying("Alpha"))
+        await torn_out
+    later = asyncio.create_task(learn(library, "a.txt", saying("Alpha")))
+    await anyio.wait_all_tasks_blocked()
+    go_on.set()
+    await later
     assert await revision(library) == 1
 
 
