@@ -73,6 +73,14 @@ def local_time(moment: datetime | None) -> str:
     return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def short_time(moment: datetime | None) -> str:
+    """Give the time of day if it was today, else the day."""
+    if moment is None:
+        return ""
+    here, now = moment.astimezone(), datetime.now().astimezone()
+    return here.strftime("%H:%M:%S" if here.date() == now.date() else "%Y-%m-%d")
+
+
 def draws(stream: TextIO) -> bool:
     """Whether the stream is a terminal on which lines can be drawn over."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"

@@ -18,6 +18,7 @@ from .screen import (
     print_json,
     print_table,
     print_text,
+    short_time,
 )
 from .views import TaskList, TaskView
 
@@ -73,7 +74,7 @@ def list_tasks(arguments: argparse.Namespace) -> int:
             task.task_type,
             task.status,
             f"{task.progress_percent:3.0f}%",
-            local_time(task.created_at),
+            short_time(task.created_at),
             task.message,
         )
         for task in found.tasks
