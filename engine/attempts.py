@@ -46,7 +46,10 @@ class Attempt:
     @property
     def timed_out(self) -> bool:
         """Whether its time was over before it ended, and nobody had told it to stop."""
-        return self.told is None and self.scope.cancel_called
+        if self.told is not None:
+            return False
+        # A body that held up the loop may be over its time before anybody could tell it so.
+        return self.scope.cancel_called or anyio.current_time() >= self.scope.deadline
 
     @property
     def executing(self) -> bool:

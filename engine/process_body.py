@@ -22,5 +22,4 @@ def run_process_body(
     """Run the body and give its result as JSON, encoded here so that the parent need not."""
     ctx = ChildContext(task_id, declared.name, attempt, report)
     arguments = (declared.decode_params(msgspec.Raw(params)),) if declared.takes_params else ()
-    value = declared.body(ctx, *arguments)
-    return b"{}" if value is None else msgspec.json.encode(value)
+    return msgspec.json.encode(declared.body(ctx, *arguments))

@@ -338,8 +338,14 @@ class Scheduler:
         else:
             self._cancel_running(live, message.reply)
 
+    def _free_key(self, record: TaskRecord) -> None:
+        key = None if record.dedupe_key is None else (record.type, record.dedupe_key)
+        if key is not None and self._dedupe.get(key) == record.id:
+            del self._dedupe[key]
+
     def _cancel_running(self, live: _Live, reply: Reply) -> None:
         if live.record.cancel_requested_at is None:
+            self._free_key(live.record)  # what is asked for from now on is not done by this one
             # Kept too: a crash before the body stops must not bring back a cancelled task.
             self._change(live, cancel_requested_at=self._now, message=_STOPPING)
             self._tell(live, "cancel")
@@ -456,9 +462,7 @@ class Scheduler:
             self._queues.remove(record.type, record.id)
         else:
             self._queues.leave(record.type)
-        key = None if record.dedupe_key is None else (record.type, record.dedupe_key)
-        if key is not None and self._dedupe.get(key) == record.id:
-            del self._dedupe[key]
+        self._free_key(record)
         self._move(live, event, result, completed_at=self._now, **fields)
         live.params = msgspec.Raw(b"")
         self._answer_cancels(live)

@@ -41,6 +41,7 @@ from .surroundings import Surroundings
 log = logging.getLogger("cortex_tasks.engine")
 
 _EMPTY_RESULT = msgspec.Raw(b"{}")
+_ANY_JSON = msgspec.json.Decoder(msgspec.Raw)  # checks without making objects
 
 
 class Worker:
@@ -197,15 +198,15 @@ class Worker:
             arguments = (declared.decode_params(attempt.params),) if declared.takes_params else ()
             body: CoroutineType[Any, Any, Any] = declared.body(attempt.ctx, *arguments)
             attempt.body = body
-            value = await body
-            if value is None:
-                return _EMPTY_RESULT
-            encoded = msgspec.json.encode(value)
+            encoded = msgspec.json.encode(await body)
+        if encoded == b"null":  # clients take a null result for one that is still to come
+            return _EMPTY_RESULT
         if len(encoded) > self._max_result_bytes:
             raise ValueError(
                 f"the result is {len(encoded):,} bytes of JSON, over the limit of "
                 f"{self._max_result_bytes:,} (Limits.max_result_bytes)"
             )
+        _check_json(encoded)
         return msgspec.Raw(encoded)
 
     def _failure(self, attempt: Attempt, error: BaseException) -> Outcome:
@@ -266,6 +267,16 @@ class Worker:
             stack_of(attempt.body),
         )
         await self._post(Overdue(record.id, record.attempt, self._declared.cancel_grace))
+
+
+def _check_json(encoded: bytes) -> None:
+    """Refuse what a body gave as JSON of its own making (msgspec.Raw) and is none."""
+    try:
+        _ANY_JSON.decode(encoded)
+        if not encoded.isascii():
+            encoded.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"the result is not JSON: {error}") from None
 
 
 def _cancels_the_worker(error: BaseException) -> bool:

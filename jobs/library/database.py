@@ -7,6 +7,7 @@ query: SQLite is interrupted, the transaction undone.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +68,11 @@ class Database:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._owner.acquire()
         try:
+            if self._path is not None:
+                # For its owner alone: it holds every document. SQLite's other files follow its
+                # mode. Never before the lock is ours: to close a file that this process has open
+                # elsewhere would drop the locks that SQLite holds on it.
+                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
             session = Session(self._path, read_only=False)
             try:
                 session.transact(Mode.WRITE, prepare, Work())
@@ -135,7 +141,13 @@ class Database:
         return self._writer
 
     async def _new_reader(self) -> Session:
-        return await self._offload(lambda: Session(self._path, read_only=True))
+        def connect() -> Session:
+            try:
+                return Session(self._path, read_only=True)
+            except sqlite3.Error as error:
+                raise explain(error, self._path) from error
+
+        return await self._offload(connect)
 
     async def _run(
         self, session: Session, mode: Mode, statements: Callable[[sqlite3.Connection], T]
