@@ -74,6 +74,15 @@ async def test_a_commit_is_synced_to_disk_before_it_is_acknowledged(library: Lib
     assert await library._database.write(modes) == (2, "wal", 1)  # 2: FULL
 
 
+async def test_the_files_are_for_their_owner_alone(library: Library, path: Path) -> None:
+    await learn(library, "a.txt", saying("Alpha"))
+    modes = {}
+    async for file in anyio.Path(path.parent).iterdir():
+        modes[file.name] = oct((await file.stat()).st_mode & 0o777)
+    assert len(modes) == 4  # the database, its log, the log's index, and the lock
+    assert set(modes.values()) == {"0o600"}
+
+
 async def test_a_second_process_is_refused_and_told_who_has_the_file(
     library: Library, path: Path
 ) -> None:
