@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -51,6 +52,29 @@ class DiskFiles:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sync_names_above(self, path: Path) -> None:
+        """Wait until the names on the way to the folder outlast a power cut, as far as this user
+        may: a folder that was made a moment ago is lost with all that is in it otherwise.
+        """
+        for below, parent in pairwise((path, *path.parents)):
+            if below.is_mount():  # its name is on no disk
+                break
+            with suppress(PermissionError):
+                DiskFiles.sync_folder(self, parent)
+
+    def write_again(self, path: Path, offset: int, data: bytes) -> None:
+        """Write the bytes that a part of the file has already, so that the next sync writes them
+        even if the system takes them for synced.
+        """
+        descriptor = os.open(path, os.O_WRONLY)
+        try:
+            rest = memoryview(data)
+            while rest:
+                written = os.pwrite(descriptor, rest, offset)
+                rest, offset = rest[written:], offset + written
         finally:
             os.close(descriptor)
 
@@ -137,4 +161,6 @@ def as_storage_error(error: OSError, path: Path) -> StorageError:
         case errno.ENOTDIR | errno.EEXIST:
             return StorageError(f"{where} is a file where a folder is needed: choose another path.")
         case _:
-            return StorageError(f"The files in {path} cannot be used: {error}")
+            return StorageError(
+                f"The files in {path} cannot be used: {error}. Look after the disk, then try again."
+            )

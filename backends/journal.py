@@ -193,6 +193,7 @@ def open_journal(folder: Path, options: JournalOptions) -> Journal:
 
 def _make_folders(files: DiskFiles, folder: Path) -> None:
     if folder.is_dir():
+        files.sync_names_above(folder)  # who made it may have been killed before its name was
         return
     if folder.exists():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
@@ -202,16 +203,30 @@ def _make_folders(files: DiskFiles, folder: Path) -> None:
 
 
 def _mend(folder: Path, files: DiskFiles, found: Recovery) -> Segment:
-    """Make the folder as if the crash had never been, and ready to be written to."""
-    for path in found.leftovers:
-        files.remove(path)
-    for name in FOLDERS:
-        if not (folder / name).exists():
-            files.make_folder(folder / name)
-            files.sync_folder(folder)
-    if found.active is None:
-        return start_segment(files, folder, 1)
-    segment = Segment(files, found.active, found.number, found.length)
+    """Make the folder as if the crash had never been, and ready to be written to.
+
+    What was found may not be on disk yet. It is made sure of before anything is done because of
+    it: before a file is removed that it supersedes or leaves over, before anybody is told of it.
+    """
+    segment = None
+    try:
+        if found.active is not None:
+            segment = Segment(files, found.active, found.number, found.length)
+            _settle(segment, found)
+        for name in FOLDERS:
+            if not (folder / name).exists():
+                files.make_folder(folder / name)
+        files.sync_folder(folder)
+        for path in found.leftovers:
+            files.remove(path)
+        return segment or start_segment(files, folder, 1)
+    except BaseException:
+        if segment is not None:
+            segment.close()
+        raise
+
+
+def _settle(segment: Segment, found: Recovery) -> None:
     if found.torn:
         logger.warning(
             "%s: a crash cut the last line short; its %d bytes from byte %d on are removed. "
@@ -221,4 +236,4 @@ def _mend(folder: Path, files: DiskFiles, found: Recovery) -> Segment:
             found.length,
         )
         segment.cut(found.length)
-    return segment
+    segment.settle(found.last)

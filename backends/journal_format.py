@@ -126,6 +126,9 @@ def changes_offset(n: int) -> int:
     return len(b'{"n":%d,"crc":"12345678","changes":' % n)
 
 
+_LINE_BEGIN: Final = re.compile(rb'\{"n":(\d{1,18}),"crc":"[0-9a-f]{8}","changes":')
+
+
 def split_changes(changes: bytes) -> list[msgspec.Raw]:
     """Split a list of changes; raises ValueError if it is not JSON."""
     return _changes.decode(changes)
@@ -145,6 +148,14 @@ def _reason(line: bytes, n: int) -> str:
     if found and int(found[1]) != n:
         return f"this is line {int(found[1])} of the history where line {n} was expected"
     return "its check sum does not fit, or it is cut short"
+
+
+def holds_line(torn: bytes) -> bool:
+    """Whether these bytes end with a whole line: none that a crash cut short does."""
+    return any(
+        torn[begin.start() :] == make_line(int(begin[1]), torn[begin.end() : -2])
+        for begin in _LINE_BEGIN.finditer(torn)
+    )
 
 
 def value_offsets(end: int, params: int, result: int) -> tuple[int, int]:

@@ -26,6 +26,7 @@ from .journal_format import (
     check_header,
     decode_change,
     file_name,
+    holds_line,
     parse_line,
     parse_name,
     split_changes,
@@ -45,6 +46,7 @@ class Recovery:
     active: SourceFile | None = None  # the newest journal file; None in an empty folder
     number: int = 0  # of the newest journal file
     length: int = 0  # of its whole lines
+    last: int = 0  # where the last of them begins
     torn: int = 0  # bytes after them: a commit that a crash cut short
     leftovers: list[Path] = field(default_factory=list)  # files that nothing refers to
 
@@ -115,7 +117,7 @@ def _read_journal(folder: Path, number: int, found: Recovery, *, newest: bool) -
     found.line = reader.read(found.line)
     if newest:
         found.active, found.number = reader.source, number
-        found.length, found.torn = reader.offset, reader.torn
+        found.length, found.last, found.torn = reader.offset, reader.last, reader.torn
     else:
         found.closed[path] = reader.offset
 
@@ -128,6 +130,7 @@ class _FileReader:
     ) -> None:
         self.source = SourceFile(path)
         self.offset = 0  # of the line being read; at the end, the length of the whole lines
+        self.last = 0  # where the line before begins
         self.torn = 0
         self.start: Start | None = None
         self._path = path
@@ -147,6 +150,8 @@ class _FileReader:
                 self._next_line(header)
                 for line in file:
                     if self._is_torn(line, size):
+                        if holds_line(line):
+                            self.refuse("it is damaged, and a whole line comes after the damage")
                         self.torn = len(line)
                         break
                     self._take(parse_line(line, n + 1), self.offset + changes_offset(n + 1))
@@ -159,6 +164,7 @@ class _FileReader:
         return n
 
     def _next_line(self, line: bytes) -> None:
+        self.last = self.offset
         self.offset += len(line)
         self._row += 1
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from ..engine.errors import StorageError
 from .disk import NO_ROOM, DiskFiles, NewFile, as_storage_error, write_all
 from .journal_format import JOURNAL, file_name, header_line
 from .values import SourceFile
+
+logger = logging.getLogger(__name__)
 
 
 class Segment:
@@ -42,6 +45,17 @@ class Segment:
         self._files.sync(self._descriptor)
         self.length += len(line)
 
+    def settle(self, last: int) -> None:
+        """Make sure that all that was found in the file is on disk; its last line begins at `last`.
+
+        The system may have it in memory only: who wrote it was killed before the sync. Or the sync
+        failed, and since then the system takes for synced what it has lost: thus written again.
+        """
+        assert self._descriptor is not None, "settle after close"
+        line = self.source.read(last, self.length - last)
+        self._files.write_again(self.path, last, line)
+        self._files.sync(self._descriptor)
+
     def cut(self, length: int) -> None:
         """Cut off what follows, for good."""
         assert self._descriptor is not None, "cut after close"
@@ -49,10 +63,16 @@ class Segment:
         self._files.sync(self._descriptor)
 
     def close(self) -> None:
-        """Stop appending; the file can still be read. Closing twice is fine."""
-        if self._descriptor is not None:
-            self._files.close(self._descriptor)
-            self._descriptor = None
+        """Stop appending; the file can still be read. Closing twice is fine.
+
+        What the system may have against it is only logged: all that counts was synced before.
+        """
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            try:
+                self._files.close(descriptor)
+            except OSError as error:
+                logger.warning("%s was not closed cleanly: %s", self.path, error)
 
 
 def start_segment(files: DiskFiles, folder: Path, number: int) -> Segment:

@@ -67,6 +67,9 @@ class UnsyncedFiles(DiskFiles):
     def sync_folder(self, path: Path) -> None:
         pass
 
+    def sync_names_above(self, path: Path) -> None:
+        pass
+
 
 class Stopped(BaseException):
     """The process is no more. (Not an Exception: nothing may handle it.)"""
