@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-import random
 from collections.abc import Callable
+from random import Random
 from typing import Any, Protocol, TypeVar
 
 import anyio.lowlevel
@@ -45,12 +45,13 @@ class TaskContext:
     __slots__ = (
         "_children",
         "_note_progress",
+        "_random",
         "_report",
         "_reports",
+        "_surroundings",
         "attempt",
         "clock",
         "offload",
-        "random",
         "task_id",
         "task_type",
     )
@@ -69,12 +70,24 @@ class TaskContext:
         self.task_type = task_type
         self.attempt = attempt  # 1 for the first
         self.clock: Clock = surroundings.clock
-        self.random: random.Random = surroundings.random
         self.offload: Offload = surroundings.offload  # runs a blocking call in a thread
+        self._surroundings = surroundings
+        self._random: Random | None = None
         self._children = children
         self._note_progress = note_progress
         self._report: ProgressReport | None = None  # said since the supervisor last heard
         self._reports = 0
+
+    @property
+    def random(self) -> Random:
+        """Chance of this attempt's own, to be used instead of the `random` module.
+
+        In a test it is drawn from the seed and the task's id, so that what other tasks draw
+        meanwhile changes nothing.
+        """
+        if self._random is None:
+            self._random = self._surroundings.random_for(self.task_id, self.attempt)
+        return self._random
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:

@@ -28,7 +28,7 @@ from .handles import TaskHandle
 from .ledger import Ledger, TaskEvents
 from .lifecycle import TaskStatus
 from .messages import Accepted, Cancel, CleanUp, Drain, Halt, Heard, Submission, Submit
-from .records import ChainStep, TaskPage, TaskRecord
+from .records import ChainStep, TaskEvent, TaskPage, TaskRecord
 from .registry import Registry, TaskType
 from .replies import OneReply
 from .retention import expired
@@ -234,6 +234,18 @@ class TaskEngine:
         await supervisor.wait_ended()
         self._ledger.close(EngineNotRunning("the engine has been left; the task is still pending"))
 
+    def abandon(self) -> None:
+        """Let go of all channels, without a word to anybody and without waiting.
+
+        For a harness alone, once it has ended the engine's coroutines as a loss of power would.
+        """
+        self._accepting = False
+        mailbox, self._mailbox = self._mailbox, None
+        if mailbox is not None:
+            mailbox.close()
+        if self._supervisor is not None:
+            self._supervisor.abandon()
+
     async def _retain(self) -> None:
         """Drop final tasks beyond the retention, now and then."""
         keep = self._retention
@@ -407,6 +419,10 @@ class TaskEngine:
         """
         self._check_entered()
         return TaskEvents(self._ledger, self._ledger.seq if after is None else after)
+
+    def events_until_now(self, *, after: int) -> Sequence[TaskEvent]:
+        """Every change after the given number that is kept by now; raises EventsMissed."""
+        return self._ledger.events_after(after)
 
     @property
     def seq(self) -> int:

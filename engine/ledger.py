@@ -98,9 +98,16 @@ class Ledger:
         await anyio.lowlevel.checkpoint()
         while after_seq >= self.seq:
             await self._wait_any_change()
-        change = self._events.get(after_seq + 1)
+        return self._event(after_seq + 1)
+
+    def events_after(self, seq: int) -> list[TaskEvent]:
+        """Give all changes after this one, at once; raises EventsMissed if one is gone."""
+        return [self._event(wanted) for wanted in range(seq + 1, self.seq + 1)]
+
+    def _event(self, seq: int) -> TaskEvent:
+        change = self._events.get(seq)
         if change is None:
-            raise EventsMissed(after_seq + 1, min(self._events, default=self.seq + 1))
+            raise EventsMissed(seq, min(self._events, default=self.seq + 1))
         if isinstance(change, Drop):
             return TaskEvent(change.seq, change.task_id, None)
         return TaskEvent(change.record.seq, change.record.id, change.record)

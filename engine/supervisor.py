@@ -132,6 +132,12 @@ class Supervisor:
         """Give up for a reason of our own."""
         self._give_up(StorageError(reason), [])
 
+    def abandon(self) -> None:
+        """Let go of the channels, where nobody runs any more who could; see TaskEngine.abandon."""
+        self._inbox.close()
+        for worker in self._workers.values():
+            worker.close()
+
     def _refuse_all(self, messages: list[Heard], error: StorageError) -> None:
         for message in messages:
             if isinstance(message, Submit | Cancel | CleanUp | Drain):

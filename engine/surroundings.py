@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from random import Random, SystemRandom
 from typing import Protocol, TypeVar
 
 import anyio.lowlevel
@@ -63,5 +63,10 @@ class Surroundings:
 
     clock: Clock = field(default_factory=WallClock)
     new_task_id: Callable[[], str] = random_task_id
-    random: random.Random = field(default_factory=random.Random)
+    random: Random = field(default_factory=Random)
     offload: Offload = offload_to_thread
+    seed: int = field(default_factory=lambda: SystemRandom().getrandbits(64))
+
+    def random_for(self, task_id: str, attempt: int) -> Random:
+        """Chance for one attempt: the same for the same seed, whatever else runs meanwhile."""
+        return Random(f"{self.seed} {task_id} {attempt}")  # noqa: S311  it keeps no secret
