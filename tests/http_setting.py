@@ -4,6 +4,8 @@ talks to the application in the same run, so that it shares the loop and its tim
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -144,3 +146,59 @@ def assert_problem(response: httpx2.Response, status: int, detail: str | None = 
     if detail is not None:
         assert detail in problem["detail"]
     return problem
+
+
+class RawCall:
+    """One request by hand: each piece of its body is sent when the law says so."""
+
+    def __init__(self, app: ASGIApp, method: str, path: str, **headers: str) -> None:
+        self._app = app
+        route, _, query = path.partition("?")
+        self._scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "path": route,
+            "raw_path": route.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "scheme": "http",
+            "headers": [
+                (name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()
+            ],
+        }
+        self._outbox, self._inbox = anyio.create_memory_object_stream[dict[str, Any]](math.inf)
+        self.received = 0  # messages that the application has taken
+        self.sent: list[dict[str, Any]] = []
+        self.answered = anyio.Event()  # the whole body of the answer is out, though it may go on
+        self.ended = anyio.Event()
+
+    def send_body(self, piece: bytes, *, more: bool = False) -> None:
+        self._outbox.send_nowait({"type": "http.request", "body": piece, "more_body": more})
+
+    def go_away(self) -> None:
+        self._outbox.send_nowait({"type": "http.disconnect"})
+
+    async def run(self) -> None:
+        async def receive() -> dict[str, Any]:
+            message = await self._inbox.receive()
+            self.received += 1
+            return message
+
+        async def send(message: Any) -> None:
+            self.sent.append(message)
+            if message["type"] == "http.response.body" and message.get("body"):
+                self.answered.set()
+
+        with self._outbox, self._inbox:
+            await self._app(self._scope, receive, send)
+        self.ended.set()
+
+    @property
+    def status(self) -> int:
+        status: int = self.sent[0]["status"]
+        return status
+
+    def json(self) -> Any:
+        return json.loads(b"".join(message.get("body", b"") for message in self.sent[1:]))
