@@ -21,8 +21,8 @@ from .library.detection import StoredCommunity
 from .model import CommunityDraft
 
 NAME = "community_detection"
-# Of the progress: reading and weighing, then dividing; the rest is storing.
-WEIGHING_SHARE, DIVIDING_SHARE = 0.5, 0.4
+# Where reading, weighing and dividing end, in percent; the rest is storing.
+READ, WEIGHED, DIVIDED = 10, 50, 90
 
 
 class CommunityDetection(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,8 +94,8 @@ def community_detection(library: Library) -> TaskType[CommunityDetection, Detect
         earlier = await library.detection.earlier(params.collection_id)
         members = {community.id: community.members for community in earlier}
         divided = await ctx.run_in_child(divide, corpus, members, params.min_size)
-        share = 100 * (WEIGHING_SHARE + DIVIDING_SHARE)
-        await ctx.progress(percent=share, message=f"Storing {len(divided.drafts)} communities")
+        count = len(divided.drafts)
+        await ctx.progress(percent=DIVIDED, message=f"Storing {count} communities")
         stored = await library.detection.replace_communities(
             divided.drafts, params.collection_id, revision=divided.revision
         )
@@ -122,17 +122,17 @@ def divide(
     # Only the child needs what these load.
     from .methods.identity import keep_ids  # noqa: PLC0415
     from .methods.leiden import detect  # noqa: PLC0415
+    from .methods.reporting import share_of  # noqa: PLC0415
     from .methods.weights import edge_weights  # noqa: PLC0415
 
-    corpus = source.load()
-    report(current=10, total=100, message=f"Weighing the ties of {len(corpus.mentions)} entities")
-    edges = edge_weights(corpus.mentions, len(corpus.chunks), corpus.relations)
-
     def tell(current: int, total: int, message: str) -> None:
-        done = WEIGHING_SHARE + DIVIDING_SHARE * current / total
-        report(current=round(100 * done), total=100, message=message)
+        report(current=current, total=total, message=message)
 
-    found = detect(edges, min_size=min_size, report=tell)
+    corpus = source.load()
+    tell(READ, 100, f"Weighing the ties of {len(corpus.mentions)} entities")
+    weighing, dividing = share_of(tell, READ, WEIGHED), share_of(tell, WEIGHED, DIVIDED)
+    ties = edge_weights(corpus.mentions, len(corpus.chunks), corpus.relations, report=weighing)
+    found = detect(ties, min_size=min_size, report=dividing)
     drafts = keep_ids(earlier, found.communities, next_id=1)  # the library numbers the new ones
     return Divided(drafts, found.modularity, found.algorithm, corpus.revision)
 

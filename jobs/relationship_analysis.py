@@ -20,7 +20,7 @@ from .model import Relation
 
 NAME = "relationship_analysis"
 TARGET_RATIO = 2.0  # relationships per entity; below it a graph is thin. Only told, never forced
-FINDING_SHARE = 0.9  # of the progress; the rest is storing
+FOUND = 90  # percent of the progress; the rest is storing
 
 Mode = Literal["incremental", "rebuild"]
 
@@ -72,7 +72,7 @@ def relationship_analysis(
         corpus = await library.corpora.of(params.collection_id, with_relations=False)
         found = await ctx.run_in_child(find_relationships, corpus, rebuild)
         count = len(found.relations)
-        await ctx.progress(percent=100 * FINDING_SHARE, message=f"Storing {count} relationships")
+        await ctx.progress(percent=FOUND, message=f"Storing {count} relationships")
         stored = await library.relationships.replace_cross_collection(
             found.relations,
             collection_id=params.collection_id,
@@ -100,7 +100,9 @@ def find_relationships(
     source: Corpus | CorpusFile, rebuild: bool, report: Callable[..., None]
 ) -> Found:
     """Find the relationships of all entities, or only of changed ones. In a child process."""
-    from .methods.candidates import discover  # noqa: PLC0415 - only the child needs what it loads
+    # Only the child needs what these load.
+    from .methods.candidates import discover  # noqa: PLC0415
+    from .methods.reporting import share_of  # noqa: PLC0415
 
     corpus = source.load()
     focus = frozenset(corpus.mentions) if rebuild else corpus.changed
@@ -108,7 +110,7 @@ def find_relationships(
         return Found([], 0, corpus.revision)
 
     def tell(current: int, total: int, message: str) -> None:
-        report(current=current, total=round(total / FINDING_SHARE), message=message)
+        report(current=current, total=total, message=message)
 
     relations = discover(
         corpus.chunks,
@@ -116,6 +118,6 @@ def find_relationships(
         corpus.mentions,
         corpus.types,
         focus=None if rebuild else focus,
-        report=tell,
+        report=share_of(tell, 0, FOUND),
     )
     return Found(relations, len(focus), corpus.revision)

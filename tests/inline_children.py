@@ -30,8 +30,18 @@ class InlineChildren:
         if self._before is not None:
             await self._before(function, *args)
         if on_progress is not None:
-            kwargs["report"] = lambda **said: on_progress(said)
+            kwargs["report"] = _reporting_to(on_progress)
         return function(*args, **kwargs)
 
     async def aclose(self) -> None:
         """Nothing is left over."""
+
+
+def _reporting_to(on_progress: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
+    def report(
+        *, current: float | None = None, total: float | None = None, message: str | None = None
+    ) -> None:
+        said = {"current": current, "total": total, "message": message}
+        on_progress({name: value for name, value in said.items() if value is not None})
+
+    return report

@@ -63,8 +63,8 @@ def know(folder: Path) -> Knowledge:
             for relation in extraction.relations
         )
     discovered = discover(chunks, document_of, mentions, types)
-    edges = edge_weights(mentions, len(chunks), [*relations, *discovered])
-    partition = detect(edges, min_size=3)
+    ties = edge_weights(mentions, len(chunks), [*relations, *discovered])
+    partition = detect(ties, min_size=3)
     return Knowledge(
         extractions=extractions,
         chunks=chunks,

@@ -9,7 +9,9 @@ import pytest
 from cortex_tasks.engine.errors import ChildCrashed, InvalidParameters
 from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.messages import ProgressReport
+from cortex_tasks.jobs.community_detection import READ, WEIGHED
 from cortex_tasks.jobs.library import Library
+from cortex_tasks.jobs.methods import meetings
 from tests.inline_children import InlineChildren
 from tests.small_world import add_texts, attempt, carry_out, end_of, small_world
 
@@ -233,6 +235,25 @@ async def test_progress_never_falls_and_its_words_are_for_people(job: str) -> No
         assert shares == sorted(shares)
         assert len(shares) >= 3
         assert all(each.message and each.message[0].isupper() for each in reports)
+
+
+async def test_weighing_the_graph_tells_how_many_chunks_are_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(meetings, "BATCH", 5)
+    async with small_world() as (engine, library):
+        await with_communities(library, engine)
+        reports: list[ProgressReport] = []
+        await attempt(library, DETECT, reports=reports)
+        told = [each for each in reports if (each.message or "").startswith("Weighing ties: ")]
+        assert [each.message for each in told] == [
+            f"Weighing ties: {chunk} of 4 chunks" for chunk in (1, 2, 3, 4)
+        ]
+        percents = [each.current for each in told if each.current is not None]
+        assert {each.total for each in told} == {100}
+        assert percents == sorted(set(percents))
+        assert percents[0] > READ
+        assert percents[-1] < WEIGHED
 
 
 async def with_communities(library: Library, engine: Any) -> None:

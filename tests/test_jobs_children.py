@@ -16,7 +16,9 @@ from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.jobs.builtin import builtin_task_types
 from cortex_tasks.jobs.chains import STEPS
 from cortex_tasks.jobs.library import Library
+from cortex_tasks.jobs.model import CommunityDraft
 from cortex_tasks.jobs.operations import Operations, ProcessingStarted
+from tests.knowledge import learn, saying
 from tests.small_world import BINARY, add_texts
 
 
@@ -52,6 +54,30 @@ async def test_a_cancel_kills_the_child_and_stores_nothing(tmp_path: Path) -> No
             assert record.status is TaskStatus.CANCELLED
             assert (await library.documents.get(document.id)).status == "pending"
             assert (await library.stats()).chunk_count == 0
+
+
+async def test_a_cancel_reaches_the_weighing_of_a_graph_and_the_communities_stay(
+    tmp_path: Path,
+) -> None:
+    # Each chunk mentions forty of five thousand: a second's work, and a cancel takes far less.
+    chunks = [" ".join(f"E{(7 * at + n * n) % 5_000:04}" for n in range(40)) for at in range(3_000)]
+    async with Library(tmp_path / "library.db") as library:
+        await learn(library, "large.txt", saying(*chunks))
+        draft = CommunityDraft(id=1, members=["E0000", "E0001"])
+        [before] = await library.detection.replace_communities([draft], None, revision=1)
+        types = builtin_task_types(library)
+        async with TaskEngine(types, backend=MemoryBackend(), progress_interval=0) as engine:
+            changes = engine.events()
+            handle = await engine.submit("community_detection")
+            async for change in changes:
+                assert change.record is not None
+                assert not change.record.final
+                if change.record.message.startswith("Weighing"):
+                    break
+            record = await handle.cancel()
+            assert record.status is TaskStatus.CANCELLED
+        [after] = (await library.communities.page()).communities
+        assert (after.id, after.entity_count) == (before.id, 2)
 
 
 @pytest.mark.parametrize("documents", [1, 3, 8])

@@ -2,22 +2,20 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cortex_tasks.jobs.methods import meetings
 from cortex_tasks.jobs.methods.identity import keep_ids
 from cortex_tasks.jobs.methods.leiden import detect, resolution_for
-from cortex_tasks.jobs.methods.weights import (
-    RAREST,
-    Edge,
-    co_mentions,
-    edge_weights,
-    npmi,
-    too_common,
-)
+from cortex_tasks.jobs.methods.meetings import RAREST, Crowds, too_common
+from cortex_tasks.jobs.methods.weights import Edge, edge_weights, npmi, ties_between
 from cortex_tasks.jobs.model import Relation
 
 NAMES = st.sampled_from("ABCDEFGHIJ")
@@ -25,6 +23,7 @@ MENTIONS = st.dictionaries(NAMES, st.lists(st.integers(0, 19), max_size=8), max_
 WEIGHTS = st.one_of(
     st.floats(0.01, 10), st.sampled_from([0.0, -1.0, math.inf, -math.inf, math.nan, 1e-300])
 )
+POSITIVE = st.floats(0.01, 1)
 EDGES = st.lists(st.tuples(NAMES, NAMES, WEIGHTS), max_size=40)
 GROUPS = st.lists(st.sets(st.integers(0, 15), min_size=1, max_size=6), max_size=5)
 
@@ -57,36 +56,64 @@ def disjoint(groups: list[set[int]]) -> list[list[str]]:
     return parts
 
 
+def names_by_chunk(mentions: Mapping[str, list[int]], chunk_count: int) -> dict[int, list[str]]:
+    """Who meets anyone, in each chunk."""
+    crowds = Crowds(mentions, chunk_count)
+    met: dict[int, set[str]] = {}
+    for _, found in crowds.meetings():
+        for a, b, chunk in zip(found.first, found.second, found.chunks, strict=True):
+            met.setdefault(int(chunk), set()).update((crowds.names[a], crowds.names[b]))
+    return {chunk: sorted(names) for chunk, names in met.items()}
+
+
+def weighed_one_by_one(
+    mentions: Mapping[str, list[int]], chunk_count: int, relations: list[Relation]
+) -> dict[tuple[str, str], float]:
+    """What edge_weights promises, pair by pair and chunk by chunk."""
+    seen = {name: set(chunks) for name, chunks in mentions.items()}
+    weights: dict[tuple[str, str], float] = {}
+    for a, b in combinations(sorted(seen), 2):
+        together = seen[a] & seen[b]
+        crowds = [sum(chunk in chunks for chunks in seen.values()) for chunk in together]
+        weight = sum(1 / (crowd - 1) for crowd in crowds)
+        if together and len(together) < chunk_count:
+            chance = len(seen[a]) * len(seen[b]) / chunk_count
+            weight *= math.log(len(together) / chance) / -math.log(len(together) / chunk_count)
+        for each in relations:
+            if {each.source, each.target} == {a, b}:
+                weight = max(0.0, weight) + each.weight / 10 * each.confidence
+        weights[a, b] = weight
+    return {pair: weight for pair, weight in weights.items() if weight > 1e-8}
+
+
 # Weights
 
 
 def test_a_meeting_counts_less_in_a_crowd() -> None:
     alone = {"A": [0], "B": [0], "Z": list(range(1, 9))}
     crowded = {**alone, "C": [0], "D": [0]}
-    [pair] = edge_weights(alone, 10)
+    [pair] = edge_weights(alone, 10).edges()
     assert pair == ("A", "B", 1.0)
-    weights = {(a, b): weight for a, b, weight in edge_weights(crowded, 10)}
+    weights = {(a, b): weight for a, b, weight in edge_weights(crowded, 10).edges()}
     assert weights["A", "B"] == pytest.approx(1 / 3)
 
 
 def test_meeting_no_more_often_than_chance_makes_no_edge() -> None:
-    assert edge_weights({"A": [0, 1], "B": [0, 2]}, 4) == []
-    assert npmi(1, 2, 2, 4) == 0.0
-    assert npmi(0, 5, 5, 100) == npmi(1, 5, 5, 10) == 0.0
-    assert npmi(3, 3, 3, 100) == pytest.approx(1.0)
-    assert npmi(4, 4, 4, 4) == 1.0
+    assert edge_weights({"A": [0, 1], "B": [0, 2]}, 4).edges() == []
+    together, a, b = np.array([(1, 2, 2), (0, 5, 5), (1, 1, 1), (2, 2, 2), (4, 4, 4)]).T
+    assert npmi(together, a, b, 4).tolist() == [0.0, 0.0, *[pytest.approx(1.0)] * 3]
 
 
 def test_what_is_everywhere_makes_no_edges_in_a_library_large_enough_to_tell() -> None:
     everywhere = {"Hub": list(range(60)), "A": [0, 1], "B": [0, 1]}
     assert too_common(60) == too_common(2_500) == 50
     assert too_common(100_000) == 2_000
-    assert {name for _, names in co_mentions(everywhere, 60) for name in names} == {"A", "B"}
+    assert names_by_chunk(everywhere, 60) == {0: ["A", "B"], 1: ["A", "B"]}
 
 
 def test_of_a_crowded_chunk_only_the_rarest_make_edges() -> None:
     mentions = {f"N{number:02}": list(range(number % 10 + 1)) for number in range(60)}
-    [names] = [names for chunk, names in co_mentions(mentions, 100) if chunk == 0]
+    names = names_by_chunk(mentions, 100)[0]
     assert len(names) == RAREST
     assert max(len(mentions[name]) for name in names) < 8
 
@@ -94,14 +121,14 @@ def test_of_a_crowded_chunk_only_the_rarest_make_edges() -> None:
 def test_a_relationship_adds_to_the_edge_of_its_ends() -> None:
     mentions = {"A": [0], "B": [1]}
     relations = [related("B", "A", 5, 0.5), related("A", "B", 10, 0.5), related("A", "X", 9, 1)]
-    assert edge_weights(mentions, 2, relations) == [("A", "B", 0.75)]
+    assert edge_weights(mentions, 2, relations).edges() == [("A", "B", 0.75)]
 
 
 @given(MENTIONS, st.lists(st.builds(related, NAMES, NAMES, WEIGHTS, WEIGHTS), max_size=10))
 def test_every_edge_has_two_ends_in_order_and_a_finite_positive_weight(
     mentions: dict[str, list[int]], relations: list[Relation]
 ) -> None:
-    edges = edge_weights(mentions, 20, relations)
+    edges = edge_weights(mentions, 20, relations).edges()
     assert edges == sorted(edges)
     assert len({(a, b) for a, b, _ in edges}) == len(edges)
     for a, b, weight in edges:
@@ -110,12 +137,44 @@ def test_every_edge_has_two_ends_in_order_and_a_finite_positive_weight(
         assert 0 < weight < math.inf
 
 
+@given(MENTIONS, st.lists(st.builds(related, NAMES, NAMES, POSITIVE, POSITIVE), max_size=5))
+@pytest.mark.parametrize("batch", [1, 3, 100_000])
+def test_batches_give_what_reckoning_pair_by_pair_gives(
+    batch: int, mentions: dict[str, list[int]], relations: list[Relation]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(meetings, "BATCH", batch)
+        found = {(a, b): weight for a, b, weight in edge_weights(mentions, 20, relations).edges()}
+    assert found == pytest.approx(weighed_one_by_one(mentions, 20, relations), abs=2e-9)
+
+
+def test_weighing_tells_how_far_it_is_and_looks_at_each_entity_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Counted(dict[str, list[int]]):
+        def __getitem__(self, name: str) -> list[int]:
+            looked_at[name] += 1
+            return super().__getitem__(name)
+
+    monkeypatch.setattr(meetings, "BATCH", 10)
+    looked_at: Counter[str] = Counter()
+    mentions = Counted({f"N{number:02}": list(range(number, 40)) for number in range(30)})
+    told: list[tuple[int, int, str]] = []
+    ties = edge_weights(mentions, 40, report=lambda *step: told.append(step))
+    assert set(looked_at.values()) == {1}
+    done = [current for current, _, _ in told]
+    assert done == sorted(set(done))
+    assert told[0][2] == "Weighing ties: 4 of 40 chunks"
+    assert told[-1] == (told[-1][1], told[-1][1], f"Weighed {len(ties.weights)} ties")
+    assert len(told) > 30
+
+
 # Communities
 
 
 def test_groups_that_hang_together_are_communities() -> None:
     edges = [*cliques("ABCDE", "FGHI"), ("A", "F", 0.1)]
-    partition = detect(edges, min_size=3)
+    partition = detect(ties_between(edges), min_size=3)
     assert partition.communities == [list("ABCDE"), list("FGHI")]
     assert 0.3 < partition.modularity < 1
     assert partition.algorithm == "leiden"
@@ -123,20 +182,20 @@ def test_groups_that_hang_together_are_communities() -> None:
 
 def test_the_strongest_member_comes_first() -> None:
     star = [("Hub", f"Leaf {number}", 1.0 + number / 10) for number in range(5)]
-    [members] = detect(star, min_size=2).communities
+    [members] = detect(ties_between(star), min_size=2).communities
     assert members == ["Hub", "Leaf 4", "Leaf 3", "Leaf 2", "Leaf 1", "Leaf 0"]
 
 
 def test_communities_below_the_least_size_are_dropped() -> None:
-    assert detect(cliques("ABCD", "EF"), min_size=3).communities == [list("ABCD")]
-    assert detect(cliques("ABCD", "EF"), min_size=5).communities == []
+    assert detect(ties_between(cliques("ABCD", "EF")), min_size=3).communities == [list("ABCD")]
+    assert detect(ties_between(cliques("ABCD", "EF")), min_size=5).communities == []
 
 
 @pytest.mark.parametrize(
     "edges", [[], [("A", "A", 1.0)], [("A", "B", 0.0)], [("A", "B", math.nan)]]
 )
 def test_a_graph_without_edges_has_no_communities(edges: list[Edge]) -> None:
-    partition = detect(edges, min_size=2)
+    partition = detect(ties_between(edges), min_size=2)
     assert partition.communities == []
     assert partition.modularity == 0.0
 
@@ -145,7 +204,7 @@ def test_a_few_entities_that_hang_on_a_large_community_belong_to_it() -> None:
     large = [f"Large {number:02}" for number in range(40)]
     ring = [(a, b, 1.0) for a in large for b in large if a < b]
     small = [("S1", "S2", 9.0), ("S2", "S3", 9.0), ("S1", "S3", 9.0), ("S1", "Large 07", 0.01)]
-    [members] = detect([*ring, *small], min_size=3).communities
+    [members] = detect(ties_between([*ring, *small]), min_size=3).communities
     assert {"S1", "S2", "S3"} <= set(members)
 
 
@@ -160,7 +219,7 @@ def test_a_larger_graph_is_divided_more_finely() -> None:
 def test_communities_are_disjoint_and_of_the_size_asked_for(
     edges: list[Edge], min_size: int
 ) -> None:
-    partition = detect(edges, min_size=min_size)
+    partition = detect(ties_between(edges), min_size=min_size)
     members = [member for community in partition.communities for member in community]
     assert len(set(members)) == len(members)
     assert set(members) <= {end for a, b, _ in edges for end in (a, b)}
@@ -175,7 +234,7 @@ def test_the_order_and_direction_of_edges_do_not_matter(
 ) -> None:
     turned = [(b, a, weight) if chance.random() < 0.5 else (a, b, weight) for a, b, weight in edges]
     chance.shuffle(turned)
-    assert detect(turned, min_size=2) == detect(edges, min_size=2)
+    assert detect(ties_between(turned), min_size=2) == detect(ties_between(edges), min_size=2)
 
 
 # Identity

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import combinations
 
 import msgspec
+import numpy as np
 
 from ..model import Relation
 from .evidence import Evidence
+from .meetings import Crowds, Numbers
 from .neighbours import Neighbour, nearest
-from .reporting import Report, silent
-from .weights import co_mentions
+from .reporting import Report, share_of, silent
 
 # The score of a pair, 0-1: how alike their contexts are, and in how many documents they meet.
 SIMILARITY_SHARE, DOCUMENTS_SHARE = 0.6, 0.4
@@ -33,22 +33,38 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def shared_documents(
-    mentions: Mapping[str, Sequence[int]], document_of: Sequence[int]
+    mentions: Mapping[str, Sequence[int]],
+    document_of: Sequence[int],
+    *,
+    report: Report = silent,
 ) -> dict[tuple[str, str], int]:
     """Count for each pair a < b the documents of which a chunk mentions both; at least two.
 
     `document_of` tells for each chunk its document. Entities that are in too many chunks to mean
-    anything are left out, see weights.too_common.
+    anything are left out, see meetings.too_common.
     """
-    met: dict[tuple[str, str], set[int]] = {}
-    for chunk, names in co_mentions(mentions, len(document_of)):
-        for pair in combinations(names, 2):
-            met.setdefault(pair, set()).add(document_of[chunk])
-    return {
-        pair: len(documents)
-        for pair, documents in sorted(met.items())
-        if len(documents) >= FEWEST_DOCUMENTS
-    }
+    crowds = Crowds(mentions, len(document_of))
+    documents = np.array(document_of, dtype=np.int64)
+    met: list[tuple[Numbers, Numbers]] = []  # pairs, and the documents that they are in
+    for done, found in crowds.meetings():
+        pairs = found.first * len(crowds.names) + found.second
+        met.append(_distinct(pairs, documents[found.chunks]))
+        report(done, len(crowds), f"Comparing documents: {done} of {len(crowds)} mentions")
+    if not met:
+        return {}
+    pairs, _ = _distinct(*map(np.concatenate, zip(*met, strict=True)))
+    pairs, counts = np.unique(pairs, return_counts=True)
+    often = counts >= FEWEST_DOCUMENTS
+    first, second = np.divmod(pairs[often], len(crowds.names))
+    ends = zip(first.tolist(), second.tolist(), counts[often].tolist(), strict=True)
+    return {(crowds.names[a], crowds.names[b]): count for a, b, count in ends}
+
+
+def _distinct(pairs: Numbers, documents: Numbers) -> tuple[Numbers, Numbers]:
+    order = np.lexsort((documents, pairs))
+    pairs, documents = pairs[order], documents[order]
+    new = (np.diff(pairs, prepend=-1) != 0) | (np.diff(documents, prepend=-1) != 0)
+    return pairs[new], documents[new]
 
 
 def propose(
@@ -107,19 +123,15 @@ def discover(
     that mention it, `types` its type. One relationship per candidate pair. With a `focus` (the
     entities that are new or changed) only relationships of these. Pure and deterministic.
     """
-    steps = 2 * (len(chunks) + len(mentions))
-
-    def halfway(current: int, total: int, message: str) -> None:
-        report(steps // 2 * current // max(1, total), steps, message)
-
-    neighbours = nearest(chunks, mentions, PER_ENTITY, report=halfway)
-    candidates = propose(neighbours, shared_documents(mentions, document_of), focus=focus)
-    evidence = Evidence(chunks, mentions, types)
+    neighbours = nearest(chunks, mentions, PER_ENTITY, report=share_of(report, 0, 45))
+    shared = shared_documents(mentions, document_of, report=share_of(report, 45, 50))
+    candidates = propose(neighbours, shared, focus=focus)
+    evidence, tell = Evidence(chunks, mentions, types), share_of(report, 50, 100)
     relations: list[Relation] = []
     for position, candidate in enumerate(candidates):
         if position % 50 == 0:
-            done = steps // 2 + steps // 2 * position // len(candidates)
-            report(done, steps, f"Reading evidence: {position} of {len(candidates)} pairs")
+            read = f"Reading evidence: {position} of {len(candidates)} pairs"
+            tell(position, len(candidates), read)
         relations.append(evidence.relation(candidate.source, candidate.target, candidate.score))
-    report(steps, steps, f"Related {len(relations)} pairs")
+    report(100, 100, f"Related {len(relations)} pairs")
     return relations

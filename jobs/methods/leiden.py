@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import msgspec
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
 from .reporting import Report, silent
-from .weights import Edge
+from .weights import Ties
 
 ALGORITHM = "leiden"
 SEED = 20031229
@@ -42,7 +41,7 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def detect(
-    edges: Iterable[Edge],
+    ties: Ties,
     *,
     min_size: int,
     seed: int = SEED,
@@ -51,13 +50,11 @@ def detect(
 ) -> Partition:
     """Divide a weighted graph into communities of at least `min_size` members.
 
-    The order of `edges` and their direction do not matter; parallel edges add up; edges that are
-    loops, or whose weight is not finite and positive, are ignored. A member's strength is the
-    weight of its edges within its community. Without a `resolution` one is chosen to fit the size
-    of the graph; higher gives more and smaller communities.
+    A member's strength is the weight of its ties within its community. Without a `resolution` one
+    is chosen to fit the size of the graph; higher gives more and smaller communities.
     """
     report(0, STEPS, "Building the graph")
-    names, matrix = _matrix(edges)
+    names, matrix = _matrix(ties)
     if not names:
         return Partition(communities=[], modularity=0.0, algorithm=ALGORITHM)
     report(1, STEPS, f"Dividing {len(names)} entities into communities")
@@ -116,20 +113,15 @@ def _absorb_details(labels: Labels, matrix: csr_array) -> Labels:
     return absorbed[labels]
 
 
-def _matrix(edges: Iterable[Edge]) -> tuple[list[str], csr_array]:
+def _matrix(ties: Ties) -> tuple[list[str], csr_array]:
     """The nodes with an edge, sorted, and the symmetric matrix of their weights, rows sorted."""
-    kept = [(a, b, w) for a, b, w in edges if a != b and 0.0 < w < float("inf")]
-    names = sorted({name for a, b, _ in kept for name in (a, b)})
-    index = {name: position for position, name in enumerate(names)}
-    # Sorted, so that parallel edges add up in one order: sums of floats depend on it.
-    ends = sorted((*sorted((index[a], index[b])), w) for a, b, w in kept)
-    rows = np.array([a for a, _, _ in ends] + [b for _, b, _ in ends], dtype=np.int64)
-    columns = np.array([b for _, b, _ in ends] + [a for a, _, _ in ends], dtype=np.int64)
-    weights = np.array([w for _, _, w in ends] * 2, dtype=np.float64)
-    matrix = coo_array((weights, (rows, columns)), shape=(len(names), len(names))).tocsr()
-    matrix.sum_duplicates()
+    nodes = np.unique(np.concatenate((ties.first, ties.second)))
+    first, second = np.searchsorted(nodes, ties.first), np.searchsorted(nodes, ties.second)
+    rows, columns = np.concatenate((first, second)), np.concatenate((second, first))
+    weights = np.concatenate((ties.weights, ties.weights))
+    matrix = coo_array((weights, (rows, columns)), shape=(len(nodes), len(nodes))).tocsr()
     matrix.sort_indices()
-    return names, matrix
+    return [ties.names[node] for node in nodes.tolist()], matrix
 
 
 def _ranked(names: list[str], labels: Labels, matrix: csr_array) -> list[list[str]]:

@@ -12,3 +12,12 @@ Report = Callable[[int, int, str], None]
 
 def silent(current: int, total: int, message: str) -> None:
     """Take a report and tell nobody."""
+
+
+def share_of(report: Report, begin: int, end: int) -> Report:
+    """Give what a part of a calculation reports to: it moves the whole from `begin` to `end` %."""
+
+    def tell(current: int, total: int, message: str) -> None:
+        report(begin + (end - begin) * current // max(1, total), 100, message)
+
+    return tell

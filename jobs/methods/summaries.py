@@ -70,7 +70,7 @@ def prominent(
     """
     own = {member: mentions.get(member, ()) for member in members}
     degrees: defaultdict[str, float] = defaultdict(float)
-    for a, b, weight in edge_weights(own, chunk_count):
+    for a, b, weight in edge_weights(own, chunk_count).edges():
         degrees[a] += weight
         degrees[b] += weight
     weighed = {}

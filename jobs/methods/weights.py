@@ -6,98 +6,132 @@ counts less in a crowded chunk, and only as far as they meet more often than cha
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..model import Relation
+from .meetings import Crowds, Numbers
+from .reporting import Report, silent
 
 Edge = tuple[str, str, float]
+Weights = NDArray[np.float64]
 
-# An entity in more than this share of the chunks says nothing about any of them ...
-COMMON_SHARE = 0.02
-# ... but in a small library 2 % is a handful, and the subject itself would go. So nothing counts
-# as common below this many chunks: the rule begins to bite at 2,500 chunks.
-COMMON_AT_LEAST = 50
-RAREST = 40  # entities per chunk that make edges; a chunk with more is a list
 # A relationship of weight 10 and confidence 1 counts as much as this many undisturbed meetings.
 RELATION_SHARE = 1.0
+DIGITS = 9  # of a weight; the last ones of a sum depend on its order
+LEAST = 1e-9
 
 
-def too_common(chunk_count: int) -> float:
-    """An entity in more chunks than this makes no co-mention edges."""
-    return max(COMMON_AT_LEAST, COMMON_SHARE * chunk_count)
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """The edges of a graph, each once, sorted; weights are finite and positive."""
+
+    names: list[str]  # of the nodes, sorted; some may have no edge
+    first: Numbers  # positions in `names`
+    second: Numbers  # > first
+    weights: Weights
+
+    def edges(self) -> list[Edge]:
+        """The edges by the names of their ends, the lesser first."""
+        ends = zip(self.first.tolist(), self.second.tolist(), self.weights.tolist(), strict=True)
+        return [(self.names[a], self.names[b], weight) for a, b, weight in ends]
 
 
-def co_mentions(
-    mentions: Mapping[str, Sequence[int]], chunk_count: int
-) -> Iterable[tuple[int, list[str]]]:
-    """Give each chunk with the entities in it that may make edges: the rarest, sorted by name.
+def ties_between(edges: Iterable[Edge]) -> Ties:
+    """Give edges as ties. Their order and direction do not matter, and parallel ones add up.
 
-    `mentions` gives for every entity the chunks that mention it. Common entities are left out.
+    Loops are left out, and edges whose weight is not finite and positive.
     """
-    limit = too_common(chunk_count)
-    by_chunk: dict[int, list[str]] = {}
-    for name in sorted(mentions):
-        chunks = set(mentions[name])
-        if len(chunks) <= limit:
-            for chunk in chunks:
-                by_chunk.setdefault(chunk, []).append(name)
-    for chunk in sorted(by_chunk):
-        names = by_chunk[chunk]
-        if len(names) > RAREST:
-            names = sorted(sorted(names, key=lambda name: (len(mentions[name]), name))[:RAREST])
-        yield chunk, names
+    kept = [(a, b, weight) for a, b, weight in edges if a != b and 0.0 < weight < float("inf")]
+    names = sorted({name for a, b, _ in kept for name in (a, b)})
+    return _ties(names, *_placed(names, kept))
 
 
 def edge_weights(
     mentions: Mapping[str, Sequence[int]],
     chunk_count: int,
     relations: Iterable[Relation] = (),
-) -> list[Edge]:
-    """Give the weighted edges of the graph: a < b in every edge, sorted, weights finite and > 0.
+    *,
+    report: Report = silent,
+) -> Ties:
+    """Weigh the ties between the entities of a library.
 
     A co-mention in a chunk of k entities weighs 1/(k-1), times the positive normalised pointwise
     mutual information of the pair. A relationship adds its weight times its confidence.
     Relationships whose ends are not in `mentions` are left out.
     """
-    met: Counter[tuple[str, str]] = Counter()
-    shares: dict[tuple[str, str], list[float]] = {}
-    for _, names in co_mentions(mentions, chunk_count):
-        for pair in combinations(names, 2):
-            met[pair] += 1
-            shares.setdefault(pair, []).append(1.0 / (len(names) - 1))
-    weights: dict[tuple[str, str], list[float]] = {}
-    for pair, together in met.items():
-        a, b = (len(set(mentions[name])) for name in pair)
-        factor = npmi(together, a, b, chunk_count)
-        weights[pair] = [math.fsum(shares[pair]) * factor]
-    for relation in relations:
-        if relation.source in mentions and relation.target in mentions:
-            pair = _pair(relation.source, relation.target)
-            share = RELATION_SHARE * relation.weight / 10 * relation.confidence
-            weights.setdefault(pair, []).append(share)
-    totals = ((pair, math.fsum(sorted(parts))) for pair, parts in sorted(weights.items()))
-    return [
-        (a, b, round(weight, 9))
-        for (a, b), weight in totals
-        if a != b and math.isfinite(weight) and weight > 1e-9
-    ]
+    crowds = Crowds(mentions, chunk_count)
+    total = len(crowds) + 1
+    met = [_summed(_NONE, _NO_WEIGHTS)]
+    for done, found in crowds.meetings():
+        pairs = found.first * len(crowds.names) + found.second
+        met.append(_summed(pairs, 1.0 / (found.sizes - 1)))
+        reached = min(chunk_count, int(found.chunks.max(initial=0)) + 1)
+        report(done, total, f"Weighing ties: {reached} of {chunk_count} chunks")
+    pairs, times, shares = (np.concatenate(parts) for parts in zip(*met, strict=True))
+    pairs, times, shares = _summed(pairs, shares, times)
+    first, second = np.divmod(pairs, max(1, len(crowds.names)))
+    counts = crowds.chunk_counts
+    shares = shares * npmi(times, counts[first], counts[second], chunk_count)
+    said = _placed(crowds.names, _shares(relations, mentions))
+    both = zip((first, second, shares), said, strict=True)
+    ties = _ties(crowds.names, *map(np.concatenate, both))
+    report(total, total, f"Weighed {len(ties.weights)} ties")
+    return ties
 
 
-def npmi(together: int, a: int, b: int, total: int) -> float:
+def npmi(together: Numbers, a: Numbers, b: Numbers, total: int) -> Weights:
     """Positive normalised pointwise mutual information, 0-1, of two things seen in chunks.
 
     1 when one is never without the other; 0 when they meet as often as chance has it, or less.
     """
-    if not together:
-        return 0.0
-    if together >= total:
-        return 1.0
-    information = math.log(together * total / (a * b))
-    return max(0.0, information / -math.log(together / total))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        information = np.log(together * (total / (a * b))) / -np.log(together / total)
+    information = np.where(together >= total, 1.0, information)
+    return np.clip(np.where(together > 0, information, 0.0), 0.0, None)
 
 
-def _pair(a: str, b: str) -> tuple[str, str]:
-    return (a, b) if a < b else (b, a)
+_NONE = np.zeros(0, dtype=np.int64)
+_NO_WEIGHTS = np.zeros(0, dtype=np.float64)
+
+
+def _shares(relations: Iterable[Relation], known: Mapping[str, object]) -> list[Edge]:
+    return [
+        (each.source, each.target, RELATION_SHARE * each.weight / 10 * each.confidence)
+        for each in relations
+        if each.source in known and each.target in known and each.source != each.target
+    ]
+
+
+def _placed(names: list[str], edges: list[Edge]) -> tuple[Numbers, Numbers, Weights]:
+    """The ends of edges as positions, the lesser first, and their weights; in one order for all."""
+    places = {name: at for at, name in enumerate(names)}
+    ends = np.array([(places[a], places[b]) for a, b, _ in edges], dtype=np.int64).reshape(-1, 2)
+    weights = np.array([weight for _, _, weight in edges], dtype=np.float64)
+    first, second = ends.min(axis=1), ends.max(axis=1)
+    order = np.lexsort((weights, second, first))
+    return first[order], second[order], weights[order]
+
+
+def _ties(names: list[str], first: Numbers, second: Numbers, weights: Weights) -> Ties:
+    pairs, _, totals = _summed(first * len(names) + second, weights)
+    totals = np.round(totals, DIGITS)
+    kept = np.isfinite(totals) & (totals > LEAST)
+    first, second = np.divmod(pairs[kept], max(1, len(names)))
+    return Ties(names, first, second, totals[kept])
+
+
+def _summed(
+    pairs: Numbers, weights: Weights, times: Numbers | None = None
+) -> tuple[Numbers, Numbers, Weights]:
+    """Each pair once, sorted, with how many times it was there and the sum of its weights."""
+    order = np.argsort(pairs, kind="stable")
+    pairs, weights = pairs[order], weights[order]
+    times = np.ones_like(pairs) if times is None else times[order]
+    begins = np.flatnonzero(np.diff(pairs, prepend=-1))
+    if not len(begins):
+        return pairs, times, weights
+    return pairs[begins], np.add.reduceat(times, begins), np.add.reduceat(weights, begins)
