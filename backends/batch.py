@@ -38,6 +38,7 @@ class Batch:
     ) -> None:
         self.held: list[Held | Drop] = []
         self.value_files: list[tuple[ValueFile, bytes]] = []
+        self.results: list[InlineValue] = []  # with their texts
         self._source = source
         self._folder = source.path.parent
         self._inline_limit = inline_limit
@@ -67,6 +68,9 @@ class Batch:
             kept = msgspec.structs.replace(kept, record=_unbroken(put.record))
             encoded = encode_change(kept)
         held = hold(kept.record, self._source, self._start, len(encoded), params, result)
+        if isinstance(held.result, InlineValue):
+            held.result.text = result
+            self.results.append(held.result)
         if params_file:
             held.params = OwnFileValue(self._folder, params_file)
         if result_file:

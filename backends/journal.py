@@ -25,7 +25,7 @@ from .journal_format import Start
 from .lock import FolderLock
 from .recovery import Recovery, recover
 from .segment import Segment, start_segment
-from .values import FOLDERS, write_value_files
+from .values import FOLDERS, NewestResults, write_value_files
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class JournalOptions:
     compaction: CompactionRule
     files: DiskFiles
     background: bool  # compact in a thread; otherwise a step with each commit
+    memory: int = 0  # bytes for the newest results
 
 
 class Journal:
@@ -60,6 +61,7 @@ class Journal:
         self._segment = segment
         self._compaction: CompactionRun | None = None
         self._not_before = 0  # the length up to which the newest file is not looked at again
+        self._newest = NewestResults(options.memory)
         self._broken: StorageError | None = None
 
     def prepare(self, changes: Sequence[Change]) -> Batch:
@@ -90,6 +92,8 @@ class Journal:
     def take(self, batch: Batch) -> set[str]:
         """Hold what has been written; give the value files that are of no use any more."""
         self._line += 1
+        for value in batch.results:
+            self._newest.add(value)
         return self.index.apply(batch.held)
 
     def remove(self, value_files: Iterable[str]) -> None:

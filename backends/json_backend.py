@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 
@@ -19,6 +20,7 @@ from ..engine.storage import Change, Recovered
 from ..engine.surroundings import Offload
 from .compaction import CompactionRule
 from .disk import DiskFiles, as_storage_error
+from .file_thread import FileThread
 from .index import Held
 from .journal import Journal, JournalOptions, open_journal
 from .values import Value
@@ -35,9 +37,10 @@ class JsonBackend:
     """A backend in the folder `path`, which is made when it is missing.
 
     A commit is on disk, synced, when it returns. Parameters and results up to `inline_limit` bytes
-    stand in the journal's lines, larger ones in files of their own; neither is kept in memory.
-    When `compact_after` bytes have been written since the last time, and `garbage_share` of all
-    bytes is stale, what is live is written anew in the background and the rest removed.
+    stand in the journal's lines, larger ones in files of their own. The newest of the results in
+    lines are in memory too, up to `memory` bytes; all else is read from disk when asked for. When
+    `compact_after` bytes have been written since the last time, and `garbage_share` of all bytes is
+    stale, what is live is written anew in the background and the rest removed.
 
     Files are used in threads of its own: one that writes, a few that read, one that compacts. With
     an `offload` everything runs through that instead, and a commit also does a step of a
@@ -50,6 +53,7 @@ class JsonBackend:
         *,
         offload: Offload | None = None,
         inline_limit: int = 16 * KIB,
+        memory: int = 4 * MIB,
         compact_after: int = 16 * MIB,
         garbage_share: float = 0.5,
         files: DiskFiles | None = None,
@@ -61,7 +65,11 @@ class JsonBackend:
             CompactionRule(compact_after, garbage_share),
             files or DiskFiles(),
             background=offload is None,
+            memory=memory,
         )
+        self._run_write: Offload
+        self._run_read: Offload
+        self._thread: FileThread | None = None
         self._journal: Journal | None = None
         self._committing = False
 
@@ -69,11 +77,17 @@ class JsonBackend:
         """Lock the folder, read it, mend what a crash left; see `Backend.open`."""
         if self._journal is not None:
             raise StorageInUse(f"{self._folder} is already open in this backend.")
-        # One thread for writing: a commit never waits for other blocking calls of the program.
-        self._run_write = self._offload or _threads(1)
-        self._run_read = self._offload or _threads(4)
-        journal, recovered = await self._write(self._open)
-        self._journal = journal
+        # A thread for writing: a commit never waits for other blocking calls of the program.
+        if self._offload is None:
+            self._run_write = self._thread = FileThread("journal writing")
+            self._run_read = _threads(4)
+        else:
+            self._run_write = self._run_read = self._offload
+        try:
+            self._journal, recovered = await self._write(self._open)
+        except BaseException:
+            self._end_thread()
+            raise
         return recovered
 
     def _open(self) -> tuple[Journal, Recovered]:
@@ -115,15 +129,21 @@ class JsonBackend:
         return await self._read(task_id, lambda held: held.params)
 
     async def read_result(self, task_id: str) -> msgspec.Raw:
-        """Read it from disk, and check that it is whole; see `Backend.read_result`."""
+        """Give it from memory where it is new, else read it from disk and check that it is whole;
+        see `Backend.read_result`.
+        """
         return await self._read(task_id, lambda held: held.result)
 
     async def close(self) -> None:
         """Stop a compaction, let go of the folder; see `Backend.close`."""
         journal, self._journal = self._journal, None
-        if journal is not None:
+        if journal is None:
+            return
+        try:
             with anyio.CancelScope(shield=True):  # cancelled, it would hold the lock for ever
                 await self._write(journal.close)
+        finally:
+            self._end_thread()
 
     async def _read(self, task_id: str, pick: Callable[[Held], Value | None]) -> msgspec.Raw:
         journal = self._opened()
@@ -136,6 +156,9 @@ class JsonBackend:
 
         while True:
             value = find()
+            if value.text is not None:
+                await anyio.lowlevel.checkpoint()
+                return msgspec.Raw(value.text)
             try:
                 return msgspec.Raw(await self._run_read(value.read))
             except StorageCorrupt:
@@ -149,6 +172,10 @@ class JsonBackend:
             return await self._run_write(function)
         except OSError as error:
             raise as_storage_error(error, self._folder) from error
+
+    def _end_thread(self) -> None:
+        if self._thread is not None:
+            self._thread.close()
 
     def _opened(self) -> Journal:
         if self._journal is None:

@@ -1,6 +1,7 @@
 """Where the parameters and results are: inside a line, or, when large, in a file of their own.
 
-They stay on disk; memory holds only where they are and how to tell that they are still whole.
+They stay on disk; memory holds only where they are and how to tell that they are still whole. Only
+the newest results are in memory too: whoever waits for a task wants its result the next moment.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import re
 import weakref
 import zlib
+from collections import deque
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,7 @@ from .journal_format import ValueFile
 
 FOLDERS: Final = ("params", "results")
 
+_OVERHEAD: Final = 150  # bytes that holding a text takes beside its length, about
 _RESTORE: Final = "Restore it from a copy of the folder."
 
 
@@ -61,6 +64,7 @@ class InlineValue(msgspec.Struct, gc=False):
     place: Place
     length: int
     crc: int
+    text: bytes | None = None  # the value itself, while it is among the newest results
 
     def read(self) -> bytes:
         """Read it, and check it."""
@@ -110,6 +114,11 @@ class OwnFileValue(msgspec.Struct, frozen=True, gc=False):
         """What it takes in the journal itself: nothing."""
         return 0
 
+    @property
+    def text(self) -> None:
+        """It is never held in memory."""
+        return None
+
     def read(self) -> bytes:
         """Read it, and check it."""
         path = self.folder / self.file.file
@@ -129,6 +138,24 @@ class OwnFileValue(msgspec.Struct, frozen=True, gc=False):
 
 
 Value = InlineValue | OwnFileValue
+
+
+class NewestResults:
+    """Lets the newest values keep their text in memory, up to `limit` bytes in all."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._bytes = 0
+        self._values: deque[InlineValue] = deque()  # those with a text, the oldest first
+
+    def add(self, value: InlineValue) -> None:
+        """Take in a value that has its text; others may lose theirs."""
+        self._values.append(value)
+        self._bytes += value.length + _OVERHEAD
+        while self._bytes > self._limit:
+            oldest = self._values.popleft()
+            oldest.text = None
+            self._bytes -= oldest.length + _OVERHEAD
 
 
 def name_value_file(kind: str, task_id: str, seq: int, data: bytes) -> ValueFile:

@@ -267,13 +267,57 @@ async def test_a_large_result_that_is_not_as_written_is_refused_and_named(
 
 
 async def test_a_small_result_that_is_not_as_written_is_refused(tmp_path: Path) -> None:
-    backend = JsonBackend(tmp_path)
+    backend = JsonBackend(tmp_path, memory=0)
     await backend.open()
     await backend.commit([complete("task_1", 1, b'"abc"')])
     path = tmp_path / JOURNAL
     path.write_bytes(path.read_bytes().replace(b'"abc"', b'"xbc"'))
     with pytest.raises(StorageCorrupt, match=JOURNAL):
         await backend.read_result("task_1")
+    await backend.close()
+
+
+class ReadCountingOffload:
+    """Runs inline, and counts the calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def __call__(self, function: Callable[[], T], /) -> T:
+        self.calls += 1
+        return await offload_inline(function)
+
+
+async def test_the_newest_results_are_read_from_memory_and_the_others_from_disk(
+    tmp_path: Path,
+) -> None:
+    offload = ReadCountingOffload()
+    backend = JsonBackend(tmp_path, offload=offload, memory=4_000)
+    await backend.open()
+    results = {f"task_{n}": b'"%d%b"' % (n, b"x" * 1_000) for n in range(10)}
+    for n, (task_id, result) in enumerate(results.items(), 1):
+        await backend.commit([complete(task_id, n, result)])
+    offload.calls = 0
+    from_memory = []
+    for task_id, result in results.items():
+        calls = offload.calls
+        assert bytes(await backend.read_result(task_id)) == result
+        if offload.calls == calls:
+            from_memory.append(task_id)
+    assert from_memory == ["task_7", "task_8", "task_9"]  # as many as there is room for
+    await backend.close()
+
+
+async def test_a_result_in_memory_is_gone_with_its_task_and_replaced_with_it(
+    tmp_path: Path,
+) -> None:
+    backend = JsonBackend(tmp_path)
+    await backend.open()
+    await backend.commit([complete("task_1", 1, b'"old"'), complete("task_2", 2, b'"mine"')])
+    await backend.commit([complete("task_1", 3, b'"new"'), Drop("task_2", 4)])
+    assert bytes(await backend.read_result("task_1")) == b'"new"'
+    with pytest.raises(TaskNotFound):
+        await backend.read_result("task_2")
     await backend.close()
 
 
