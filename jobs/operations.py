@@ -110,13 +110,14 @@ class Operations:
         """Process all pending documents, or those of one collection; then the chain.
 
         While a task of this scope is under way, and is followed by this chain or none was asked
-        for, it is that task.
+        for, it is that task; never one that is told to stop.
         """
         asked_for = parse_chain(chain)
         intake = await self._library.processing.intake(collection_id=collection_id)
         key = processing_key(collection_id, intake.generation)
         alive = [each for each in await self._alive(document_processing.NAME) if _holds(each, key)]
-        fitting = [each for each in alive if asked_for in ((), _chain_of(each))]
+        staying = [each for each in alive if each.cancel_requested_at is None]
+        fitting = [each for each in staying if asked_for in ((), _chain_of(each))]
         count = intake.pending_count
         if not count and not alive:
             return NothingPending()
@@ -132,11 +133,10 @@ class Operations:
                 then=self._steps(asked_for, collection_id),
             )
             record, deduplicated = handle.record, handle.deduplicated
-        message = f"Processing {count} pending document{'' if count == 1 else 's'}"
         return ProcessingStarted(
             task_id=record.id,
             status=record.status,
-            message="Documents are being processed already" if deduplicated else message,
+            message=_about_processing(count, asked_for, deduplicated=deduplicated),
             deduplicated=deduplicated,
             chain=_chain_of(record),
             pending_count=count,
@@ -280,6 +280,16 @@ def _started(handle: TaskHandle[object], what: str) -> Started:
         deduplicated=handle.deduplicated,
         chain=_chain_of(handle.record),
     )
+
+
+def _about_processing(count: int, chain: tuple[str, ...], *, deduplicated: bool) -> str:
+    if deduplicated:
+        return "Documents are being processed already"
+    if not count and chain:  # all are claimed by tasks that this chain does not follow
+        return f"No document is pending: {chain[0]} follows once those under way are processed"
+    if not count:  # all are claimed by a task that is told to stop
+        return "No document is pending: processing what the task that is stopping puts back"
+    return f"Processing {count} pending document{'' if count == 1 else 's'}"
 
 
 def _holds(record: TaskRecord, key: str) -> bool:

@@ -113,7 +113,10 @@ async def test_a_chain_asked_for_meanwhile_follows_once_all_documents_are_proces
         await gate.reached.wait()
         second = await started(operations, chain="community_detection")
         assert not second.deduplicated
-        assert second.chain == ("community_detection",)
+        assert (second.pending_count, second.chain) == (0, ("community_detection",))
+        assert second.message == (
+            "No document is pending: community_detection follows once those under way are processed"
+        )
         third = await started(operations, chain="community_detection")
         assert (third.task_id, third.deduplicated) == (second.task_id, True)
         fourth = await started(operations)
@@ -129,6 +132,39 @@ async def test_a_chain_asked_for_meanwhile_follows_once_all_documents_are_proces
         assert record.next_id is not None
         detected = await engine.wait(record.next_id)
         assert (await engine.result(detected.id))["total"] == 2
+
+
+async def test_a_task_that_is_stopping_answers_for_its_scope_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate, putting_back = Gate(), Gate()
+    async with small_world(gate) as (engine, library):
+        operations = Operations(engine, library)
+        await add_texts(library, copies=1)
+        first = await started(operations, concurrency=50)
+        await gate.reached.wait()
+        release = library.processing.release_claims
+
+        async def release_slowly(task_id: str) -> int:
+            if task_id == first.task_id:
+                await putting_back()
+            return await release(task_id)
+
+        monkeypatch.setattr(library.processing, "release_claims", release_slowly)
+        async with anyio.create_task_group() as group:
+            group.start_soon(engine.cancel, first.task_id)
+            await putting_back.reached.wait()
+            second = await started(operations)
+            assert (second.deduplicated, second.pending_count) == (False, 0)
+            assert second.message == (
+                "No document is pending: processing what the task that is stopping puts back"
+            )
+            assert (await started(operations)).task_id == second.task_id
+            putting_back.open()
+            gate.open()
+        assert (await engine.get(first.task_id)).status is TaskStatus.CANCELLED
+        assert (await engine.wait(second.task_id)).status is TaskStatus.COMPLETED
+        assert await statuses(library) == {"completed": 2}
 
 
 async def test_a_task_that_has_claimed_everything_still_answers_for_its_scope() -> None:
