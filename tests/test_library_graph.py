@@ -36,13 +36,24 @@ async def test_an_entity_is_one_whatever_the_spelling_and_the_usual_one_names_it
             assert (detail.name, detail.document_count) == ("ALPHA", 2)
 
 
-async def test_the_type_is_what_most_mentions_say_and_concept_loses_a_tie() -> None:
+async def test_the_type_is_what_most_mentions_say_and_concept_loses_to_any_other() -> None:
     async with in_memory() as library:
-        await learn(library, "a.txt", saying("Alpha:Concept"))
+        await learn(library, "a.txt", saying("Alpha:Concept Alpha Alpha", "Alpha Alpha"))
+        assert (await library.graph.entity("Alpha")).type == "Concept"
         await learn(library, "b.txt", saying("Alpha:Product"))
         assert (await library.graph.entity("Alpha")).type == "Product"
         await learn(library, "c.txt", saying("Alpha:Technology", "Alpha:Technology"))
         assert (await library.graph.entity("Alpha")).type == "Technology"
+
+
+async def test_a_document_that_gives_two_types_to_two_spellings_gives_the_telling_one() -> None:
+    async with in_memory() as library:
+        spellings = saying("Alpha:Concept Alpha Alpha alpha:Product")
+        document = await learn(library, "a.txt", spellings)
+        found = await library.graph.entity("alpha")
+        assert (found.name, found.type, found.mention_count) == ("Alpha", "Product", 4)
+        await library.documents.delete(document.id)
+        assert await everything(library) == {}
 
 
 async def test_relationships_of_several_documents_become_one_that_is_stronger() -> None:

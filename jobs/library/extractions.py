@@ -87,19 +87,24 @@ def _insert_entity(
         "INSERT INTO mentions (chunk, entity, count) VALUES (?, ?, ?)",
         ((chunk, entity, count) for chunk, count in counts.items()),
     )
-    usual = max(spoken_of, key=lambda said: sum(said.mentions.values()))
+    usual = max(spoken_of, key=_times)
+    kind = max(spoken_of, key=lambda said: (said.type != "Concept", _times(said))).type
     description = usual.description or max(said.description for said in spoken_of)
     total = sum(counts.values())
     connection.execute(
         "INSERT INTO document_entities (document, entity, name, type, description, mentions)"
         " VALUES (?, ?, ?, ?, ?, ?)",
-        (document, entity, usual.name, usual.type, description, total),
+        (document, entity, usual.name, kind, description, total),
     )
     connection.execute(
         "INSERT INTO spellings (entity, name, type, mentions) VALUES (?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET mentions = mentions + excluded.mentions",
-        (entity, usual.name, usual.type, total),
+        (entity, usual.name, kind, total),
     )
+
+
+def _times(said: ExtractedEntity) -> int:
+    return sum(said.mentions.values())
 
 
 def _insert_relations(

@@ -38,14 +38,14 @@ def merge(connection: sqlite3.Connection, touched: Touched) -> None:
 
 
 # The name most often written, the type most often given (Concept is what is given for want of a
-# better one, so it loses a tie), and the description from the document that says most about it.
+# better one, so it loses to any other), and the description from the document that says most of it.
 _MERGE_ENTITY = """
 UPDATE entities SET
     mention_count = (SELECT coalesce(sum(mentions), 0) FROM spellings WHERE entity = :entity),
     name = coalesce((SELECT name FROM spellings WHERE entity = :entity
         GROUP BY name ORDER BY sum(mentions) DESC, name LIMIT 1), name),
     type = coalesce((SELECT type FROM spellings WHERE entity = :entity
-        GROUP BY type ORDER BY sum(mentions) DESC, type = 'Concept', type LIMIT 1), type),
+        GROUP BY type ORDER BY type = 'Concept', sum(mentions) DESC, type LIMIT 1), type),
     description = coalesce((SELECT description FROM document_entities
         WHERE entity = :entity AND description <> ''
         ORDER BY mentions DESC, document LIMIT 1), ''),
