@@ -1,0 +1,129 @@
+"""Every power cut that the model in `power_cuts` knows of, after every operation on the disk."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.disk_simulation import SimulatedDisk, folder_in_memory
+from tests.journal_story import STORY, Teller, check
+from tests.power_cuts import Folder, State, Thoroughness
+from tests.torture import FULL, THOROUGHNESS, every
+
+FEW = THOROUGHNESS if FULL else Thoroughness(subsets=2, chosen=0, prefixes=1)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One is enough: with a backend that works inline, no event loop has a part in this."""
+    return "asyncio"
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    with folder_in_memory(otherwise=tmp_path) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def _silence(caplog: pytest.LogCaptureFixture) -> None:
+    """Log nothing: of so many warnings nobody reads one."""
+    caplog.set_level(logging.CRITICAL, "cortex_tasks")
+
+
+class PowerCuts:
+    """Notes after operations what a power cut would leave, with what had been promised."""
+
+    def __init__(self, how: Thoroughness) -> None:
+        self.possible: dict[object, tuple[State, int, int]] = {}
+        self._how = how
+        self._chance = random.Random(7)
+
+    def note(self, disk: SimulatedDisk, teller: Teller) -> None:
+        kept, begun = teller.kept, teller.begun
+        for state in disk.states(self._how, self._chance):
+            self.possible.setdefault((*state.items(), kept, begun), (state, kept, begun))
+
+    def watch(self, disk: SimulatedDisk, teller: Teller) -> None:
+        disk.after = lambda: self.note(disk, teller)
+
+    async def check(self, place: Path, *, go_on: bool = FULL) -> None:
+        for number, (state, kept, begun) in enumerate(self.possible.values()):
+            await check(place / str(number), state, kept, begun, go_on=go_on)
+
+
+def teller_on(disk: SimulatedDisk, kept: int = 0, begun: int = 0) -> Teller:
+    return Teller(disk.root / "data" / "tasks", disk, kept, begun)
+
+
+async def test_whatever_a_power_cut_leaves_holds_what_was_acknowledged(memory: Path) -> None:
+    disk = SimulatedDisk(memory / "disk")
+    teller = teller_on(disk)
+    cuts = PowerCuts(THOROUGHNESS)
+    cuts.watch(disk, teller)
+    await teller.tell()
+    assert teller.kept == len(STORY)
+    assert len(list(disk.root.glob("data/tasks/snapshot-*"))) > 0
+    assert len(cuts.possible) > 4 * len(disk.operations), "there must be much to lose"
+    await cuts.check(memory, go_on=True)
+
+
+async def test_what_the_next_process_finds_is_promised_whatever_power_cut_follows(
+    memory: Path,
+) -> None:
+    """The first is killed after any operation, or amid a write. Nothing of it is lost by that, but
+    what it did not sync the next one finds, and acts upon, and it is still not synced.
+    """
+    disk = SimulatedDisk(memory / "disk")
+    teller = teller_on(disk)
+    killed: list[tuple[Folder, int, int]] = []
+
+    def note() -> None:
+        kind, _ = disk.operations[-1]
+        tops = [] if kind in {"reopen", "close"} else [copy.deepcopy(disk.top)]
+        tops += [disk.halfway()] if kind == "write" else []
+        killed.extend((top, teller.kept, teller.begun) for top in tops)
+
+    disk.after = note
+    await teller.tell()
+    cuts = PowerCuts(FEW)
+    for number, (top, kept, begun) in enumerate(killed):
+        again = SimulatedDisk(memory / f"killed {number}", top)
+        teller = teller_on(again, kept, begun)
+        cuts.watch(again, teller)
+        await teller.tell(kept + 1)
+    await cuts.check(memory)
+
+
+async def test_a_power_cut_while_the_harm_of_another_is_mended_does_none(memory: Path) -> None:
+    disk = SimulatedDisk(memory / "disk")
+    teller = teller_on(disk)
+    first = PowerCuts(THOROUGHNESS)
+    first.watch(disk, teller)
+    await teller.tell()
+    second = PowerCuts(FEW)
+    for number, (state, kept, begun) in enumerate(first.possible.values()):
+        if number % every(8) == 0:
+            again = SimulatedDisk.holding(memory / f"cut {number}", state)
+            teller = teller_on(again, kept, begun)
+            second.watch(again, teller)
+            await teller.tell(kept + 1)
+    await second.check(memory)
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio", "asyncio"])
+async def test_the_same_holds_for_a_backend_with_threads(memory: Path) -> None:
+    disk = SimulatedDisk(memory / "disk")
+    teller = teller_on(disk)
+    teller.threads = True
+    cuts = PowerCuts(FEW)
+    cuts.watch(disk, teller)
+    await teller.tell()
+    assert teller.kept == len(STORY)
+    disk.after = lambda: None
+    await cuts.check(memory)

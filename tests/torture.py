@@ -1,0 +1,22 @@
+"""How much of what could go on for ever is done: CORTEX_TASKS_TORTURE is a factor, or `full`."""
+
+from __future__ import annotations
+
+import os
+
+from tests.power_cuts import Thoroughness
+
+_ASKED = os.environ.get("CORTEX_TASKS_TORTURE", "1")
+FULL = _ASKED == "full"
+FACTOR = 1_000_000.0 if FULL else float(_ASKED)
+
+THOROUGHNESS = (
+    Thoroughness(subsets=10, chosen=100, prefixes=60)
+    if FULL
+    else Thoroughness(subsets=8, chosen=round(4 * FACTOR), prefixes=round(3 * FACTOR))
+)
+
+
+def every(usual: int) -> int:
+    """Of many cases, take each one whose number can be divided by this; in full, all."""
+    return max(1, round(usual / FACTOR))
