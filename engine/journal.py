@@ -12,7 +12,7 @@ import anyio
 
 from .errors import StorageError
 from .ledger import Ledger
-from .scheduling import Decision
+from .live_tasks import Decision
 from .storage import Backend, Change, Drop, Put
 
 

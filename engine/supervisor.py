@@ -21,8 +21,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from .errors import EngineNotRunning, StorageError
 from .journal import JournalWriter
 from .ledger import Ledger
+from .live_tasks import Decision
 from .messages import Answer, Cancel, CleanUp, Drain, Heard, Run, Submit
-from .scheduling import Decision, Scheduler
+from .scheduling import Scheduler
 from .storage import Backend, Recovered
 from .surroundings import Clock
 from .worker import Worker

@@ -18,6 +18,7 @@ import trio.testing
 from cortex_tasks.backends.memory import MemoryBackend
 from cortex_tasks.engine.engine import TaskEngine
 from cortex_tasks.engine.lifecycle import TRANSITIONS, TaskStatus
+from cortex_tasks.engine.live_tasks import Decision
 from cortex_tasks.engine.messages import (
     Accepted,
     Cancel,
@@ -31,7 +32,7 @@ from cortex_tasks.engine.messages import (
 )
 from cortex_tasks.engine.records import ChainStep, TaskRecord
 from cortex_tasks.engine.registry import Registry, TaskType
-from cortex_tasks.engine.scheduling import Decision, Scheduler
+from cortex_tasks.engine.scheduling import Scheduler
 from cortex_tasks.engine.settings import Retention
 from cortex_tasks.engine.storage import Change, Drop, Put, Recovered
 from cortex_tasks.engine.surroundings import Surroundings, offload_inline

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from cortex_tasks.engine.context import TaskContext
 from cortex_tasks.engine.lifecycle import TaskStatus
+from cortex_tasks.engine.live_tasks import Decision
 from cortex_tasks.engine.messages import (
     Cancel,
     CleanUp,
@@ -29,7 +30,6 @@ from cortex_tasks.engine.messages import (
 )
 from cortex_tasks.engine.records import ChainStep, TaskRecord
 from cortex_tasks.engine.registry import task_type
-from cortex_tasks.engine.scheduling import Decision
 from cortex_tasks.engine.storage import Drop
 
 from .engine_setting import EMPTY, Desk, ListedReply, is_legal
@@ -179,7 +179,7 @@ class SchedulingMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_type_runs_more_than_it_may(self) -> None:
-        queues = self.desk.scheduler._queues
+        queues = self.desk.scheduler._tasks.queues
         for declared in self.desk.registry:
             queue = queues.of(declared.name)
             of_type = [record for record in self.seen.values() if record.type == declared.name]
@@ -192,7 +192,7 @@ class SchedulingMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_key_is_held_by_two(self) -> None:
-        holders = self.desk.scheduler._dedupe
+        holders = self.desk.scheduler._tasks.key_holders
         for (type_name, key), task_id in holders.items():
             record = self.seen[task_id]
             assert (record.type, record.dedupe_key, record.final) == (type_name, key, False)
@@ -216,7 +216,7 @@ class SchedulingMachine(RuleBasedStateMachine):
     # -- how it is done --
 
     def live_records(self) -> list[TaskRecord]:
-        return [live.record for live in self.desk.scheduler._live.values()]
+        return [live.record for live in self.desk.scheduler._tasks.by_id.values()]
 
     def at_work(self) -> list[tuple[str, int]]:
         return sorted(self.handed_over - self.ended_bodies)

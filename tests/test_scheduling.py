@@ -35,8 +35,8 @@ from cortex_tasks.engine.messages import (
     Succeeded,
 )
 from cortex_tasks.engine.records import ChainStep, TaskRecord
+from cortex_tasks.engine.recovery import MAX_INTERRUPTIONS
 from cortex_tasks.engine.registry import task_type
-from cortex_tasks.engine.scheduling import MAX_INTERRUPTIONS
 from cortex_tasks.engine.storage import Drop, Put
 
 from .engine_setting import EMPTY, Desk, ListedReply, a_record, is_legal
@@ -549,9 +549,9 @@ def test_of_a_task_that_was_dropped_nothing_is_left(desk: Desk) -> None:
     desk.succeed(task.id)
     desk.hear(CleanUp((task.id,), ListedReply()))
     scheduler = desk.scheduler
-    for left in (scheduler._live, scheduler._dedupe, scheduler._dropping):
+    for left in (scheduler._tasks.by_id, scheduler._tasks.key_holders, scheduler._dropping):
         assert not left
-    assert not scheduler._queues.of("work").pending
+    assert not scheduler._tasks.queues.of("work").pending
 
 
 # -- draining ------------------------------------------------------------------------------------

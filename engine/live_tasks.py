@@ -1,0 +1,203 @@
+"""The tasks that are not over, and the only places where the state of a task changes.
+
+Each change makes a new record with the next number, and is noted in the decision under way. What
+is to change is for scheduling.py and recovery.py to say.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from .errors import TaskAlreadyFinal
+from .lifecycle import LifeEvent, TaskStatus, advance
+from .messages import Answer, Reply, Run, Stop, StopReason, Submission
+from .queues import Queues
+from .records import TaskRecord
+from .registry import Registry
+from .storage import Change, Drop, Put
+
+_replace = msgspec.structs.replace
+_NO_PARAMS = msgspec.Raw(b"")  # of a task that is over
+
+Fields = dict[str, Any]  # new values of a record's fields; given away with the call
+
+
+class Decision:
+    """What follows from a batch of messages."""
+
+    __slots__ = ("at_once", "changes", "once_kept")
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []  # to keep, all or none, in this order
+        self.at_once: list[Stop] = []  # needs nothing kept: a stop must not wait for a disk
+        self.once_kept: list[Run | Answer] = []
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing follows."""
+        return not (self.changes or self.at_once or self.once_kept)
+
+
+class LiveTask(msgspec.Struct, gc=False):
+    """A task that is not both final and kept."""
+
+    record: TaskRecord
+    params: msgspec.Raw
+    cancel_replies: tuple[Reply, ...] = ()
+    told: StopReason | None = None  # why its body was told to stop, if it was
+    overdue: bool = False  # it did not, beyond its grace
+
+
+class LiveTasks:
+    """All of them, their queues, and the keys that they hold."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.by_id: dict[str, LiveTask] = {}
+        self.queues = Queues(registry)
+        self.key_holders: dict[tuple[str, str], str] = {}  # (type, dedupe key) -> task id
+        self.seq = 0  # the number of the newest change, kept or not
+        self.now: datetime
+        self.decision = Decision()
+
+    def begin(self, now: datetime) -> None:
+        """Begin a decision, all of it made at this time."""
+        self.now = now
+        self.decision = Decision()
+
+    # -- a task's beginning ----------------------------------------------------------------------
+
+    def admit(self, submission: Submission, previous_id: str | None = None) -> LiveTask:
+        """Make a new task, pending in its queue."""
+        self.seq += 1
+        record = TaskRecord(
+            id=submission.task_id,
+            type=submission.task_type,
+            status=TaskStatus.PENDING,
+            seq=self.seq,
+            created_at=self.now,
+            updated_at=self.now,
+            message="Pending",
+            dedupe_key=submission.dedupe_key,
+            then=submission.then,
+            previous_id=previous_id,
+        )
+        live = self.by_id[record.id] = LiveTask(record, submission.params)
+        self.decision.changes.append(Put(record, params=submission.params))
+        self.enqueue(record)
+        return live
+
+    def enqueue(self, record: TaskRecord) -> None:
+        """Put a pending task at the end of its queue; it holds its key if that is free."""
+        if record.dedupe_key is not None:
+            # A chain's step may find its key taken; it then runs without holding it.
+            self.key_holders.setdefault((record.type, record.dedupe_key), record.id)
+        self.queues.add(record.type, record.id)
+
+    def holder(self, task_type: str, dedupe_key: str | None) -> LiveTask | None:
+        """Give the task that holds the key."""
+        if dedupe_key is None:
+            return None
+        task_id = self.key_holders.get((task_type, dedupe_key))
+        return None if task_id is None else self.by_id[task_id]
+
+    def free_key(self, record: TaskRecord) -> None:
+        """Let others have the key, if this task holds one."""
+        if record.dedupe_key is not None:
+            key = (record.type, record.dedupe_key)
+            if self.key_holders.get(key) == record.id:
+                del self.key_holders[key]
+
+    def start_all_startable(self) -> None:
+        """Start the tasks that are first in their queues, as far as there are places."""
+        for task_id in self.queues.take_startable():
+            live = self.by_id[task_id]
+            attempt: Fields = {
+                "started_at": self.now,
+                "attempt": live.record.attempt + 1,
+                "progress_percent": 0,
+                "progress_current": None,
+                "progress_total": None,
+                "message": "Running",
+            }
+            self.move(live, LifeEvent.START, attempt)
+            # Kept before it is handed over: a crash in between reports it rather than runs it
+            # twice.
+            self.decision.once_kept.append(Run(live.record, live.params))
+
+    # -- its changes -----------------------------------------------------------------------------
+
+    def change(self, live: LiveTask, fields: Fields, result: msgspec.Raw | None = None) -> None:
+        """Give the record new values."""
+        self.seq += 1
+        live.record = record = _replace(live.record, seq=self.seq, updated_at=self.now, **fields)
+        self.decision.changes.append(Put(record, result=result))
+
+    def move(
+        self,
+        live: LiveTask,
+        event: LifeEvent,
+        fields: Fields,
+        result: msgspec.Raw | None = None,
+    ) -> None:
+        """Move the task on along the transition table."""
+        fields["status"] = advance(live.record.status, event)
+        self.change(live, fields, result)
+
+    def requeue(self, live: LiveTask, fields: Fields) -> None:
+        """Make a running task pending again, at the end of its queue."""
+        self.move(live, LifeEvent.REQUEUE, fields)
+        self.queues.leave(live.record.type)
+        self.enqueue(live.record)
+
+    def finish(
+        self,
+        live: LiveTask,
+        event: LifeEvent,
+        fields: Fields,
+        result: msgspec.Raw | None = None,
+    ) -> None:
+        """Make the task final: its place, its key and those who wait for its end are free."""
+        record = live.record
+        if record.status is TaskStatus.PENDING:
+            self.queues.remove(record.type, record.id)
+        else:
+            self.queues.leave(record.type)
+        self.free_key(record)
+        fields["completed_at"] = self.now
+        self.move(live, event, fields, result)
+        live.params = _NO_PARAMS
+        self.answer_cancels(live)
+
+    def fail_unrunnable(self, live: LiveTask) -> None:
+        """Fail a task whose type is gone since it was stored, where one can see it."""
+        error = f"no task type {live.record.type!r} is registered in this process"
+        self.finish(live, LifeEvent.FAIL, {"error": error, "message": f"Failed: {error}"})
+
+    def drop(self, task_id: str) -> None:
+        """Forget a task that is over."""
+        self.seq += 1
+        self.decision.changes.append(Drop(task_id, self.seq))
+
+    # -- what is said of them --------------------------------------------------------------------
+
+    def answer(self, reply: Reply, value: Any, *, refused: bool = False) -> None:
+        """Answer, once what has been decided so far is kept."""
+        self.decision.once_kept.append(Answer(reply, value, refused))
+
+    def answer_cancels(self, live: LiveTask) -> None:
+        """Answer all who asked for this task to be cancelled."""
+        for reply in live.cancel_replies:
+            if live.record.final and live.record.status is not TaskStatus.CANCELLED:
+                error = TaskAlreadyFinal(live.record.id, live.record.status)
+                self.answer(reply, error, refused=True)
+            else:
+                self.answer(reply, live.record)
+        live.cancel_replies = ()
+
+    def tell(self, live: LiveTask, why: StopReason) -> None:
+        """Tell the worker to stop the body, at once."""
+        live.told = why
+        self.decision.at_once.append(Stop(live.record.type, live.record.id, why))

@@ -1,0 +1,55 @@
+"""What becomes, after a restart, of each task that was not over: none is left without an owner."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .lifecycle import LifeEvent, TaskStatus
+from .live_tasks import LiveTask, LiveTasks
+from .registry import Registry
+from .storage import Recovered
+
+MAX_INTERRUPTIONS = 5  # attempts that a resumable task may lose to crashes before it is poisonous
+
+_NOTHING = msgspec.Raw(b"{}")
+
+
+def recover(tasks: LiveTasks, recovered: Recovered, registry: Registry) -> None:
+    """Take up what a backend holds: each task is then final, or pending in this process."""
+    tasks.seq = recovered.last_seq
+    for record in recovered.records:
+        if not record.final:
+            live = LiveTask(record, recovered.params.get(record.id, _NOTHING))
+            tasks.by_id[record.id] = live
+            _recover_one(tasks, live, registry)
+
+
+def _recover_one(tasks: LiveTasks, live: LiveTask, registry: Registry) -> None:
+    record = live.record
+    if record.status is TaskStatus.RUNNING:
+        tasks.queues.occupy(record.type)
+    if record.status is TaskStatus.PENDING and record.type in registry:
+        tasks.enqueue(record)
+    elif record.status is TaskStatus.PENDING:
+        tasks.fail_unrunnable(live)
+    elif record.cancel_requested_at is not None:
+        # The process is gone, and the body with it: what was asked for has happened.
+        tasks.finish(live, LifeEvent.STOP, {"message": "Task cancelled"})
+    elif (
+        record.type in registry
+        and registry.find(record.type).on_restart == "resume"
+        and record.interruptions + 1 < MAX_INTERRUPTIONS
+    ):
+        text, count = "Pending: interrupted by server restart", record.interruptions + 1
+        tasks.requeue(live, {"message": text, "interruptions": count})
+    else:
+        _interrupt(tasks, live)
+
+
+def _interrupt(tasks: LiveTasks, live: LiveTask) -> None:
+    count = live.record.interruptions + 1
+    error = "interrupted by server restart"
+    if count >= MAX_INTERRUPTIONS:
+        error = f"{error} {count} times: given up, it may be what brings the server down"
+    fields = {"error": error, "message": f"Failed: {error}", "interruptions": count}
+    tasks.finish(live, LifeEvent.INTERRUPT, fields)
