@@ -29,6 +29,7 @@ class Catalogue:
         self._id: dict[int, str] = {}
         self._next = 0
         self._lists: dict[_Key, list[int]] = {}  # places, ascending
+        self._pairs: dict[_Key, tuple[list[int], list[int]]] = {}  # see `_pair`
         self._ended: list[tuple[datetime, int]] = []  # final tasks by the time they ended
 
     @property
@@ -44,16 +45,16 @@ class Catalogue:
             number = self._number[record.id] = self._next
             self._next += 1
             self._id[number] = record.id
-            for task_type in (None, record.type):
-                self._lists.setdefault((task_type, None), []).append(number)
+            for numbers in self._pair(record.type, None):
+                numbers.append(number)
         else:
             if earlier.status is record.status:
                 return
             number = self._number[record.id]
-            for key in _keys_by_status(earlier):
-                _remove(self._lists[key], number)
-        for key in _keys_by_status(record):
-            _insert(self._lists.setdefault(key, []), number)
+            for numbers in self._pair(earlier.type, earlier.status):
+                _remove(numbers, number)
+        for numbers in self._pair(record.type, record.status):
+            _insert(numbers, number)
         if record.completed_at is not None:
             _insert(self._ended, (record.completed_at, number))
 
@@ -64,8 +65,9 @@ class Catalogue:
             return
         number = self._number.pop(task_id)
         del self._id[number]
-        for key in ((None, None), (record.type, None), *_keys_by_status(record)):
-            _remove(self._lists[key], number)
+        for status in (None, record.status):
+            for numbers in self._pair(record.type, status):
+                _remove(numbers, number)
         if record.completed_at is not None:
             del self._ended[bisect_left(self._ended, (record.completed_at, number))]
 
@@ -108,9 +110,14 @@ class Catalogue:
         """How many records are final."""
         return len(self._ended)
 
-
-def _keys_by_status(record: TaskRecord) -> tuple[_Key, _Key]:
-    return (None, record.status), (record.type, record.status)
+    def _pair(self, task_type: str, status: TaskStatus | None) -> tuple[list[int], list[int]]:
+        """Give the two lists that such a task is in: among those of any type, and of its own."""
+        pair = self._pairs.get((task_type, status))
+        if pair is None:
+            of_any = self._lists.setdefault((None, status), [])
+            of_its_own = self._lists.setdefault((task_type, status), [])
+            pair = self._pairs[task_type, status] = (of_any, of_its_own)
+        return pair
 
 
 def _insert(items: list[T], item: T) -> None:

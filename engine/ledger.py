@@ -6,6 +6,7 @@ reader ever sees what a power cut could take back, and no read waits for a disk.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import anyio
@@ -23,8 +24,7 @@ class Ledger:
     def __init__(self, *, history: int) -> None:
         self.catalogue = Catalogue()
         self.seq = 0  # the number of the newest change that is kept
-        self._history = history
-        self._events: dict[int, Change] = {}  # the newest `history` changes, by number
+        self._newest: deque[Change] = deque(maxlen=history)  # changes, up to number `seq`
         self._ends: dict[str, anyio.Event] = {}  # set when the task is final
         self._changed: anyio.Event | None = None  # set at the next change of anything
         self._closed: Exception | None = None
@@ -43,12 +43,11 @@ class Ledger:
             else:
                 record = change.record
                 self.catalogue.put(record)
-                if record.completed_at is not None and record.id in self._ends:
-                    self._ends.pop(record.id).set()
-        events, first = self._events, self.seq + 1
-        for seq, change in enumerate(changes, first):
-            events[seq] = change
-            events.pop(seq - self._history, None)
+                if record.completed_at is not None:
+                    end = self._ends.pop(record.id, None)
+                    if end is not None:
+                        end.set()
+        self._newest.extend(changes)
         self.seq += len(changes)
         self._wake_followers()
 
@@ -105,9 +104,10 @@ class Ledger:
         return [self._event(wanted) for wanted in range(seq + 1, self.seq + 1)]
 
     def _event(self, seq: int) -> TaskEvent:
-        change = self._events.get(seq)
-        if change is None:
-            raise EventsMissed(seq, min(self._events, default=self.seq + 1))
+        oldest = self.seq + 1 - len(self._newest)
+        if seq < oldest:
+            raise EventsMissed(seq, oldest)
+        change = self._newest[seq - oldest]
         if isinstance(change, Drop):
             return TaskEvent(change.seq, change.task_id, None)
         return TaskEvent(change.record.seq, change.record.id, change.record)
