@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -28,13 +28,13 @@ TEXTS = {
 BINARY = b"\x00\x01\x02 no text at all"
 
 
-async def add_texts(library: Library, copies: int = 2) -> list[Document]:
-    """Add documents about each topic, so that entities meet in several of them."""
+async def add_texts(library: Library, copies: int = 2, first: int = 0) -> list[Document]:
+    """Add documents about each topic, numbered from `first` on: entities meet in several."""
     return [
         await library.documents.add(
             f"# {topic.title()} {number}\n\n{text}\n".encode(), filename=f"{topic}_{number}.md"
         )
-        for number in range(copies)
+        for number in range(first, first + copies)
         for topic, text in TEXTS.items()
     ]
 
@@ -76,19 +76,19 @@ async def attempt(
     *,
     task_id: str = "task_1",
     children: Children | None = None,
-    reports: list[ProgressReport] | None = None,
+    heard: Callable[[ProgressReport], None] | None = None,
 ) -> Any:
     """Run the body of a job without an engine around it, and give what it returns.
 
-    All that it reports is added to `reports`.
+    `heard` is called with each report of its progress.
     """
     types = {declared.name: declared for declared in builtin_task_types(library)}
 
     def note_progress(ctx: TaskContext) -> None:
         report = ctx.take_report()
         assert report is not None
-        if reports is not None:
-            reports.append(report)
+        if heard is not None:
+            heard(report)
 
     ctx = TaskContext(
         task_id=task_id,

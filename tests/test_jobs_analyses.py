@@ -225,7 +225,7 @@ async def test_progress_never_falls_and_its_words_are_for_people(job: str) -> No
     async with small_world() as (engine, library):
         await with_communities(library, engine)
         reports: list[ProgressReport] = []
-        await attempt(library, job, children=InlineChildren(), reports=reports)
+        await attempt(library, job, children=InlineChildren(), heard=reports.append)
         told = [
             100 * each.current / each.total if each.current is not None and each.total else percent
             for each in reports
@@ -244,7 +244,7 @@ async def test_weighing_the_graph_tells_how_many_chunks_are_done(
     async with small_world() as (engine, library):
         await with_communities(library, engine)
         reports: list[ProgressReport] = []
-        await attempt(library, DETECT, reports=reports)
+        await attempt(library, DETECT, heard=reports.append)
         told = [each for each in reports if (each.message or "").startswith("Weighing ties: ")]
         assert [each.message for each in told] == [
             f"Weighing ties: {chunk} of 4 chunks" for chunk in (1, 2, 3, 4)

@@ -212,7 +212,7 @@ async def test_progress_is_told_in_numbers_and_in_words() -> None:
     async with small_world() as (_, library):
         await add_texts(library)
         reports: list[ProgressReport] = []
-        await attempt(library, PROCESS, {"concurrency": 1}, reports=reports)
+        await attempt(library, PROCESS, {"concurrency": 1}, heard=reports.append)
         assert [(each.current, each.total, each.message) for each in reports] == [
             (0, 4, "Processing rails_0.md (1 of 4)"),
             (1, 4, "Processed rails_0.md (1 of 4)"),

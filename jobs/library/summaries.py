@@ -118,11 +118,13 @@ SELECT entities.id, name FROM community_members JOIN entities ON entities.id = e
 WHERE community = ? ORDER BY rank LIMIT ?
 """
 
-# Of the chunks that mention most members, in reading order.
+# Of the chunks that mention most members, in reading order. Their ids decide nothing: these tell
+# in which order documents were processed, and two libraries of the same documents are the same.
 _CHUNKS = """
 SELECT id, text FROM chunks WHERE id IN (
-    SELECT chunk FROM json_each(?) JOIN mentions ON entity = value
-    GROUP BY chunk ORDER BY count(*) DESC, chunk LIMIT ?)
+    SELECT chunks.id FROM json_each(?) JOIN mentions ON entity = value
+    JOIN chunks ON chunks.id = chunk
+    GROUP BY chunks.id ORDER BY count(*) DESC, document, position LIMIT ?)
 ORDER BY document, position
 """
 
