@@ -1,0 +1,252 @@
+"""The actors of an engine between its entering and its leaving: set up, run, drained, stopped."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+
+from .attempts import Attempt
+from .children import ChildPool
+from .context import Children
+from .errors import EngineError, EngineNotRunning, StorageError
+from .ledger import Ledger
+from .messages import CleanUp, Drain, Halt, Heard
+from .registry import Registry
+from .replies import OneReply
+from .retention import expired
+from .scheduling import Scheduler
+from .settings import Limits, Retention
+from .storage import Backend
+from .supervisor import Mailbox, Supervisor
+from .surroundings import Surroundings
+from .watchdog import Watchdog
+from .worker import Worker
+
+log = logging.getLogger("cortex_tasks.engine")
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What an engine was declared with; see TaskEngine."""
+
+    registry: Registry
+    backend: Backend
+    drain_grace: float
+    limits: Limits
+    retention: Retention
+    progress_interval: float
+    watchdog: float | None
+    surroundings: Surroundings
+    children: Children | None
+
+
+class Actors:
+    """The supervisor, the journal writer and the workers, for one stay in the engine's block."""
+
+    def __init__(self, declaration: Declaration) -> None:
+        self.ledger = Ledger(history=declaration.limits.events_kept)
+        self.accepting = False  # whether submits are taken: between the start and the drain
+        self._declaration = declaration
+        self._mailbox: Mailbox | None = None  # while anybody hears
+        self._supervisor: Supervisor | None = None
+        self._children: Children
+
+    # -- talking to the supervisor ---------------------------------------------------------------
+
+    async def ask(self, ask: Callable[[OneReply[Any]], Heard]) -> Any:
+        """Post the message that `ask(reply)` makes; give the answer. Raises EngineNotRunning."""
+        mailbox = self.entered()
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        reply: OneReply[Any] = OneReply()
+        await mailbox.post(ask(reply))
+        return await reply.wait()
+
+    def entered(self) -> Mailbox:
+        """Give the way to the supervisor; raises EngineNotRunning when there is none."""
+        if self._mailbox is None:
+            raise EngineNotRunning("the engine is not running: enter it with `async with`")
+        return self._mailbox
+
+    @property
+    def trouble(self) -> StorageError | None:
+        """Why nothing can be kept any more; None while all is well."""
+        return None if self._supervisor is None else self._supervisor.trouble
+
+    async def clean_up(self, *, max_age: timedelta | None, max_count: int | None = None) -> int:
+        """Drop final tasks beyond the age or the count; gives how many."""
+        dropped, now = 0, self._declaration.surroundings.clock.now()
+        while ids := expired(self.ledger.catalogue, now, max_age=max_age, max_count=max_count):
+            count: int = await self.ask(partial(CleanUp, ids))
+            if count == 0:
+                break
+            dropped += count
+        return dropped
+
+    # -- their time ------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The block of the engine: recover and start, then drain and stop; see TaskEngine."""
+        failure: BaseException | None = None
+        try:
+            supervisor, workers = await self._set_up()
+            async with self._watched_children(), anyio.create_task_group() as actors:
+                inner = [anyio.CancelScope(shield=True) for _ in workers]
+                for worker, scope in zip(workers, inner, strict=True):
+                    actors.start_soon(_shielded, worker.run, scope)
+                actors.start_soon(_supervise, supervisor)
+                actors.start_soon(_shielded, supervisor.writer.run, anyio.CancelScope(shield=True))
+                if self._declaration.watchdog is not None:
+                    watchdog = Watchdog(self._declaration.watchdog, lambda: _attempts(workers))
+                    actors.start_soon(watchdog.run)
+                actors.start_soon(self._retain)
+                try:
+                    await self._start(supervisor, workers)
+                    yield
+                    await self._drain()
+                except BaseException as error:  # raised again where no group wraps it
+                    if isinstance(error, (anyio.get_cancelled_exc_class(), GeneratorExit)):
+                        raise
+                    failure = error
+                finally:
+                    self.accepting = False
+                    with anyio.CancelScope(shield=True):
+                        await self._stop(supervisor, workers)
+                        for scope in inner:
+                            scope.cancel()
+                    actors.cancel_scope.cancel()
+            if failure is None and supervisor.trouble is not None:
+                failure = supervisor.trouble
+        finally:
+            self._mailbox = None
+            with anyio.CancelScope(shield=True):
+                await self._declaration.backend.close()
+        if failure is not None:
+            raise failure
+
+    def _watched_children(self) -> AbstractAsyncContextManager[object]:
+        """The block in which a pool of children ends idle ones in time."""
+        return self._children if isinstance(self._children, ChildPool) else nullcontext()
+
+    async def _set_up(self) -> tuple[Supervisor, list[Worker]]:
+        declaration = self._declaration
+        recovered = await declaration.backend.open()
+        self.ledger.load(recovered)
+        scheduler = Scheduler(
+            declaration.registry,
+            self.ledger.catalogue.records,
+            declaration.surroundings.new_task_id,
+        )
+        outbox, inbox = anyio.create_memory_object_stream[Heard](declaration.limits.mailbox)
+        self._mailbox = mailbox = Mailbox(outbox)
+        self._children = declaration.children or ChildPool()
+        workers = self._make_workers(mailbox)
+        clock = declaration.surroundings.clock
+        self._supervisor = Supervisor(
+            scheduler, workers, declaration.backend, self.ledger, clock, inbox
+        )
+        # Kept before anything is served: every task has an owner when the first request comes.
+        try:
+            await self._supervisor.recover(recovered)
+        except BaseException:
+            mailbox.close()
+            inbox.close()
+            for worker in workers.values():
+                worker.close()
+            raise
+        return self._supervisor, list(workers.values())
+
+    def _make_workers(self, mailbox: Mailbox) -> dict[str, Worker]:
+        declaration = self._declaration
+        return {
+            declared.name: Worker(
+                declared,
+                post=mailbox.post,
+                surroundings=declaration.surroundings,
+                children=self._children,
+                progress_interval=declaration.progress_interval,
+                max_result_bytes=declaration.limits.max_result_bytes,
+            )
+            for declared in declaration.registry
+        }
+
+    async def _start(self, supervisor: Supervisor, workers: list[Worker]) -> None:
+        with anyio.CancelScope(shield=True):  # what was recovered waits for its worker
+            for worker in workers:
+                await worker.wait_started()
+        supervisor.begin()
+        self.accepting = True
+        await anyio.lowlevel.checkpoint()
+
+    async def _drain(self) -> None:
+        """Take nothing more, and give running bodies their time."""
+        self.accepting = False
+        with anyio.move_on_after(self._declaration.drain_grace):
+            await self.ask(Drain)
+
+    async def _stop(self, supervisor: Supervisor, workers: list[Worker]) -> None:
+        """Stop what runs, wait for it, and write down how it ended."""
+        mailbox = self.entered()
+        if supervisor.trouble is None:
+            drained: OneReply[None] = OneReply()
+            try:
+                await mailbox.post(Drain(drained))
+                await mailbox.post(Halt())
+                await drained.wait()
+            except EngineError as error:
+                log.error("the engine could not drain: %s", error)  # noqa: TRY400  its text says all
+        for worker in workers:
+            await worker.wait_idle()
+        mailbox.close()
+        await self._children.aclose()
+        await supervisor.wait_ended()
+        self.ledger.close(EngineNotRunning("the engine has been left; the task is still pending"))
+
+    def abandon(self) -> None:
+        """Let go of all channels; see TaskEngine.abandon."""
+        self.accepting = False
+        mailbox, self._mailbox = self._mailbox, None
+        if mailbox is not None:
+            mailbox.close()
+        if self._supervisor is not None:
+            self._supervisor.abandon()
+
+    async def _retain(self) -> None:
+        """Drop final tasks beyond the retention, now and then."""
+        keep = self._declaration.retention
+        if keep.max_age is None and keep.max_count is None:
+            return
+        while True:
+            try:
+                await self.clean_up(max_age=keep.max_age, max_count=keep.max_count)
+            except EngineError as error:
+                log.error("automatic cleanup failed: %s", error)  # noqa: TRY400  its text says all
+                return
+            await anyio.sleep(keep.every.total_seconds())
+
+
+async def _supervise(supervisor: Supervisor) -> None:
+    with anyio.CancelScope(shield=True):
+        try:
+            await supervisor.run()
+        except BaseException:
+            supervisor.fail("the supervisor crashed; this is a bug in cortex-tasks")
+            raise
+
+
+async def _shielded(run: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
+    """Run an actor that only the engine stops: it must be there to write down how bodies end."""
+    with scope:
+        await run()
+
+
+def _attempts(workers: list[Worker]) -> list[Attempt]:
+    return [attempt for worker in workers for attempt in worker.attempts()]
