@@ -1,0 +1,163 @@
+"""The storage under test: what was committed outlives each engine, and nothing else does.
+
+One `Storage` lasts as long as its harness. Each life of the engine gets a `Disk` on it, which works
+until the power goes. The storage keeps a copy of all that a commit has kept, to which every
+promise about durability is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+import anyio
+import anyio.lowlevel
+import msgspec
+
+from ..backends.memory import MemoryBackend
+from ..engine.errors import StorageError, StorageFull
+from ..engine.records import TaskRecord
+from ..engine.storage import Backend, Change, Drop, Recovered
+
+INJECTED = "a fault of the harness"  # in the text of every error that comes from one
+
+CommitFate = Literal["kept", "refused", "lost", "unsaid"]
+
+
+class CommitFaults(Protocol):
+    """Decides what becomes of each commit."""
+
+    def delay(self) -> float:
+        """Seconds that the commit takes."""
+        ...
+
+    def fate(self) -> CommitFate:
+        """kept; refused: StorageFull, nothing kept; lost or unsaid: StorageError, and nothing or
+        all of it was kept, and the disk takes no more until it is opened anew.
+        """
+        ...
+
+
+class Storage:
+    """What outlives a crash, and an account of it."""
+
+    def __init__(self, make_backend: Callable[[], Backend] | None = None) -> None:
+        memory = MemoryBackend()
+        self._make_backend = make_backend or (lambda: memory)
+        self.kept: dict[str, TaskRecord] = {}
+        self.results: dict[str, bytes] = {}
+        self.dropped: set[str] = set()
+        self.last_seq = 0
+        self.on_opened: Callable[[Recovered], None] = _nothing
+        self.on_commit: Callable[[Sequence[Change]], None] = _nothing
+        self._backend: Backend | None = None
+        self._next_commit = anyio.Event()
+
+    def next_commit(self) -> anyio.Event:
+        """Set at the next commit or the next start, whichever comes first."""
+        return self._next_commit
+
+    async def open(self) -> tuple[Backend, Recovered]:
+        """Open the storage for another life of the engine."""
+        await self.close()  # after a loss of power, nobody else did
+        backend = self._make_backend()
+        recovered = await backend.open()
+        self._backend = backend
+        self.on_opened(recovered)
+        self._wake()
+        return backend, recovered
+
+    async def close(self) -> None:
+        """Let go, as at the end of a process."""
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            await backend.close()
+
+    def note(self, changes: Sequence[Change]) -> None:
+        """These are kept now."""
+        self.on_commit(changes)
+        for change in changes:
+            self.last_seq = max(self.last_seq, change.seq)
+            if isinstance(change, Drop):
+                self.dropped.add(change.task_id)
+                self.kept.pop(change.task_id, None)
+                self.results.pop(change.task_id, None)
+                continue
+            self.kept[change.record.id] = change.record
+            self.dropped.discard(change.record.id)
+            if change.result is not None:
+                self.results[change.record.id] = bytes(change.result)
+        self._wake()
+
+    def _wake(self) -> None:
+        woken, self._next_commit = self._next_commit, anyio.Event()
+        woken.set()
+
+
+class Disk:
+    """The backend of one life: works until the power goes, and fails as it is told to."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        faults: CommitFaults,
+        *,
+        on_commit: Callable[[], None],
+        on_fault: Callable[[], None],
+    ) -> None:
+        self._storage = storage
+        self._faults = faults
+        self._on_commit = on_commit
+        self._on_fault = on_fault
+        self._backend: Backend | None = None
+        self._broken: str | None = None
+        self.powered = True
+
+    async def open(self) -> Recovered:
+        """See `Backend.open`."""
+        self._backend, recovered = await self._storage.open()
+        return recovered
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """See `Backend.commit`. There is a checkpoint before anything is kept, and one after."""
+        backend = self._working()
+        self._on_commit()
+        delay = self._faults.delay()
+        await (anyio.sleep(delay) if delay else anyio.lowlevel.checkpoint())
+        fate = self._faults.fate()
+        if fate != "kept":
+            self._on_fault()
+        if fate == "refused":
+            raise StorageFull(f"the disk is full ({INJECTED})")
+        if fate in ("lost", "unsaid"):
+            self._broken = f"the disk failed in a commit: {fate} ({INJECTED})"
+        if fate in ("kept", "unsaid"):
+            await backend.commit(changes)
+            self._storage.note(changes)
+        self._working()
+        await anyio.lowlevel.checkpoint()
+
+    async def read_params(self, task_id: str) -> msgspec.Raw:
+        """See `Backend.read_params`."""
+        return await self._working().read_params(task_id)
+
+    async def read_result(self, task_id: str) -> msgspec.Raw:
+        """See `Backend.read_result`."""
+        return await self._working().read_result(task_id)
+
+    async def close(self) -> None:
+        """See `Backend.close`."""
+        if self.powered and self._backend is not None:
+            await self._storage.close()
+        self._backend = None
+
+    def _working(self) -> Backend:
+        if not self.powered or self._backend is None:
+            raise StorageError("the disk has no power")
+        if self._broken is not None:
+            raise StorageError(self._broken)
+        return self._backend
+
+
+def _nothing(*ignored: object) -> None:
+    del ignored

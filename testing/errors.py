@@ -1,0 +1,64 @@
+"""What the harness raises, named by whose fault it is.
+
+HarnessError
+├── DeterminismUnavailable     this interpreter or event loop cannot be made to replay a run
+├── NotDeterministic           a body took time, chance or threads from elsewhere than its context
+├── Stuck                      everyone waits, and nothing will ever happen again
+├── PromiseBroken              the engine did not keep one of its promises
+└── ScenarioFailed             `explore` found a seed with which the scenario fails
+PowerLost (an EngineNotRunning)   the engine was gone before it could answer
+"""
+
+from __future__ import annotations
+
+from ..engine.errors import EngineNotRunning
+
+
+class HarnessError(Exception):
+    """Root of the harness's own errors; the text is for a person to act on."""
+
+
+class DeterminismUnavailable(HarnessError):
+    """What the harness must take hold of is not there (any more); the text names it."""
+
+
+class NotDeterministic(HarnessError):
+    """A task's own code asked the world outside: which call, which task, where.
+
+    `call` is what was called, `task_id` and `task_type` whose code it was, `where` file and line.
+    """
+
+    def __init__(self, call: str, task_id: str, task_type: str, where: str, instead: str) -> None:
+        super().__init__(
+            f"{call} was called by {task_id} of type {task_type!r} at {where}: "
+            f"a run with it cannot be replayed. Use {instead}."
+        )
+        self.call = call
+        self.task_id = task_id
+        self.task_type = task_type
+        self.where = where
+
+
+class Stuck(HarnessError):
+    """Everyone waits and no timer is set, or the limit of virtual time is over."""
+
+
+class PromiseBroken(HarnessError, AssertionError):
+    """The engine did not keep a promise: a bug in cortex-tasks or in the backend, not in a task."""
+
+
+class ScenarioFailed(HarnessError, AssertionError):
+    """A scenario failed under one seed; the text ends with the line that replays it.
+
+    `seed` is that seed, `replay` the line, `events` what had happened; the cause is the failure.
+    """
+
+    def __init__(self, text: str, *, seed: int, replay: str, events: str) -> None:
+        super().__init__(text)
+        self.seed = seed
+        self.replay = replay
+        self.events = events
+
+
+class PowerLost(EngineNotRunning):
+    """The power failed before the engine answered: what was asked may have been kept or not."""

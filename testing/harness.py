@@ -1,0 +1,350 @@
+"""TaskHarness: an engine of which nothing is left to chance, to real time or to real disks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
+
+import anyio
+
+from ..engine.engine import TaskEngine
+from ..engine.handles import TaskHandle
+from ..engine.records import TaskRecord
+from ..engine.registry import TaskType
+from ..engine.settings import Retention
+from ..engine.storage import Backend
+from ..engine.surroundings import Surroundings, offload_inline
+from .bodies import LiveBodies
+from .children import InlineChildren
+from .determinism import SeededLoop, deterministic
+from .disk import Storage
+from .errors import HarnessError, Stuck
+from .event_log import EventLog
+from .faults import NO_FAULTS, Dice, Faults
+from .injected import NumberedIds, VirtualClock
+from .lasting import LastingEngine, lasting_handle
+from .lives import Lives
+from .promises import Promises
+from .steps import Steps
+from .watch import Watch
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+FOR_EVER = Retention(max_age=None, max_count=None)
+A_YEAR = timedelta(days=366)
+
+_active: list[object] = []  # at most one: what a harness takes hold of is the process's
+
+
+class TaskHarness:
+    """An engine on the memory backend, in a block in which one seed decides everything.
+
+    An async context manager, on trio or asyncio, whoever runs the loop. Within the block the loop's
+    time is virtual: it stands still while anyone has something to do, and jumps to the next timer
+    once everyone waits. The order in which coroutines run is drawn from the seed. It begins on
+    2026-03-15 at 10:30 UTC; ids are task_000001, task_000002, … Calls that would go to a thread or
+    to a child process run inline.
+
+    Leaving the block raises NotDeterministic, PromiseBroken or Stuck if there was cause for it.
+    Deadlines set around the block stand still within it. One harness at a time in a process.
+    """
+
+    def __init__(
+        self,
+        *task_types: TaskType[Any, Any],
+        seed: int = 0,
+        faults: Faults = NO_FAULTS,
+        make_backend: Callable[[], Backend] | None = None,
+        watch: bool = True,
+        limit: timedelta = A_YEAR,
+        **engine_options: Any,
+    ) -> None:
+        """Declare a harness; nothing happens before it is entered.
+
+        make_backend: gives a backend on the same storage at each start (None: one in memory).
+        watch: notice bodies that use threads, processes and real clocks. limit: virtual time after
+        which the run is taken for stuck. engine_options: as for TaskEngine.
+        """
+        self.seed = seed
+        self.random = random.Random(f"{seed} scenario")
+        self._types = task_types
+        self._limit = limit.total_seconds()
+        self._watch = Watch(enabled=watch)
+        self._steps = Steps(self._watch)
+        self._storage = Storage(make_backend)
+        self._bodies = LiveBodies(self._watch)
+        self._promises = Promises(self._storage, self._bodies)
+        self._dice = Dice(faults, f"{seed} faults")
+        self._lives = Lives(
+            task_types,
+            storage=self._storage,
+            bodies=self._bodies,
+            promises=self._promises,
+            steps=self._steps,
+            dice=self._dice,
+            fail=self._fail,
+            options={
+                "retention": FOR_EVER,
+                "watchdog": None,
+                "children": InlineChildren(faithful=True),
+                "surroundings": Surroundings(
+                    clock=VirtualClock(self._elapsed),
+                    new_task_id=NumberedIds(),
+                    random=random.Random(f"{seed} engine"),
+                    offload=offload_inline,
+                    seed=seed,
+                ),
+                **engine_options,
+            },
+        )
+        self._lasting = LastingEngine(self._lives)
+        self._block: AbstractAsyncContextManager[None] | None = None
+        self._failure: BaseException | None = None
+        self._loop: SeededLoop
+        self._scope: anyio.CancelScope
+
+    # -- entering and leaving --------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        if self._block is not None:
+            raise HarnessError("a harness is entered once: make another")
+        self._block = self._running()
+        await self._block.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        assert self._block is not None
+        return await self._block.__aexit__(error_type, error, traceback)
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        if _active:
+            raise HarnessError("another harness is at work in this process: one at a time")
+        _active.append(self)
+        error: BaseException | None = None
+        try:
+            async with deterministic(f"{self.seed} order", self._steps) as self._loop:
+                self._steps.on_idle_for_ever = self._idle_for_ever
+                self._steps.on_jump = self._look_at_time
+                with self._bodies.known(self._types):
+                    try:
+                        async with anyio.create_task_group() as nursery:
+                            try:
+                                with anyio.CancelScope() as self._scope:
+                                    await self._lives.begin(self._loop, nursery)
+                                    yield
+                                    await self._end()
+                            except BaseException as raised:  # raised again where no group wraps it
+                                if isinstance(raised, anyio.get_cancelled_exc_class()):
+                                    raise
+                                error = raised
+                            finally:
+                                self._lives.die()
+                                nursery.cancel_scope.cancel()
+                    finally:
+                        self._loop.bury()
+        finally:
+            _active.remove(self)
+        self._raise_what_was_found(error)
+
+    async def _end(self) -> None:
+        """Leave the engine in order, where nothing is wrong."""
+        self._dice.off = True
+        await self.check()
+        await self._lives.end()
+
+    def _raise_what_was_found(self, error: BaseException | None) -> None:
+        """Raise the cause rather than what came of it."""
+        found: list[BaseException] = list(self._watch.found[:1])
+        found += [broken] if (broken := self._promises.first_broken()) else []
+        found += [self._failure] if self._failure else []
+        if found and found[0] is not error:
+            raise found[0] from error
+        if error is not None:
+            raise error
+
+    # -- what it shows ---------------------------------------------------------------------------
+
+    @property
+    def engine(self) -> TaskEngine:
+        """The engine as it is now: another one after each crash and each restart."""
+        return self._lives.present.engine
+
+    @property
+    def events(self) -> EventLog:
+        """Every change of every task by now, and every start, crash and restart, in order."""
+        return self._lives.log
+
+    @property
+    def loop(self) -> str:
+        """The event loop: "trio" or "asyncio"."""
+        return self._loop.name
+
+    @property
+    def now(self) -> datetime:
+        """The virtual time of day."""
+        return VirtualClock(self._elapsed).now()
+
+    @property
+    def jumps(self) -> int:
+        """How often time has jumped."""
+        return self._steps.jumps
+
+    @property
+    def steps(self) -> int:
+        """How many steps the engine and its bodies have taken, over all lives."""
+        return self._steps.taken
+
+    @property
+    def injected(self) -> Mapping[str, int]:
+        """How often each fault has happened."""
+        return dict(self._dice.injected)
+
+    @property
+    def kept(self) -> Mapping[str, TaskRecord]:
+        """What the storage holds at this moment, crash or not."""
+        return dict(self._storage.kept)
+
+    # -- time ------------------------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        """Let everyone go on until all wait; no time passes."""
+        await self._loop.wait_idle()
+
+    async def advance(self, by: timedelta | None = None, **units: float) -> None:
+        """Let time pass, as in `advance(hours=3)`, and all that is due by then happen."""
+        span = (by or timedelta()) + timedelta(**units)
+        await anyio.sleep(span.total_seconds())
+        await self.settle()
+
+    async def run_until_idle(self, *, limit: timedelta = A_YEAR) -> None:
+        """Let time pass until no task is pending or running.
+
+        Raises Stuck when that is not so after `limit`, or can never be.
+        """
+        with anyio.move_on_after(limit.total_seconds()):
+            while True:
+                await self.settle()
+                changed = self._storage.next_commit()
+                if not self._unfinished() and not self._lives.present.over:
+                    return
+                await changed.wait()
+        raise Stuck(f"after {limit} of virtual time {self._situation()}")
+
+    # -- calamities ------------------------------------------------------------------------------
+
+    async def crash(self) -> None:
+        """Let the power fail and come back: only what was committed is left.
+
+        No line of the old engine's code, or of its tasks', runs any more, not even `finally`. Who
+        waits for an answer of the old engine gets PowerLost. Returns once another engine runs.
+        """
+        await self._lives.crash()
+
+    async def restart(self) -> None:
+        """Leave the engine in order, as a server does that is told to stop, and start another."""
+        await self._lives.restart()
+
+    def calm(self) -> None:
+        """From now on no fault happens; bodies that were made to hang go on."""
+        self._dice.off = True
+        self._steps.disarm()
+        self._bodies.release()
+
+    async def recover(self) -> None:
+        """Start another engine if a fault has left this one dead or unable to keep anything."""
+        await self._lives.recover()
+
+    # -- tasks -----------------------------------------------------------------------------------
+
+    @overload
+    async def submit(
+        self, task: TaskType[P, R], params: P | Mapping[str, Any] | None = None, **options: Any
+    ) -> TaskHandle[R]: ...
+    @overload
+    async def submit(self, task: str, params: Any = None, **options: Any) -> TaskHandle[Any]: ...
+    async def submit(
+        self, task: TaskType[Any, Any] | str, params: Any = None, **options: Any
+    ) -> TaskHandle[Any]:
+        """Submit a task; see TaskEngine.submit. The handle stays good over crash and restart."""
+        await self._lives.wait_up()
+        handle = await self.engine.submit(task, params, **options)
+        return lasting_handle(handle, self._lasting)
+
+    async def get(self, task: TaskHandle[Any] | str) -> TaskRecord:
+        """Give the task's record as last kept. Raises TaskNotFound."""
+        return await self._lasting.get(_id(task))
+
+    async def wait(self, task: TaskHandle[Any] | str) -> TaskRecord:
+        """Wait until the task is final, over crash and restart, and give its record."""
+        return await self._lasting.wait(_id(task))
+
+    async def result(self, task: TaskHandle[Any] | str) -> Any:
+        """Wait until the task is final, and give its result, decoded from JSON."""
+        await self._lasting.wait(_id(task))
+        return await self._lasting.result(_id(task))
+
+    async def cancel(self, task: TaskHandle[Any] | str) -> TaskRecord:
+        """Stop the task; see TaskEngine.cancel."""
+        return await self._lasting.cancel(_id(task))
+
+    async def check(self) -> None:
+        """Raise PromiseBroken if the engine has broken a promise by now, NotDeterministic if a
+        body has asked the world outside.
+        """
+        if self._watch.found:
+            raise self._watch.found[0]
+        await self.settle()
+        self._lives.read_events()
+        if not self._lives.present.over and self.engine.trouble is None:
+            await self._promises.look_at_all(self.engine)
+        self._promises.raise_broken()
+
+    # -- when nothing goes on --------------------------------------------------------------------
+
+    def _elapsed(self) -> float:
+        return self._loop.now()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._failure = error
+            self._scope.cancel()
+        else:
+            self._lives.die()  # not even its end comes to an end
+
+    def _idle_for_ever(self) -> None:
+        if self._bodies.hanging:
+            self._bodies.release()
+        else:
+            self._fail(Stuck(f"everyone waits, and no timer is set; {self._situation()}"))
+
+    def _look_at_time(self, now: float) -> None:
+        if now > self._limit:
+            self._fail(
+                Stuck(f"{timedelta(seconds=now)} of virtual time are over; {self._situation()}")
+            )
+
+    def _unfinished(self) -> list[TaskRecord]:
+        return [record for record in self._storage.kept.values() if not record.final]
+
+    def _situation(self) -> str:
+        """What is not over, and where it waits."""
+        unfinished = self._unfinished()
+        lines = [f"{len(unfinished)} tasks are not over"]
+        lines += [f"  {one.id} of type {one.type!r} is {one.status}" for one in unfinished[:10]]
+        lines += [f"  {line}" for line in self._bodies.where_they_wait()]
+        return "\n".join(lines)
+
+
+def _id(task: TaskHandle[Any] | str) -> str:
+    return task if isinstance(task, str) else task.id

@@ -1,0 +1,132 @@
+"""What the harness learns from an event loop: each step of a task's coroutine, each jump of time.
+
+A step is what a coroutine does between two checkpoints. Both loops (trio_loop, asyncio_loop) call
+the same `Steps`, so crashes, cancels and the watch on bodies work alike on both.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import Context
+from typing import Any
+
+from .generators import LIFE
+from .watch import BODY, RunningBody, Watch
+
+# Time passes all the same, as it would on a real clock, once a body has taken so many steps at one
+# instant (it spins instead of stopping), or the loop so many rounds.
+STEPS_OF_A_BODY_AT_ONE_INSTANT = 2_000
+STEPS_OF_A_SPINNING_BODY = 10  # once it is known to
+ROUNDS_AT_ONE_INSTANT = 100_000
+_CLOSINGS = 100  # a coroutine that awaits in its `finally` needs one more for each
+
+_undead: list[Any] = []  # coroutines that refuse to be closed: never let go of, lest they complain
+
+
+class Steps:
+    """Counts the steps of the engine under test, and calls whoever wants to know."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.taken = 0  # by all coroutines of the engine's present life
+        self.jumps = 0  # how often time jumped
+        self.spinning = False  # time must pass, though not everyone waits
+        self._at_instant: dict[RunningBody, int] = {}  # steps of each body since time last moved
+        self._patience: dict[RunningBody, int] = {}  # how many steps at one instant each may take
+        self.burying = False  # what runs at this moment is the end of the dead
+        self._watch = watch
+        self._trap: tuple[int, Callable[[], None]] | None = None
+        self.on_idle_for_ever: Callable[[], None] = _nothing
+        self.on_jump: Callable[[float], None] = _nothing
+
+    def set_trap(self, steps: int, spring: Callable[[], None]) -> None:
+        """Call `spring` right after so many more steps of the engine; instead of any earlier."""
+        self._trap = (self.taken + steps, spring)
+
+    def disarm(self) -> None:
+        """Forget the trap."""
+        self._trap = None
+
+    # -- called by the loops; nothing in here may raise ------------------------------------------
+
+    def begin(self, context: Context) -> None:
+        """A step of a coroutine with this context begins."""
+        body = context.get(BODY)
+        if body is not None:
+            body.step()
+            self._count(body)
+            self._watch.look_at(body)
+
+    def end(self, context: Context) -> None:
+        """It has ended."""
+        self._watch.look_away()
+        if context.get(LIFE) is None:
+            return
+        self.taken += 1
+        if self._trap is not None and self.taken >= self._trap[0]:
+            _, spring = self._trap
+            self._trap = None
+            spring()
+
+    def jumped(self, now: float) -> None:
+        """Everyone waited, and time went on to the next timer."""
+        self.jumps += 1
+        self.spinning = False
+        self._at_instant.clear()
+        self.on_jump(now)
+
+    def _count(self, body: RunningBody) -> None:
+        taken = self._at_instant[body] = self._at_instant.get(body, 0) + 1
+        if taken > self._patience.get(body, STEPS_OF_A_BODY_AT_ONE_INSTANT):
+            self._patience[body] = STEPS_OF_A_SPINNING_BODY
+            self.spinning = True
+
+    def idle_for_ever(self) -> None:
+        """Everyone waits, and there is no timer."""
+        self.on_idle_for_ever()
+
+    # -- coroutines that nobody will run any more ------------------------------------------------
+
+    def bury(self, graves: list[Any]) -> None:
+        """Close these coroutines. Their `finally` blocks run now, and nobody hears of it.
+
+        An async generator whose caller is gone cannot be closed; what it awaits can.
+        """
+        self.burying = True
+        with _silence():
+            while graves:
+                coroutine = graves.pop()
+                coroutine = getattr(coroutine, "ag_await", coroutine)
+                if hasattr(coroutine, "close") and not _closed(coroutine):
+                    _undead.append(coroutine)
+        self.burying = False
+
+
+def _closed(coroutine: Any) -> bool:
+    for _ in range(_CLOSINGS):
+        with suppress(BaseException):
+            coroutine.close()
+            return True
+    return False
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """What the dead say is of no interest: no log, no warning, no complaint of the interpreter."""
+    hook, disabled = sys.unraisablehook, logging.root.manager.disable
+    sys.unraisablehook = _nothing
+    logging.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.unraisablehook = hook
+        logging.disable(disabled)
+
+
+def _nothing(*ignored: object) -> None:
+    del ignored
