@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable
@@ -151,6 +152,7 @@ def test_in_a_forked_copy_a_call_is_refused_instead_of_waited_for(anyio_backend:
     thread = FileThread(NAME)
     child = os.fork()
     if child == 0:
+        signal.alarm(60)  # ends a copy that waits after all
         try:
             anyio.run(thread, os.getpid, backend=anyio_backend)
         except StorageError:
