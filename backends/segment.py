@@ -94,5 +94,8 @@ def start_segment(files: DiskFiles, folder: Path, number: int) -> Segment:
             files.remove(path)
             files.sync_folder(folder)
         except OSError as error:
-            raise StorageError(f"{path} could neither be used nor removed: {error}") from error
+            raise StorageError(
+                f"{path} could neither be used nor removed: {error} (look after the disk, then "
+                "open the folder again)"
+            ) from error
         raise

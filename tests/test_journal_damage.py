@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -100,6 +101,7 @@ class Sample:
 
     def use_up(self) -> None:
         """Say that the folder was opened, and so may have become another."""
+        shutil.rmtree(self._place / str(self._made))
         self._made += 1
 
 
@@ -168,16 +170,39 @@ async def test_a_journal_cut_anywhere_opens_with_all_commits_that_are_whole_in_i
             check_refusal(refused.value, path, whole[:length], 1)
             continue
         found = await look_into(path.parent)
-        journal.use_up()
         lines = whole[:length].splitlines(keepends=True)
         torn = b"" if lines[-1].endswith(b"\n") else lines.pop()
         assert same(found, kept_after(COMMITS[: len(lines) - 1]))
         assert path.read_bytes() == b"".join(lines)
+        journal.use_up()
         warnings = [record.getMessage() for record in caplog.records]
         assert len(warnings) == bool(torn)
         for warning in warnings:
             assert str(path) in warning
             assert f"{len(torn)} bytes" in warning
+
+
+@pytest.mark.parametrize(
+    ("sample", "name"),
+    [
+        (with_journal, JOURNAL),
+        (with_two_journals, JOURNAL),
+        (with_snapshot, SNAPSHOT),
+        (with_snapshot, NEWEST),
+        (with_journal, "params/b.3.json"),
+    ],
+)
+async def test_a_file_that_is_missing_is_refused(
+    memory: Path, sample: Callable[[Path], Awaitable[Sample]], name: str
+) -> None:
+    files = await sample(memory)
+    path = files.change(name, b"")
+    path.unlink()
+    folder = path.parents[len(Path(name).parts) - 1]
+    before = files_in(folder)
+    with pytest.raises(StorageCorrupt, match=r"is missing.*Restore"):
+        await look_into(folder)
+    assert files_in(folder) == before
 
 
 async def test_only_the_newest_journal_may_be_cut_short(memory: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +98,7 @@ async def test_what_the_next_process_finds_is_promised_whatever_power_cut_follow
         teller = teller_on(again, kept, begun)
         cuts.watch(again, teller)
         await teller.tell(kept + 1)
+        shutil.rmtree(again.root)
     await cuts.check(memory)
 
 
@@ -113,6 +115,7 @@ async def test_a_power_cut_while_the_harm_of_another_is_mended_does_none(memory:
             teller = teller_on(again, kept, begun)
             second.watch(again, teller)
             await teller.tell(kept + 1)
+            shutil.rmtree(again.root)
     await second.check(memory)
 
 
