@@ -173,7 +173,7 @@ class Actors:
                 surroundings=declaration.surroundings,
                 children=self._children,
                 progress_interval=declaration.progress_interval,
-                max_result_bytes=declaration.limits.max_result_bytes,
+                limits=declaration.limits,
             )
             for declared in declaration.registry
         }

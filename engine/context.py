@@ -13,11 +13,12 @@ import msgspec
 
 from .failures import plain_text
 from .messages import ProgressReport
+from .settings import Limits
 from .surroundings import Clock, Offload, Surroundings
 
 T = TypeVar("T")
 
-MAX_MESSAGE_CHARS = 1_000
+_DEFAULT_LIMITS = Limits()
 _YIELD_EVERY = 64  # reports; in between a report only looks whether it is cancelled
 
 
@@ -44,6 +45,7 @@ class TaskContext:
 
     __slots__ = (
         "_children",
+        "_limits",
         "_note_progress",
         "_random",
         "_report",
@@ -65,10 +67,12 @@ class TaskContext:
         surroundings: Surroundings,
         children: Children,
         note_progress: Callable[[TaskContext], None],
+        limits: Limits = _DEFAULT_LIMITS,
     ) -> None:
         self.task_id = task_id
         self.task_type = task_type
         self.attempt = attempt  # 1 for the first
+        self._limits = limits
         self.clock: Clock = surroundings.clock
         self.offload: Offload = surroundings.offload  # runs a blocking call in a thread
         self._surroundings = surroundings
@@ -148,7 +152,7 @@ class TaskContext:
         if message is not None:
             if not isinstance(message, str):
                 raise TypeError(f"message must be text, not {type(message).__name__}")
-            message = plain_text(message, MAX_MESSAGE_CHARS)
+            message = plain_text(message, self._limits.max_message_chars)
         earlier = self._report
         if earlier is not None:
             current = earlier.current if current is None else current

@@ -4,6 +4,8 @@ CortexTasksError
 ├── CallerError                     the call cannot be carried out as it was made
 │   ├── UnknownTaskType             no such type is registered (lists those that are)
 │   ├── InvalidParameters           the parameters do not fit the type (names the field)
+│   ├── NotJson                     JSON cannot keep the value whole (names the path and the reason)
+│   ├── TooLarge                    the value is over a limit (names it)
 │   ├── TaskNotFound                no such id, or it has been cleaned up
 │   ├── TaskAlreadyFinal            a cancel came after the end
 │   ├── ResultNotReady              the task has not completed (yet, or ever)
@@ -49,6 +51,21 @@ class InvalidParameters(CallerError):
     def __init__(self, message: str, *, path: str = "$") -> None:
         super().__init__(message)
         self.path = path
+
+
+class NotJson(CallerError, ValueError):
+    """JSON cannot keep the value so that it comes back whole; `path` is where, as in `$.text`."""
+
+    def __init__(self, message: str, path: str = "$") -> None:
+        super().__init__(message, path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class TooLarge(CallerError, ValueError):
+    """The value is larger than the engine was set to keep; the text names the limit."""
 
 
 class TaskNotFound(CallerError):

@@ -6,17 +6,25 @@ import traceback
 from types import FrameType
 from typing import Any
 
-MAX_ERROR_CHARS = 4_000
-MAX_TRACEBACK_CHARS = 20_000
-
 
 def plain_text(text: str, limit: int) -> str:
-    """Give text that can be written as UTF-8, cut to `limit` characters with a mark."""
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return text if len(text) <= limit else text[: limit - 2] + " …"
+    """Give text that can be written as UTF-8, cut to `limit` characters; what is cut is counted."""
+    text = _writable(text)
+    if len(text) <= limit:
+        return text
+    kept = limit - len(_count(len(text)))
+    return text[:kept] + _count(len(text) - kept)
 
 
-def describe(error: BaseException) -> str:
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _count(cut: int) -> str:
+    return f"… ({cut:,} more characters)"
+
+
+def describe(error: BaseException, limit: int) -> str:
     """Name the error as `Type: text`; a group also names what is in it. Never raises."""
     name = type(error).__name__
     try:
@@ -24,21 +32,25 @@ def describe(error: BaseException) -> str:
     except BaseException:  # noqa: BLE001  an error's own __str__ may be what is broken
         text = "(its text cannot be read)"
     if isinstance(error, BaseExceptionGroup):
-        text += ": " + "; ".join(describe(inner) for inner in error.exceptions[:5])
-    return plain_text(f"{name}: {text}" if text else name, MAX_ERROR_CHARS)
+        text += ": " + "; ".join(describe(inner, limit) for inner in error.exceptions[:5])
+    return plain_text(f"{name}: {text}" if text else name, limit)
 
 
-def traceback_of(error: BaseException) -> str:
-    """Give the traceback as Python prints it, without the engine's own frames. Never raises."""
+def traceback_of(error: BaseException, limit: int) -> str:
+    """Give the traceback as Python prints it, without the engine's own frames. Never raises.
+
+    What is over the limit is cut at the beginning: the end tells most.
+    """
     try:
         inner = error.__traceback__.tb_next if error.__traceback__ else None
         lines = traceback.format_exception(type(error), error, inner, limit=50)
     except BaseException:  # noqa: BLE001  as above
-        return describe(error)
-    text = "".join(lines)
-    if len(text) > MAX_TRACEBACK_CHARS:  # the end tells most
-        text = "…\n" + text[-MAX_TRACEBACK_CHARS:]
-    return plain_text(text, MAX_TRACEBACK_CHARS + 2)
+        return describe(error, limit)
+    text = _writable("".join(lines))
+    if len(text) <= limit:
+        return text
+    kept = limit - len(_count(len(text))) - 1
+    return f"{_count(len(text) - kept)}\n{text[-kept:]}"
 
 
 def stack_of(coroutine: Any) -> str:

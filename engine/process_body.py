@@ -22,4 +22,4 @@ def run_process_body(
     """Run the body and give its result as JSON, encoded here so that the parent need not."""
     ctx = ChildContext(task_id, declared.name, attempt, report)
     arguments = (declared.decode_params(msgspec.Raw(params)),) if declared.takes_params else ()
-    return msgspec.json.encode(declared.body(ctx, *arguments))
+    return declared.encode_result(declared.body(ctx, *arguments))

@@ -10,7 +10,9 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, get_args, overload
 
 import msgspec
 
-from .errors import InvalidParameters, TaskTypeError, UnknownTaskType
+from .errors import InvalidParameters, NotJson, TaskTypeError, UnknownTaskType
+from .exact_json import ExactJson
+from .json_faults import Fault, Misfit
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -22,6 +24,13 @@ Runs = Literal["loop", "process"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 _PATH = re.compile(r" - at `(.+)`$", re.DOTALL)
+
+
+_NOTHING = b"{}"
+
+
+def _always() -> bool:
+    return True
 
 
 class TaskType(Generic[P, R]):
@@ -53,8 +62,8 @@ class TaskType(Generic[P, R]):
         self.cancel_grace = cancel_grace
         self.runs = runs
         self.takes_params = takes_params
-        self._decoder = _decoder(name, "parameters", params)
-        self._result_decoder = _decoder(name, "result", returns)
+        self._params_json = _exact_json(name, "parameters", params)
+        self._result_json = _exact_json(name, "result", returns)
         self.__doc__ = body.__doc__
         self.__module__ = body.__module__
         self.__qualname__ = body.__qualname__
@@ -69,28 +78,64 @@ class TaskType(Generic[P, R]):
     def encode_params(self, params: Any) -> msgspec.Raw:
         """Check the parameters and give them as JSON.
 
-        Raises InvalidParameters with the path of the field that does not fit.
+        Raises InvalidParameters with the path of the field that does not fit, or that JSON would
+        not keep as it is.
         """
         try:
-            encoded = msgspec.json.encode({} if params is None else params)
-            self._decoder.decode(encoded)
-        except msgspec.ValidationError as error:
-            raise _invalid(self.name, error) from None
-        except (TypeError, ValueError, RecursionError, OverflowError) as error:
-            message = f"the parameters of {self.name!r} cannot be written as JSON: {error}"
-            raise InvalidParameters(message) from None
+            encoded = self._params_json.encode({} if params is None else params, as_given=True)
+        except Misfit as misfit:
+            raise _invalid(self.name, misfit.error) from None
+        except Fault as fault:
+            path = fault.place()
+            message = f"the parameters of {self.name!r} cannot be written as JSON: {path}: {fault}"
+            raise InvalidParameters(message, path=path) from None
         return msgspec.Raw(encoded)
 
     def decode_params(self, encoded: msgspec.Raw) -> P:
         """Give a fresh parameter object; raises InvalidParameters if the type has changed since."""
         try:
-            return typing.cast("P", self._decoder.decode(encoded))
+            return typing.cast("P", self._params_json.decode(encoded))
         except msgspec.DecodeError as error:
             raise _invalid(self.name, error) from None
 
+    def encode_result(
+        self, result: Any, *, in_pieces: bool = False, go_on: Callable[[], bool] = _always
+    ) -> bytes:
+        """Give the result as JSON that `decode_result` turns back into it.
+
+        Raises NotJson with the path of what would not come back as it is. in_pieces: let other
+        threads run meanwhile; raises Unwanted soon after `go_on` has given False.
+        """
+        if result is None:
+            return self._encode_none()
+        try:
+            if in_pieces:
+                return self._result_json.encode_in_pieces(result, go_on)
+            return self._result_json.encode(result)
+        except Fault as fault:
+            raise _not_json(self.name, fault) from None
+
     def decode_result(self, encoded: msgspec.Raw) -> R:
         """Give the result as the type that the body declares to return."""
-        return typing.cast("R", self._result_decoder.decode(encoded))
+        try:
+            return typing.cast("R", self._result_json.decode(encoded))
+        except msgspec.ValidationError:
+            if bytes(encoded) != _NOTHING:
+                raise
+            return typing.cast("R", self._result_json.decode(b"null"))
+
+    def _encode_none(self) -> bytes:
+        """Clients take a null result for one that is still to come: nothing is `{}`."""
+        try:
+            read: Any = self.decode_result(msgspec.Raw(_NOTHING))
+        except msgspec.ValidationError as error:
+            raise _not_json(self.name, Misfit([], error, "the body returned None")) from None
+        if read is not None and read != {}:
+            reason = (
+                f"None is kept as {{}}, which would come back as {read!r}: return something else"
+            )
+            raise _not_json(self.name, Fault([], reason))
+        return _NOTHING
 
 
 class _Body(Protocol[P_contra, R_co]):
@@ -231,12 +276,12 @@ def _annotations(name: str, body: Callable[..., Any], params: Any) -> tuple[Any,
     return params, Any if returns is type(None) else returns, takes_params
 
 
-def _decoder(name: str, what: str, wanted: Any) -> msgspec.json.Decoder[Any]:
+def _exact_json(name: str, what: str, wanted: Any) -> ExactJson:
     try:
-        return msgspec.json.Decoder(wanted)
+        return ExactJson(wanted)
     except TypeError as error:
         if what == "result":  # a return annotation is a courtesy: fall back to plain JSON values
-            return msgspec.json.Decoder()
+            return ExactJson(Any)
         raise TaskTypeError(f"msgspec cannot decode the {what} of {name!r}: {error}") from None
 
 
@@ -246,6 +291,11 @@ def _invalid(name: str, error: Exception) -> InvalidParameters:
     return InvalidParameters(
         f"bad parameters for {name!r}: {text}", path=found.group(1) if found else "$"
     )
+
+
+def _not_json(name: str, fault: Fault) -> NotJson:
+    path = fault.place()
+    return NotJson(f"the result of {name!r} cannot be written as JSON: {path}: {fault}", path)
 
 
 def _check_number(name: str, option: str, value: object, *, at_least: int) -> None:

@@ -22,6 +22,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from .attempts import Attempt
 from .context import Children, TaskContext
+from .errors import TooLarge
+from .exact_json import Unwanted, is_large
 from .failures import describe, stack_of, traceback_of
 from .messages import (
     Failed,
@@ -36,12 +38,12 @@ from .messages import (
 )
 from .process_body import run_process_body
 from .registry import TaskType
+from .settings import Limits
 from .surroundings import Surroundings
 
 log = logging.getLogger("cortex_tasks.engine")
 
 _EMPTY_RESULT = msgspec.Raw(b"{}")
-_ANY_JSON = msgspec.json.Decoder(msgspec.Raw)  # checks without making objects
 
 
 class Worker:
@@ -55,14 +57,14 @@ class Worker:
         surroundings: Surroundings,
         children: Children,
         progress_interval: float,
-        max_result_bytes: int,
+        limits: Limits,
     ) -> None:
         self._declared = declared
         self._post = post
         self._surroundings = surroundings
         self._children = children
         self._progress_interval = progress_interval
-        self._max_result_bytes = max_result_bytes
+        self._limits = limits
         # Room for every place: the supervisor never runs more, so it never waits for a worker.
         self._runs_out, self._runs = anyio.create_memory_object_stream[Attempt](
             declared.concurrency
@@ -89,6 +91,7 @@ class Worker:
             surroundings=self._surroundings,
             children=self._children,
             note_progress=self._note_progress,
+            limits=self._limits,
         )
         if told is not None:
             attempt.stop(told)
@@ -198,20 +201,40 @@ class Worker:
             arguments = (declared.decode_params(attempt.params),) if declared.takes_params else ()
             body: CoroutineType[Any, Any, Any] = declared.body(attempt.ctx, *arguments)
             attempt.body = body
-            encoded = msgspec.json.encode(await body)
+            result = await body
+            if is_large(result):
+                encoded = await self._encode_large(result, attempt)
+            else:
+                encoded = declared.encode_result(result)
         if encoded == b"null":  # clients take a null result for one that is still to come
             return _EMPTY_RESULT
-        if len(encoded) > self._max_result_bytes:
-            raise ValueError(
+        if len(encoded) > self._limits.max_result_bytes:
+            raise TooLarge(
                 f"the result is {len(encoded):,} bytes of JSON, over the limit of "
-                f"{self._max_result_bytes:,} (Limits.max_result_bytes)"
+                f"{self._limits.max_result_bytes:,} (Limits.max_result_bytes)"
             )
-        _check_json(encoded)
         return msgspec.Raw(encoded)
+
+    async def _encode_large(self, result: Any, attempt: Attempt) -> bytes:
+        """Encode the result without holding up the loop; a stop ends that early."""
+
+        def encode() -> bytes | None:
+            try:
+                return self._declared.encode_result(
+                    result, in_pieces=True, go_on=lambda: attempt.told is None
+                )
+            except Unwanted:
+                return None
+
+        while (encoded := await self._surroundings.offload(encode)) is None:
+            await anyio.sleep_forever()  # until its scope, which has been cancelled, is left
+        return encoded
 
     def _failure(self, attempt: Attempt, error: BaseException) -> Outcome:
         record = attempt.record
-        text, trace, report = describe(error), traceback_of(error), attempt.ctx.take_report()
+        text = describe(error, self._limits.max_error_chars)
+        trace = traceback_of(error, self._limits.max_traceback_chars)
+        report = attempt.ctx.take_report()
         if attempt.told is not None:
             log.warning("%s raised while it was stopping: %s\n%s", record.id, text, trace)
             return Stopped(record.id, record.attempt, text, report)
@@ -267,16 +290,6 @@ class Worker:
             stack_of(attempt.body),
         )
         await self._post(Overdue(record.id, record.attempt, self._declared.cancel_grace))
-
-
-def _check_json(encoded: bytes) -> None:
-    """Refuse what a body gave as JSON of its own making (msgspec.Raw) and is none."""
-    try:
-        _ANY_JSON.decode(encoded)
-        if not encoded.isascii():
-            encoded.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"the result is not JSON: {error}") from None
 
 
 def _cancels_the_worker(error: BaseException) -> bool:
