@@ -6,6 +6,7 @@ what was encoded is read back and compared, which costs less than a microsecond 
 
 from __future__ import annotations
 
+import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -53,7 +54,10 @@ class ExactJson:
         """Do the same for a large value, in a thread: piece by piece, since nothing else runs
         during a call of msgspec. Raises Unwanted soon after `go_on` has given False.
         """
-        return b"".join(_pieces(value, self, go_on))
+        try:
+            return b"".join(_pieces(value, self, go_on))
+        except RecursionError as error:  # it has no end: so no piece of it is ever small
+            raise find_unwritable(value, error) from None
 
     def _encode(self, value: Any, as_given: bool) -> bytes:
         try:
@@ -119,13 +123,14 @@ def _pieces(value: Any, exact: ExactJson, go_on: Callable[[], bool]) -> Iterator
     kind = type(value)
     if _weight(value, _PIECE) <= _PIECE:
         yield exact.encode(value)
-    elif (kind is list or kind is tuple) and (inner := _inner(exact.wanted, list)) is not None:
+        return
+    wanted = _without_none(exact.wanted)
+    if (kind is list or kind is tuple) and (inner := _inner(wanted, list)) is not None:
         yield from _pieces_of_list(value, inner, go_on)
-    elif kind is dict and (inner := _inner(exact.wanted, dict)) is not None:
-        if all(type(key) is str for key in value):
-            yield from _pieces_of_dict(value, inner, go_on)
-        else:  # only the whole tells whether two keys are the same text
-            yield exact.encode(value)
+    elif kind is dict and (inner := _inner(wanted, dict)) is not None and _has_texts_as_keys(value):
+        yield from _pieces_of_dict(value, inner, go_on)
+    elif (wanted is Any or wanted is kind) and _is_plain_struct(kind):
+        yield from _pieces_of_struct(value, wanted is kind, go_on)
     else:
         yield exact.encode(value)
 
@@ -167,6 +172,38 @@ def _pieces_of_dict(
             yield from _within(key, _pieces(item, one, go_on))
             opening = b","
     yield b"}"
+
+
+def _pieces_of_struct(
+    value: msgspec.Struct, declared: bool, go_on: Callable[[], bool]
+) -> Iterator[bytes]:
+    opening = b"{"
+    for field in msgspec.structs.fields(value):
+        yield opening + _key(field.encode_name) + b":"
+        one = ExactJson(field.type if declared else Any)
+        yield from _within(field.encode_name, _pieces(getattr(value, field.name), one, go_on))
+        opening = b","
+    yield b"}"
+
+
+def _is_plain_struct(kind: type) -> bool:
+    """Whether it is written as all of its fields, and read back from them without more ado."""
+    if not issubclass(kind, msgspec.Struct) or hasattr(kind, "__post_init__"):
+        return False
+    config = kind.__struct_config__
+    return config.tag is None and not (config.array_like or config.omit_defaults)
+
+
+def _has_texts_as_keys(value: dict[Any, Any]) -> bool:
+    """Otherwise only the whole tells whether two keys are the same text."""
+    return all(type(key) is str for key in value)
+
+
+def _without_none(wanted: Any) -> Any:
+    arguments = [one for one in typing.get_args(wanted) if one is not type(None)]
+    if typing.get_origin(wanted) in (typing.Union, types.UnionType) and len(arguments) == 1:
+        return arguments[0]
+    return wanted
 
 
 def _inner(wanted: Any, container: type) -> Any:

@@ -55,3 +55,8 @@ def process_broken(ctx: ChildContext, params: Text) -> object:
             return None
         case _:
             return object()
+
+
+@task_type("process_odd", runs="process")
+def process_odd(ctx: ChildContext) -> object:
+    return {"seen": {1}}

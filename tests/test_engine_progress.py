@@ -205,7 +205,7 @@ async def test_a_body_knows_who_it_is_and_has_its_ways_to_the_world() -> None:
     async def curious(ctx: TaskContext) -> list[Any]:
         ctx.log.info("here")
         doubled = await ctx.offload(lambda: 21 * 2)
-        return [ctx.task_id, ctx.task_type, ctx.attempt, doubled, ctx.clock.now()]
+        return [ctx.task_id, ctx.task_type, ctx.attempt, doubled, ctx.clock.now().isoformat()]
 
     async with running(curious) as engine:
         result: Any = await (await engine.submit(curious)).result()
