@@ -71,7 +71,7 @@ def test_the_page_of_limits_names_each_with_its_default() -> None:
 
 async def test_a_message_that_is_too_long_is_cut_and_says_how_much_is_missing() -> None:
     async with running(talk, limits=Limits(max_message_chars=100)) as engine:
-        for length, shown in ((100, "é" * 100), (101, "é" * 76 + "… (25 more characters)")):
+        for length, shown in ((100, "é" * 100), (101, "é" * 77 + "… (24 more characters)")):
             record = await (await engine.submit(talk, length)).wait()
             assert len(record.message) <= 100
             assert record.message == shown
