@@ -60,18 +60,17 @@ class Storage:
     async def open(self) -> tuple[Backend, Recovered]:
         """Open the storage for another life of the engine."""
         await self.close()  # after a loss of power, nobody else did
-        backend = self._make_backend()
+        backend = self._backend = self._make_backend()
         recovered = await backend.open()
-        self._backend = backend
         self.on_opened(recovered)
         self._wake()
         return backend, recovered
 
     async def close(self) -> None:
-        """Let go, as at the end of a process."""
-        backend, self._backend = self._backend, None
-        if backend is not None:
-            await backend.close()
+        """Let go, as at the end of a process; a loss of power may come in between."""
+        if self._backend is not None:
+            await self._backend.close()
+            self._backend = None
 
     def note(self, changes: Sequence[Change]) -> None:
         """These are kept now."""

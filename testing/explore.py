@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 import anyio
 
 from ..engine.errors import EngineNotRunning, StorageError, TaskEnded
+from ..engine.failures import describe
 from ..engine.registry import TaskType
 from .errors import HarnessError, ScenarioFailed
 from .event_log import EventLog
@@ -98,9 +99,9 @@ def explore(
 
     Each run goes through four phases: the scenario, with faults; then calm: no more faults, and an
     engine that a fault has left useless is started again; with `finish`, time passes until no task
-    is pending or running; then `check(harness)`, and all promises. Where a fault has happened, a
-    scenario may end by EngineNotRunning, StorageError, TaskFailed or TaskCancelled: its caller was
-    a victim, and the run goes on.
+    is pending or running; then `check(harness)`, and all promises. After a fault, a crash or a
+    restart a scenario may end by EngineNotRunning, StorageError, TaskFailed or TaskCancelled: its
+    caller was a victim, and the run goes on.
 
     Raises ScenarioFailed for the first seed that fails, with the fewest kinds of faults with which
     it still fails, and with one line that replays it. Starts event loops of its own: call it from
@@ -166,7 +167,7 @@ class _Run:
             try:
                 await self.scenario(harness)
             except Exception as error:
-                if not (harness.injected and _is_excused(error)):
+                if not (harness.disturbed and _is_excused(error)):
                     raise
             harness.calm()
             await harness.recover()
@@ -193,8 +194,9 @@ class _Run:
             f"({len(events) - len(shown)} lines before)\n" if len(shown) < len(events) else ""
         )
         faults = f" and {self.faults!r}" if self.faults.names else ""
+        what = describe(self.error) if self.error else "nothing failed"
         text = (
-            f"seed {self.seed}{faults}: {type(self.error).__name__}: {self.error}\n\n"
+            f"seed {self.seed}{faults}: {what}\n\n"
             f"{left_out}{shown}\n\nReplay it with:\n    {self._line()}"
         )
         return ScenarioFailed(text, seed=self.seed, replay=self._line(), events=str(events))

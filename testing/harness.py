@@ -80,6 +80,7 @@ class TaskHarness:
         self._bodies = LiveBodies(self._watch)
         self._promises = Promises(self._storage, self._bodies)
         self._dice = Dice(faults, f"{seed} faults")
+        self._bodies.employ(self._dice if faults.names else None)
         self._lives = Lives(
             task_types,
             storage=self._storage,
@@ -149,7 +150,7 @@ class TaskHarness:
                                     raise
                                 error = raised
                             finally:
-                                self._lives.die()
+                                self._lives.close()
                                 nursery.cancel_scope.cancel()
                     finally:
                         self._loop.bury()
@@ -209,6 +210,11 @@ class TaskHarness:
     def injected(self) -> Mapping[str, int]:
         """How often each fault has happened."""
         return dict(self._dice.injected)
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether a fault has happened, or the engine that began is no longer the same."""
+        return bool(self._dice.injected) or self._lives.disturbed
 
     @property
     def kept(self) -> Mapping[str, TaskRecord]:
@@ -320,7 +326,7 @@ class TaskHarness:
             self._failure = error
             self._scope.cancel()
         else:
-            self._lives.die()  # not even its end comes to an end
+            self._lives.close()  # not even its end comes to an end
 
     def _idle_for_ever(self) -> None:
         if self._bodies.hanging:

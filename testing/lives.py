@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -47,6 +48,8 @@ class Life:
 
     async def run(self) -> None:
         """Enter the engine, and leave it when told to."""
+        if self.dead:
+            return
         self._root = self._loop.root()
         try:
             async with self.engine:
@@ -71,7 +74,8 @@ class Life:
             return
         self.dead = True
         self._disk.powered = False
-        self._loop.kill(self._root, self)
+        if self._root is not None:
+            self._loop.kill(self._root, self)
         self.engine.die()
         self.ended.set()
         self.started.set()
@@ -102,7 +106,8 @@ class Lives:
         self._options = options
         self._log = EventLog()
         self._logged = 0  # the newest change that is in the log
-        self._begun = False
+        self.disturbed = False  # whether an engine was ended before the harness was left
+        self._begun = self._closed = False
         self._loop: SeededLoop
         self._nursery: anyio.abc.TaskGroup
         self._changing: anyio.Lock
@@ -119,7 +124,7 @@ class Lives:
         """Start the first life, and the keeper that starts another when the power has failed."""
         self._loop, self._nursery = loop, nursery
         self._changing, self._trouble, self._next = anyio.Lock(), anyio.Event(), anyio.Event()
-        async with self._changing:
+        async with self._carried_through():
             await self._start("start")
         nursery.start_soon(self._keep)
 
@@ -132,21 +137,24 @@ class Lives:
 
     async def crash(self) -> None:
         """The power fails; then it is there again, and another engine starts."""
-        async with self._changing:
+        async with self._carried_through():
+            self.disturbed = True
             self._lose_power("crash")
             await self._start("start")
 
     async def restart(self) -> None:
         """Leave the engine in order, and start another."""
-        async with self._changing:
-            self._restarting = True
-            await self.end()
-            await self._start("restart")
-            self._restarting = False
+        async with self._carried_through():
+            self._restarting = self.disturbed = True
+            try:
+                await self.end()
+                await self._start("restart")
+            finally:
+                self._restarting = False
 
     async def recover(self) -> None:
         """Start another engine where this one is gone or can keep nothing any more."""
-        async with self._changing:
+        async with self._carried_through():
             if not self.present.over and self.present.engine.trouble is not None:
                 self._lose_power("crash")
             if self.present.dead:
@@ -183,11 +191,23 @@ class Lives:
         while self.present.over and self.coming_back(self.present):
             await self.wait_next(self.present)
 
+    def close(self) -> None:
+        """End the present life, whatever state it is in, and start no other."""
+        self._closed = True
+        self.die()
+
+    @asynccontextmanager
+    async def _carried_through(self) -> AsyncIterator[None]:
+        """A change of lives: one at a time, and not left half done by whoever is cancelled."""
+        async with self._changing:
+            with anyio.CancelScope(shield=True):
+                yield
+
     # -- starting and ending ---------------------------------------------------------------------
 
     async def _start(self, word: str) -> None:
         """Start an engine; again, where a fault keeps it from starting."""
-        while True:
+        while not self._closed:
             disk = Disk(
                 self._storage,
                 self._dice,
@@ -204,7 +224,7 @@ class Lives:
             self._begun = True
             steps = self._dice.crash_after()
             if steps:
-                self._steps.set_trap(steps, lambda: self._lose_power("crash"))
+                self._steps.set_trap(steps, life, self._trapped)
             token = LIFE.set(life)
             try:
                 self._nursery.start_soon(self._live, life)
@@ -234,6 +254,12 @@ class Lives:
         self.die()
         self._note(word)
         self._wake()
+
+    def _trapped(self) -> None:
+        try:
+            self._lose_power("crash")
+        except Exception as error:  # noqa: BLE001  the loop that called would keep it to itself
+            self._fail(error)
 
     def _wake(self) -> None:
         self._trouble.set()
@@ -286,7 +312,7 @@ class Lives:
         self._promises.look_at_recovered(recovered)
         for record in sorted(recovered.records, key=lambda one: one.seq):
             if record.seq > self._logged:
-                self._log.note_change(self._at(record), TaskEvent(record.seq, record.id, record))
+                self._log.note_change(self._loop.now(), TaskEvent(record.seq, record.id, record))
         self._logged = recovered.last_seq
 
     def _note(self, what: str) -> None:

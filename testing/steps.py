@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context
+from dataclasses import dataclass
 from typing import Any
 
 from .generators import LIFE
@@ -27,6 +28,15 @@ _CLOSINGS = 100  # a coroutine that awaits in its `finally` needs one more for e
 _undead: list[Any] = []  # coroutines that refuse to be closed: never let go of, lest they complain
 
 
+@dataclass
+class _Trap:
+    """What is to happen in the midst of a life, and after how many more of its steps."""
+
+    steps: int
+    life: object
+    spring: Callable[[], None]
+
+
 class Steps:
     """Counts the steps of the engine under test, and calls whoever wants to know."""
 
@@ -38,13 +48,13 @@ class Steps:
         self._patience: dict[RunningBody, int] = {}  # how many steps at one instant each may take
         self.burying = False  # what runs at this moment is the end of the dead
         self._watch = watch
-        self._trap: tuple[int, Callable[[], None]] | None = None
+        self._trap: _Trap | None = None
         self.on_idle_for_ever: Callable[[], None] = _nothing
         self.on_jump: Callable[[float], None] = _nothing
 
-    def set_trap(self, steps: int, spring: Callable[[], None]) -> None:
-        """Call `spring` right after so many more steps of the engine; instead of any earlier."""
-        self._trap = (self.taken + steps, spring)
+    def set_trap(self, steps: int, life: object, spring: Callable[[], None]) -> None:
+        """Call `spring` right after so many steps of this life; in place of any earlier trap."""
+        self._trap = _Trap(steps, life, spring)
 
     def disarm(self) -> None:
         """Forget the trap."""
@@ -63,13 +73,16 @@ class Steps:
     def end(self, context: Context) -> None:
         """It has ended."""
         self._watch.look_away()
-        if context.get(LIFE) is None:
+        life = context.get(LIFE)
+        if life is None:
             return
         self.taken += 1
-        if self._trap is not None and self.taken >= self._trap[0]:
-            _, spring = self._trap
-            self._trap = None
-            spring()
+        trap = self._trap
+        if trap is not None and life is trap.life:
+            trap.steps -= 1
+            if trap.steps <= 0:
+                self._trap = None
+                trap.spring()
 
     def jumped(self, now: float) -> None:
         """Everyone waited, and time went on to the next timer."""

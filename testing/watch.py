@@ -115,12 +115,10 @@ class Watch:
         self._builtins = _builtins()
         self._functions = _functions()
         self._body: RunningBody | None = None
-        self._before: Any = None
 
     def look_at(self, body: RunningBody) -> None:
-        """From now on, what is called is called by this body."""
-        if self._enabled and self._body is None:
-            self._before = sys.getprofile()
+        """From now on, what is called is called by this body. Blind while a profiler is at work."""
+        if self._enabled and self._body is None and sys.getprofile() is None:
             self._body = body
             sys.setprofile(self._look)
 
@@ -128,7 +126,7 @@ class Watch:
         """Whatever is called from now on is no body's."""
         if self._body is not None:
             self._body = None
-            sys.setprofile(self._before)
+            sys.setprofile(None)
 
     def _look(self, frame: FrameType, event: str, called: Any) -> None:
         if event == "call":
