@@ -1,151 +1,166 @@
-"""Accepting connections and giving each to Hypercorn, on trio and on asyncio.
+"""One client's connection: its bytes read, given to Hypercorn's protocol, and answered.
 
-Hypercorn's own `serve` is not used, for three reasons. On trio, an error in one connection (an
-HTTP/2 request that is answered before its body came, a byte too many after a websocket's upgrade)
-would end the whole server. On asyncio from Python 3.12 on, its shutdown waits for connections
-without a limit. And a client that reads nothing would hold up both. Here an error ends its own
-connection, and `grace` seconds after `stop` is set, nothing is left.
+Hypercorn's own connections are not used. Their errors end the whole server on trio; a client that
+sends more of a body than its application takes keeps one open for ever; and each loop has them in
+an edition of its own. Here there is one, for both loops.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import socket
-from functools import partial
+from contextlib import suppress
+from typing import Any
 
 import anyio
+import anyio.abc
+from anyio.abc import SocketAttribute
 
+from .exchanges import Exchanges
 from .extras import from_extra
+from .plain_http import PlainHttp
 
 with from_extra("server"):
-    import trio
-    from hypercorn.asyncio.tcp_server import TCPServer as AsyncioConnection
-    from hypercorn.asyncio.worker_context import WorkerContext as AsyncioContext
     from hypercorn.config import Config
-    from hypercorn.trio.tcp_server import TCPServer as TrioConnection
-    from hypercorn.trio.worker_context import WorkerContext as TrioContext
-    from hypercorn.typing import AppWrapper, LifespanState
-    from hypercorn.utils import wrap_app
+    from hypercorn.events import Closed, Event, RawData, Updated
+    from hypercorn.typing import ConnectionState
     from starlette.types import ASGIApp
 
-log = logging.getLogger("cortex_tasks.http")
-
-LAST_MOMENT = 1.0  # seconds in which asyncio's tasks that were cut off clean up after themselves
+LAST_WORDS = 2.0  # seconds for which a client that was refused may go on sending, unheard
 
 
-def configuration(*, keep_alive: float, access_log: logging.Logger | None) -> Config:
-    """Say to Hypercorn how it is to treat a connection."""
-    config = Config()
-    config.accesslog = access_log
-    config.errorlog = log
-    config.keep_alive_timeout = keep_alive  # also for a head that comes slowly
-    config.include_server_header = False
-    config.h2_max_header_list_size = 32 * 1024
-    return config
+class Flag:
+    """An event as Hypercorn wants it: one that can be taken back."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    async def set(self) -> None:
+        """Wake who waits."""
+        self._event.set()
+
+    async def clear(self) -> None:
+        """Let them wait again."""
+        self._event = anyio.Event()
+
+    async def wait(self) -> None:
+        """Wait for `set`."""
+        await self._event.wait()
+
+    def is_set(self) -> bool:
+        """Whether waiting would be over at once."""
+        return self._event.is_set()
 
 
-async def serve_connections(
-    app: ASGIApp, listener: socket.socket, config: Config, *, stop: anyio.Event, grace: float
-) -> None:
-    """Serve until `stop` is set; open requests then have `grace` seconds. Closes the listener.
+class Surroundings:
+    """What Hypercorn's protocol asks about the server. One for all connections."""
 
-    Cancelled, it cuts everything off at once.
-    """
-    # Starlette and Hypercorn each write down ASGI's messages in types of their own.
-    wrapped = wrap_app(app, config.wsgi_max_body_size, "asgi")  # type: ignore[arg-type]
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        await _serve_on_trio(wrapped, listener, config, stop, grace)
-    else:
-        await _serve_on_asyncio(wrapped, listener, config, stop, grace)
+    event_class = Flag
+
+    def __init__(self) -> None:
+        self.terminated = Flag()  # every answer from now on is its connection's last
+
+    async def mark_request(self) -> None:
+        """Count a request, where somebody counts."""
 
 
-async def _serve_on_trio(
-    app: AppWrapper, listener: socket.socket, config: Config, stop: anyio.Event, grace: float
-) -> None:
-    context = TrioContext(None)
-    streams: set[trio.SocketStream] = set()
+class Connection:
+    """One client's connection, of HTTP/1.1 without TLS."""
 
-    async def connection(stream: trio.SocketStream) -> None:
-        streams.add(stream)
+    def __init__(
+        self, stream: anyio.abc.SocketStream, app: ASGIApp, config: Config, server: Surroundings
+    ) -> None:
+        self._stream = stream
+        self._app = app
+        self._config = config
+        self._server = server
+        self._sending = anyio.Lock(fast_acquire=True)
+        self._idle = True  # nothing has been asked that is not answered
+        self._listening = anyio.CancelScope()  # cancelled, nothing more is wanted of the client
+
+    async def serve(self) -> None:
+        """Serve it to its end, and close it. Cancelled, it is cut off."""
+        self._expect_request()
         try:
-            # It takes a stream without TLS just as well as the one with that it asks for.
-            state = LifespanState()
-            await TrioConnection(app, config, context, state, stream)  # type: ignore[arg-type]
-        except* Exception as errors:  # noqa: BLE001  # whatever it is, it is this connection's
-            _note(errors)
+            async with anyio.create_task_group() as group:
+                self._protocol = self._begin(group)
+                await self._listen()
+                await self._protocol.handle(Closed())  # requests that wait hear of it
         finally:
-            await trio.aclose_forcefully(stream)
-            streams.discard(stream)
+            with anyio.CancelScope(shield=True):
+                await self._stream.aclose()
 
-    async def cut_off() -> None:
+    def finish(self) -> None:
+        """Close it if it is idle. (Otherwise `Surroundings.terminated` closes it when it is.)"""
+        if self._idle:
+            self._listening.cancel()
+
+    def _begin(self, group: anyio.abc.TaskGroup) -> PlainHttp:
+        # Typed as what Hypercorn has for each loop, of which it uses what is there of these.
+        app: Any = self._app
+        server: Any = self._server
+        exchanges: Any = Exchanges(group)
+        return PlainHttp(
+            app,
+            self._config,
+            server,
+            exchanges,
+            ConnectionState({}),
+            False,
+            self._address(SocketAttribute.remote_address),
+            self._address(SocketAttribute.local_address),
+            self._hear,
+        )
+
+    def _address(self, whose: Any) -> Any:
+        return self._stream.extra(whose, None)  # noqa: S610  # none of Django's
+
+    async def _listen(self) -> None:
+        """Read until the client has said all, or the protocol is through with it."""
+        with self._listening:
+            with suppress(anyio.BrokenResourceError):
+                async for data in self._stream:
+                    await self._protocol.handle(RawData(data))
+            await self._protocol.handle(RawData(b""))
+        if self._listening.cancel_called:
+            if self._protocol.is_cut_short:
+                await self._let_it_finish()
+            await self._stream.aclose()
+
+    async def _let_it_finish(self) -> None:
+        # Closing at once would reset the connection while the client writes, and it would never
+        # see why it was refused.
+        with (
+            anyio.move_on_after(LAST_WORDS),
+            suppress(OSError, anyio.BrokenResourceError),
+        ):
+            await self._stream.send_eof()
+            async for _ in self._stream:
+                pass
+
+    async def _hear(self, event: Event) -> None:
+        """Do what the protocol says."""
+        match event:
+            case RawData(data):
+                await self._send(data)
+            case Updated(idle=True):
+                self._expect_request()
+            case Updated():
+                self._idle = False
+                self._listening.deadline = float("inf")
+            case _:  # Closed
+                self._listening.cancel()
+
+    def _expect_request(self) -> None:
+        self._idle = True
+        self._listening.deadline = anyio.current_time() + self._config.keep_alive_timeout
+
+    async def _send(self, data: bytes) -> None:
+        if not data:
+            return
         try:
-            await stop.wait()
-            await trio.sleep(grace)
-        finally:
-            # Hypercorn shields its writes: only this wakes one that waits for a client to read.
-            for stream in list(streams):
-                stream.socket.close()
-
-    async with trio.open_nursery() as watching:
-        watching.start_soon(cut_off)
-        async with trio.open_nursery() as connections:
-            async with trio.open_nursery() as accepting:
-                listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(listener))]
-                accept = partial(trio.serve_listeners, handler_nursery=connections)
-                accepting.start_soon(accept, connection, listeners)
-                await stop.wait()
-                accepting.cancel_scope.cancel()
-            await context.terminated.set()
-            connections.cancel_scope.deadline = trio.current_time() + grace
-        watching.cancel_scope.cancel()
-
-
-async def _serve_on_asyncio(
-    app: AppWrapper, listener: socket.socket, config: Config, stop: anyio.Event, grace: float
-) -> None:
-    loop = asyncio.get_running_loop()
-    context = AsyncioContext(None)
-    running: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-
-    async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        running[task] = writer
-        try:
-            state = LifespanState()
-            await AsyncioConnection(app, loop, config, context, state, reader, writer)
-        except* Exception as errors:  # noqa: BLE001  # as above
-            _note(errors)
-        finally:
-            running.pop(task)
-
-    server = await asyncio.start_server(connection, sock=listener)
-    try:
-        await stop.wait()
-        server.close()
-        await context.terminated.set()
-        if running:
-            await asyncio.wait(running, timeout=grace)
-    finally:
-        server.close()
-        with anyio.CancelScope(shield=True):
-            for task, writer in running.items():
-                writer.transport.abort()
-                task.cancel()
-            if running:
-                await asyncio.wait(running, timeout=LAST_MOMENT)
-
-
-def _note(errors: ExceptionGroup[Exception]) -> None:
-    """One line: whoever can connect could fill the log with more."""
-    log.warning("a connection was cut off: it ended in %r", _first(errors))
-    log.debug("how it ended", exc_info=errors)
-
-
-def _first(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error
+            async with self._sending:
+                await self._stream.send(data)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self._protocol.handle(Closed())  # nobody listens
+        except BaseException:
+            self._listening.cancel()  # half of it may be on its way: nothing can follow
+            raise

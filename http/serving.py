@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import anyio
 
-from .connections import configuration, serve_connections
+from .accepting import configuration, serve_connections
 from .extras import from_extra
 from .listening import bind, listen
 

@@ -1,0 +1,98 @@
+"""Accepting connections until the server is to stop, and seeing all of them to their end.
+
+Hypercorn's own `serve` is not used: on trio an error in one connection would end the server, and
+on asyncio from Python 3.12 on its shutdown waits for connections without a limit. Here an error
+ends its own connection, and nothing is left `grace` seconds after `stop` is set.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import anyio
+import anyio.abc
+
+from .connections import Connection, Surroundings
+from .envelope import MAX_HEADERS, MAX_TARGET
+from .extras import from_extra
+
+with from_extra("server"):
+    from hypercorn.config import Config
+    from starlette.types import ASGIApp
+
+log = logging.getLogger("cortex_tasks.http")
+
+RESPITE = 0.1  # seconds until the next try, when no connection can be accepted
+
+
+def configuration(*, keep_alive: float, access_log: logging.Logger | None) -> Config:
+    """Say to Hypercorn how it is to treat a connection."""
+    config = Config()
+    config.accesslog = access_log
+    config.errorlog = log
+    config.keep_alive_timeout = keep_alive  # also for a head that comes slowly
+    config.h11_max_incomplete_size = MAX_HEADERS + MAX_TARGET
+    config.include_server_header = False
+    return config
+
+
+async def serve_connections(
+    app: ASGIApp, listener: socket.socket, config: Config, *, stop: anyio.Event, grace: float
+) -> None:
+    """Serve until `stop` is set; open requests then have `grace` seconds.
+
+    `listener` is listening already, and closed here. Cancelled, it cuts everything off.
+    """
+    surroundings = Surroundings()
+    opened: set[Connection] = set()
+
+    async def serve_one(connection: Connection) -> None:
+        try:
+            await connection.serve()
+        except* Exception as errors:  # noqa: BLE001  # whatever it is, it is this connection's
+            _note(errors)
+        finally:
+            opened.discard(connection)
+
+    async with anyio.create_task_group() as connections:
+        async with (
+            await anyio.abc.SocketListener.from_socket(listener) as accepting,
+            anyio.create_task_group() as door,
+        ):
+
+            async def accept() -> None:
+                while True:
+                    connection = Connection(await _next(accepting), app, config, surroundings)
+                    opened.add(connection)
+                    connections.start_soon(serve_one, connection)
+
+            door.start_soon(accept)
+            await stop.wait()
+            door.cancel_scope.cancel()
+        await surroundings.terminated.set()
+        for connection in opened:
+            connection.finish()
+        connections.cancel_scope.deadline = anyio.current_time() + grace
+
+
+async def _next(listener: anyio.abc.SocketListener) -> anyio.abc.SocketStream:
+    """Accept a connection, however long the process has too many files open for that."""
+    failed = False
+    while True:
+        try:
+            return await listener.accept()
+        except (OSError, anyio.BrokenResourceError) as error:
+            if not failed:
+                log.warning("no connection can be accepted: %s", error.__cause__ or error)
+            failed = True
+            await anyio.sleep(RESPITE)
+
+
+def _note(errors: ExceptionGroup[Exception]) -> None:
+    """One line: whoever can connect could fill the log with more."""
+    first: Exception = errors
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    log.warning("a connection was cut off: it ended in %r", first)
+    log.debug("how it ended", exc_info=errors)
