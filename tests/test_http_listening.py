@@ -1,0 +1,124 @@
+"""The socket that a server listens on, and what is accepted from it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import anyio
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from cortex_tasks.http.accepting import configuration, serve_connections
+from cortex_tasks.http.listening import UNHEARD_MILLISECONDS, CannotListen, bind, listen
+from cortex_tasks.http.serving import serve
+
+
+def test_a_port_in_use_is_named() -> None:
+    with bind("127.0.0.1", 0) as first:
+        url = listen(first)
+        port = first.getsockname()[1]
+        assert url == f"http://127.0.0.1:{port}"
+        with pytest.raises(CannotListen, match=f"Port {port} of 127.0.0.1 is in use"):
+            bind("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "a b", "x" * 300])
+def test_a_host_that_is_not_this_machine_is_named(host: str) -> None:
+    with pytest.raises(CannotListen, match="is not an address of this machine"):
+        bind(host, 0)
+
+
+def test_a_name_is_listened_on_at_its_ipv4_address() -> None:
+    with bind("localhost", 0) as listener:
+        assert listen(listener).startswith("http://127.0.0.1:")
+
+
+def test_port_0_is_any_that_is_free() -> None:
+    with bind("127.0.0.1", 0) as one, bind("127.0.0.1", 0) as two:
+        assert one.getsockname()[1] != two.getsockname()[1]
+
+
+def test_a_client_that_takes_nothing_is_given_up_some_time() -> None:
+    with bind("127.0.0.1", 0) as listener:
+        timeout = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert timeout == UNHEARD_MILLISECONDS
+
+
+async def get(port: int) -> bytes:
+    """Ask on a connection of its own; gives all that comes back."""
+    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+        await stream.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b""
+        try:
+            async for piece in stream:
+                answer += piece
+        except anyio.BrokenResourceError:
+            pass
+        return answer
+
+
+async def test_an_error_in_a_connection_ends_that_one_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def hello(request: Request) -> Response:
+        return PlainTextResponse("hello")
+
+    config = configuration(keep_alive=60, access_log=None)
+    well = config.response_headers
+
+    def broken(protocol: str) -> list[tuple[bytes, bytes]]:
+        raise ValueError("the moon is full")
+
+    stop = anyio.Event()
+    app = Starlette(routes=[Route("/", hello)])
+    with anyio.fail_after(60), bind("127.0.0.1", 0) as listener, caplog.at_level(logging.WARNING):
+        listen(listener)
+        port = listener.getsockname()[1]
+        async with anyio.create_task_group() as group:
+
+            async def run() -> None:
+                await serve_connections(app, listener, config, stop=stop, grace=60)
+
+            group.start_soon(run)
+            config.response_headers = broken  # type: ignore[method-assign]
+            assert await get(port) == b""
+            config.response_headers = well  # type: ignore[method-assign]
+            assert (await get(port)).endswith(b"hello")
+            stop.set()
+    assert "a connection was cut off: it ended in ValueError('the moon is full')" in caplog.messages
+
+
+async def test_cancelled_it_cuts_everything_off_at_once() -> None:
+    begun = anyio.Event()
+
+    async def for_ever(request: Request) -> Response:
+        begun.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    port = 0
+
+    def note(url: str) -> None:
+        nonlocal port
+        port = int(url.rpartition(":")[2])
+
+    app = Starlette(routes=[Route("/", for_ever)])
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as clients:
+            async with anyio.create_task_group() as servers:
+
+                async def run() -> None:
+                    await serve(app, port=0, on_ready=note, grace=3600)
+
+                async def ask() -> None:
+                    assert await get(port) == b""
+
+                servers.start_soon(run)
+                await anyio.wait_all_tasks_blocked()
+                clients.start_soon(ask)
+                await begun.wait()
+                servers.cancel_scope.cancel()
