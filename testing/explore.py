@@ -14,7 +14,6 @@ from typing import Any, Final, TypeVar
 import anyio
 
 from ..engine.errors import EngineNotRunning, StorageError, TaskEnded
-from ..engine.failures import describe
 from ..engine.registry import TaskType
 from .errors import HarnessError, ScenarioFailed
 from .event_log import EventLog
@@ -194,7 +193,7 @@ class _Run:
             f"({len(events) - len(shown)} lines before)\n" if len(shown) < len(events) else ""
         )
         faults = f" and {self.faults!r}" if self.faults.names else ""
-        what = describe(self.error) if self.error else "nothing failed"
+        what = "; ".join(_said_by(self.error)) if self.error else "nothing failed"
         text = (
             f"seed {self.seed}{faults}: {what}\n\n"
             f"{left_out}{shown}\n\nReplay it with:\n    {self._line()}"
@@ -218,6 +217,15 @@ def _is_excused(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(map(_is_excused, error.exceptions))
     return isinstance(error, _EXCUSED)
+
+
+def _said_by(error: BaseException) -> Iterator[str]:
+    """The errors, without the groups that they come in."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _said_by(inner)
+    else:
+        yield f"{type(error).__name__}: {error}"
 
 
 def _fields(run: _Run) -> dict[str, Any]:
