@@ -12,7 +12,7 @@ from .errors import (
     Stuck,
 )
 from .event_log import EventLog, LoggedEvent
-from .explore import Exploration, explore, replay, run_harness
+from .explore import Exploration, explore, explore_crashes, replay, run_harness
 from .faults import NO_FAULTS, Faults
 from .harness import TaskHarness
 
@@ -31,6 +31,7 @@ __all__ = [
     "Stuck",
     "TaskHarness",
     "explore",
+    "explore_crashes",
     "replay",
     "run_harness",
 ]

@@ -35,6 +35,10 @@ class Saboteur(Protocol):
         """What is to go wrong with this one."""
         ...
 
+    def happened(self, name: str) -> None:
+        """It did."""
+        ...
+
 
 class Ended(msgspec.Struct, frozen=True):
     """How a body ended: `result` is the JSON of what it returned."""
@@ -140,20 +144,26 @@ class LiveBodies:
     async def _sabotaged(self, body: RunningBody, coroutine: Any) -> Any:
         if self._saboteur is None:
             return await coroutine
-        plan = self._saboteur.sabotage(body)
+        saboteur = self._saboteur
+        plan = saboteur.sabotage(body)
         with anyio.CancelScope() as scope:
             self._arm(body, plan, scope)
             try:
                 return await coroutine
             except anyio.get_cancelled_exc_class():
                 if plan.linger and not scope.cancel_called:
+                    saboteur.happened("body_lingers")
                     with anyio.CancelScope(shield=True):
                         await anyio.sleep(plan.linger)
                 raise
         if plan.hang_at and body.steps >= plan.hang_at:
+            saboteur.happened("body_hangs")
             self.hanging += 1
-            await self.hung.wait()
-            self.hanging -= 1
+            try:
+                await self.hung.wait()
+            finally:
+                self.hanging -= 1
+        saboteur.happened("body_raises")
         raise InjectedFault(f"{body.task_id} was made to fail at its step {body.steps}")
 
     def _arm(self, body: RunningBody, plan: Sabotage, scope: anyio.CancelScope) -> None:

@@ -25,15 +25,20 @@ class DeterminismUnavailable(HarnessError):
 class NotDeterministic(HarnessError):
     """A task's own code asked the world outside: which call, which task, where.
 
-    `call` is what was called, `task_id` and `task_type` whose code it was, `where` file and line.
+    `call` is what was called, `through` the library's function that did it for the task (or ""),
+    `task_id` and `task_type` whose code it was, `where` the file and the line.
     """
 
-    def __init__(self, call: str, task_id: str, task_type: str, where: str, instead: str) -> None:
+    def __init__(
+        self, call: str, *, through: str, task_id: str, task_type: str, where: str, instead: str
+    ) -> None:
+        by_way = f" (through {through})" if through else ""
         super().__init__(
-            f"{call} was called by {task_id} of type {task_type!r} at {where}: "
+            f"{call}{by_way} was called by {task_id} of type {task_type!r} at {where}: "
             f"a run with it cannot be replayed. Use {instead}."
         )
         self.call = call
+        self.through = through
         self.task_id = task_id
         self.task_type = task_type
         self.where = where

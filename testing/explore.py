@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import logging
 import os
 import shlex
@@ -118,6 +119,32 @@ def explore(
     return exploration
 
 
+def explore_crashes(
+    scenario: Scenario,
+    *task_types: TaskType[Any, Any],
+    seed: int = 0,
+    check: Scenario | None = None,
+    finish: bool = True,
+    loop: str | None = None,
+    **options: Any,
+) -> Exploration:
+    """Run the scenario again and again under one seed: the power fails after the engine's first
+    step, after its second, … until a run comes to its end before. As `explore` in all else.
+    """
+    exploration = Exploration()
+    with _no_logging():
+        for crash_at in itertools.count(1):
+            given = {**options, "crash_at": crash_at}
+            run = _Run(scenario, task_types, seed, NO_FAULTS, check, finish, loop, given)
+            error = run.go()
+            if error is not None:
+                raise run.failure() from error
+            exploration.add(run.harness)
+            if "crash" not in run.harness.injected:
+                break
+    return exploration
+
+
 def replay(
     scenario: Scenario,
     *task_types: TaskType[Any, Any],
@@ -202,7 +229,7 @@ class _Run:
 
     def _line(self) -> str:
         test = os.environ.get("PYTEST_CURRENT_TEST")
-        if test is not None:
+        if test is not None and "crash_at" not in self.options:
             return f"pytest {shlex.quote(test.rpartition(' ')[0])} --harness-seed={self.seed}"
         given = [_name(self.scenario), *map(_name, self.task_types), f"seed={self.seed}"]
         given += [f"faults={self.faults!r}"] if self.faults.names else []

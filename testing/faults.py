@@ -69,13 +69,20 @@ class Dice:
         self.off = False  # from then on nothing goes wrong
         self.injected: dict[str, int] = {}
 
+    def happened(self, name: str) -> None:
+        """Count a fault that was planned and has come."""
+        self.injected[name] = self.injected.get(name, 0) + 1
+
     def _falls(self, name: str) -> bool:
+        """Whether this fault is to happen. The dice are thrown in any case."""
+        return self._dice[name].random() < getattr(self._faults, name) and not self.off
+
+    def _happens(self, name: str) -> bool:
         """Whether this fault happens now."""
-        happens = self._dice[name].random() < getattr(self._faults, name)
-        if happens and not self.off:
-            self.injected[name] = self.injected.get(name, 0) + 1
-            return True
-        return False
+        falls = self._falls(name)
+        if falls:
+            self.happened(name)
+        return falls
 
     def _some_step(self, name: str, bits: float) -> int:
         """An early step more often than a late one, up to 2**bits."""
@@ -85,13 +92,13 @@ class Dice:
 
     def delay(self) -> float:
         """Seconds that a commit takes."""
-        return self._dice["commit_slow"].random() if self._falls("commit_slow") else 0.0
+        return self._dice["commit_slow"].random() if self._happens("commit_slow") else 0.0
 
     def fate(self) -> CommitFate:
         """What becomes of a commit."""
-        if self._falls("commit_torn"):
+        if self._happens("commit_torn"):
             return self._dice["commit_torn"].choice(("lost", "unsaid"))
-        return "refused" if self._falls("commit_refused") else "kept"
+        return "refused" if self._happens("commit_refused") else "kept"
 
     def downtime(self) -> float:
         """Seconds until somebody starts an engine again that cannot keep anything any more."""

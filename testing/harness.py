@@ -59,6 +59,7 @@ class TaskHarness:
         *task_types: TaskType[Any, Any],
         seed: int = 0,
         faults: Faults = NO_FAULTS,
+        crash_at: int = 0,
         make_backend: Callable[[], Backend] | None = None,
         watch: bool = True,
         limit: timedelta = A_YEAR,
@@ -66,6 +67,7 @@ class TaskHarness:
     ) -> None:
         """Declare a harness; nothing happens before it is entered.
 
+        crash_at: the power fails once, after so many steps of the first engine (0: it does not).
         make_backend: gives a backend on the same storage at each start (None: one in memory).
         watch: notice bodies that use threads, processes and real clocks. limit: virtual time after
         which the run is taken for stuck. engine_options: as for TaskEngine.
@@ -89,6 +91,7 @@ class TaskHarness:
             steps=self._steps,
             dice=self._dice,
             fail=self._fail,
+            crash_at=crash_at,
             options={
                 "retention": FOR_EVER,
                 "watchdog": None,

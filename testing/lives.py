@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import anyio.abc
 
-from ..engine.errors import EngineError
+from ..engine.errors import EngineError, EventsMissed
 from ..engine.records import TaskEvent, TaskRecord
 from ..engine.registry import TaskType
 from ..engine.storage import Recovered
@@ -94,6 +94,7 @@ class Lives:
         steps: Steps,
         dice: Dice,
         fail: Callable[[BaseException], None],
+        crash_at: int,
         options: dict[str, Any],
     ) -> None:
         self._types = tuple(task_types)
@@ -103,6 +104,7 @@ class Lives:
         self._steps = steps
         self._dice = dice
         self._fail = fail
+        self._crash_at = crash_at
         self._options = options
         self._log = EventLog()
         self._logged = 0  # the newest change that is in the log
@@ -222,7 +224,8 @@ class Lives:
             )
             life = self.present = Life(engine, disk, self._loop)
             self._begun = True
-            steps = self._dice.crash_after()
+            steps = self._crash_at or self._dice.crash_after()
+            self._crash_at = 0  # once
             if steps:
                 self._steps.set_trap(steps, life, self._trapped)
             token = LIFE.set(life)
@@ -257,6 +260,7 @@ class Lives:
 
     def _trapped(self) -> None:
         try:
+            self._dice.happened("crash")
             self._lose_power("crash")
         except Exception as error:  # noqa: BLE001  the loop that called would keep it to itself
             self._fail(error)
@@ -286,6 +290,7 @@ class Lives:
     def _cancel_planned(self) -> None:
         planned, self._to_cancel = self._to_cancel, []
         for task_id in planned:
+            self._dice.happened("cancel")
             self._nursery.start_soon(self._cancel, self.present.engine, task_id)
 
     async def _cancel(self, engine: EngineUnderTest, task_id: str) -> None:
@@ -298,7 +303,13 @@ class Lives:
 
     def read_events(self) -> None:
         """Take over what the engine shows by now; before each commit, so that none is missed."""
-        changes = self.present.engine.events_until_now(after=self._logged)
+        engine = self.present.engine
+        try:
+            changes = engine.events_until_now(after=self._logged)
+        except EventsMissed as missed:
+            self._promises.note_broken(f"not every change is shown: {missed}")
+            self._logged = engine.seq
+            return
         for change in changes:
             self._log.note_change(self._at(change.record), change)
             self._logged = change.seq

@@ -71,13 +71,13 @@ class Promises:
         for change in changes:
             self._seq += 1
             if change.seq != self._seq:
-                self._break(f"change {self._seq} is missing: after it came {change.seq}")
+                self.note_broken(f"change {self._seq} is missing: after it came {change.seq}")
                 self._seq = change.seq
             before = self._last.pop(change.task_id, None)
             record = change.record
             if record is None:
                 if before is None or not before.final:
-                    self._break(f"{change.task_id} was dropped while it was not over")
+                    self.note_broken(f"{change.task_id} was dropped while it was not over")
                 continue
             self._last[change.task_id] = record
             self._look_at_change(before, record)
@@ -85,18 +85,18 @@ class Promises:
     def _look_at_change(self, before: TaskRecord | None, after: TaskRecord) -> None:
         if not is_legal(before.status if before else None, after.status):
             was = before.status if before else "not there"
-            self._break(f"{after.id} went from {was} to {after.status}, which no rule allows")
+            self.note_broken(f"{after.id} went from {was} to {after.status}, which no rule allows")
         for wrong in _untruths(after):
-            self._break(f"{after.id} (change {after.seq}): {wrong}")
+            self.note_broken(f"{after.id} (change {after.seq}): {wrong}")
         if before is None:
             return
         if after.attempt == before.attempt and after.progress_percent < before.progress_percent:
-            self._break(
+            self.note_broken(
                 f"the progress of {after.id} fell from {before.progress_percent} to "
                 f"{after.progress_percent} within attempt {after.attempt}"
             )
         if after.updated_at < before.updated_at:
-            self._break(f"updated_at of {after.id} went back (change {after.seq})")
+            self.note_broken(f"updated_at of {after.id} went back (change {after.seq})")
 
     # -- acknowledged means kept -----------------------------------------------------------------
 
@@ -106,9 +106,9 @@ class Promises:
             kept = self._storage.kept.get(record.id)
             if kept is None:
                 if record.id not in self._storage.dropped:
-                    self._break(f"{record.id} was answered as {record.status} and is not kept")
+                    self.note_broken(f"{record.id} was answered as {record.status} and is not kept")
             elif kept.seq < record.seq:
-                self._break(
+                self.note_broken(
                     f"{record.id} was answered as {record.status} (change {record.seq}), "
                     f"but only change {kept.seq} is kept"
                 )
@@ -120,9 +120,11 @@ class Promises:
             record = found.pop(task_id, None)
             if record != kept:
                 now = f"as {record.status}, change {record.seq}" if record else "no more"
-                self._break(f"{task_id} was kept as {kept.status}, change {kept.seq}; it is {now}")
+                self.note_broken(
+                    f"{task_id} was kept as {kept.status}, change {kept.seq}; it is {now}"
+                )
         for task_id in found:
-            self._break(f"{task_id} was dropped or never kept, and is there after a start")
+            self.note_broken(f"{task_id} was dropped or never kept, and is there after a start")
         self._last = {record.id: record for record in recovered.records}
         self._seq = recovered.last_seq
 
@@ -134,7 +136,7 @@ class Promises:
             if isinstance(change, Drop):
                 continue
             if kept is not None and kept.final:
-                self._break(f"{task_id} was kept as {kept.status} and then changed again")
+                self.note_broken(f"{task_id} was kept as {kept.status} and then changed again")
             if change.record.final:
                 self._look_whether_stopped(change.record)
                 self._look_whether_whole(change.record, change.result)
@@ -142,7 +144,7 @@ class Promises:
     def _look_whether_stopped(self, record: TaskRecord) -> None:
         for task_id, attempt in self._bodies.live:
             if task_id == record.id:
-                self._break(
+                self.note_broken(
                     f"{task_id} was kept as {record.status} while its attempt {attempt} still runs"
                 )
 
@@ -152,7 +154,7 @@ class Promises:
         returned = self._returned.get((record.id, record.attempt))
         expected = b"{}" if returned == b"null" else returned
         if result is None or bytes(result) != expected:
-            self._break(f"{record.id} completed with another result than its body returned")
+            self.note_broken(f"{record.id} completed with another result than its body returned")
 
     # -- who runs --------------------------------------------------------------------------------
 
@@ -160,22 +162,26 @@ class Promises:
         pair = body.task_id, body.attempt
         kept = self._storage.kept.get(body.task_id)
         if kept is None or kept.status is not TaskStatus.RUNNING or kept.attempt != body.attempt:
-            self._break(f"attempt {body.attempt} of {body.task_id} began before that was kept")
+            self.note_broken(f"attempt {body.attempt} of {body.task_id} began before that was kept")
         if pair in self._begun:
-            self._break(f"attempt {body.attempt} of {body.task_id} began twice")
+            self.note_broken(f"attempt {body.attempt} of {body.task_id} began twice")
         self._begun.add(pair)
         if any(task_id == body.task_id for task_id, _ in self._bodies.live):
-            self._break(f"two attempts of {body.task_id} run at the same time")
+            self.note_broken(f"two attempts of {body.task_id} run at the same time")
         limit = self._concurrency(body.task_type)
         running = sum(live.task_type == body.task_type for live in self._bodies.live.values())
         if limit is not None and running >= limit:
-            self._break(f"more than {limit} bodies of type {body.task_type!r} run at the same time")
+            self.note_broken(
+                f"more than {limit} bodies of type {body.task_type!r} run at the same time"
+            )
 
     def _look_at_step(self, body: RunningBody) -> None:
         kept = self._storage.kept.get(body.task_id)
         if kept is None or kept.final or kept.attempt != body.attempt:
             now = "gone" if kept is None else f"{kept.status}, attempt {kept.attempt}"
-            self._break(f"{body.task_id} is {now}, but code of its attempt {body.attempt} runs")
+            self.note_broken(
+                f"{body.task_id} is {now}, but code of its attempt {body.attempt} runs"
+            )
 
     def _look_at_end(self, ended: Ended) -> None:
         self._returned[ended.task_id, ended.attempt] = ended.result
@@ -186,12 +192,14 @@ class Promises:
         """Compare list, get, result, events, storage and live bodies. Call it while all wait."""
         listed = {record.id: record for record in (await engine.list()).records}
         if listed != self._storage.kept:
-            self._break(f"the list is not what is kept: {_differing(listed, self._storage.kept)}")
+            self.note_broken(
+                f"the list is not what is kept: {_differing(listed, self._storage.kept)}"
+            )
         if listed != self._last:
-            self._break(f"the list is not what events say: {_differing(listed, self._last)}")
+            self.note_broken(f"the list is not what events say: {_differing(listed, self._last)}")
         for record in listed.values():
             if await engine.get(record.id) != record:
-                self._break(f"get and list disagree about {record.id}")
+                self.note_broken(f"get and list disagree about {record.id}")
             await self._look_at_result(engine, record)
         running = {
             (record.id, record.attempt)
@@ -199,7 +207,7 @@ class Promises:
             if record.status is TaskStatus.RUNNING
         }
         if running != self._bodies.live.keys():
-            self._break(
+            self.note_broken(
                 f"running are {sorted(running)}, but there live {sorted(self._bodies.live)}"
             )
         self.raise_broken()
@@ -211,12 +219,13 @@ class Promises:
             result = bytes(await engine.result_json(record.id))
             msgspec.json.decode(result)
         except (TaskNotFound, msgspec.DecodeError) as error:
-            self._break(f"{record.id} is completed, but its result cannot be read: {error}")
+            self.note_broken(f"{record.id} is completed, but its result cannot be read: {error}")
             return
         if result != self._storage.results.get(record.id) or len(result) != record.result_size:
-            self._break(f"the result of {record.id} is not the one that was kept with it")
+            self.note_broken(f"the result of {record.id} is not the one that was kept with it")
 
-    def _break(self, what: str) -> None:
+    def note_broken(self, what: str) -> None:
+        """A promise was broken: say which and how."""
         self.broken.append(what)
 
 

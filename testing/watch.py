@@ -146,21 +146,40 @@ class Watch:
             return
         name, instead = words
         body = self._body
-        error = NotDeterministic(name, body.task_id, body.task_type, _place(caller), instead)
+        where, through = _place(caller)
+        error = NotDeterministic(
+            name,
+            through=through,
+            task_id=body.task_id,
+            task_type=body.task_type,
+            where=where,
+            instead=instead,
+        )
         self.found.append(error)
         self.look_away()  # the error ends this step as far as the watch is concerned
         raise error
 
 
 def _is_trusted(frame: FrameType) -> bool:
-    module = str(frame.f_globals.get("__name__", ""))
-    return module.partition(".")[0] in _TRUSTED or frame.f_code.co_filename.startswith("<frozen")
+    return _package(frame) in _TRUSTED or frame.f_code.co_filename.startswith("<frozen")
 
 
-def _place(caller: FrameType) -> str:
-    """The nearest line that is not a library's: anyio.Path, say, uses a thread of its own."""
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _place(caller: FrameType) -> tuple[str, str]:
+    """The nearest line that is no library's, and what that line called if not the thing itself.
+
+    `anyio.Path` uses a thread behind the scenes, say, and `uuid.uuid4` the system's chance.
+    """
     frame: FrameType | None = caller
-    while frame is not None and _is_trusted(frame):
-        frame = frame.f_back
-    frame = frame or caller
-    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+    inner: FrameType | None = None
+    while frame is not None and (
+        _package(frame) in _TRUSTED or _package(frame) in sys.stdlib_module_names
+    ):
+        inner, frame = frame, frame.f_back
+    if frame is None:  # started by a library, on nobody's line
+        frame, inner = caller, None
+    through = f"{inner.f_globals['__name__']}.{inner.f_code.co_qualname}" if inner else ""
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}", through

@@ -1,0 +1,246 @@
+"""What cannot be replayed is named: which call, which task, on which line."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import datetime
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import datetime as the_datetime
+from pathlib import Path
+from time import monotonic as the_monotonic
+
+import anyio
+import anyio.to_process
+import anyio.to_thread
+import pytest
+import trio
+
+from cortex_tasks import TaskContext, TaskFailed, task_type
+from cortex_tasks.testing import NotDeterministic, TaskHarness
+from cortex_tasks.testing.injected import START
+
+HERE = Path(__file__).name
+
+Code = Callable[[TaskContext], Awaitable[object]]
+
+
+def clocks() -> dict[str, tuple[str, Callable[[], object]]]:
+    return {
+        "time.time": ("time.time", time.time),
+        "time.time_ns": ("time.time_ns", time.time_ns),
+        "a monotonic clock by another name": ("time.monotonic", the_monotonic),
+        "time.perf_counter": ("time.perf_counter", time.perf_counter),
+        "time.sleep": ("time.sleep", lambda: time.sleep(0)),
+        "datetime.now": ("datetime.now", lambda: datetime.datetime.now(datetime.UTC)),
+        "datetime by another name": ("datetime.now", lambda: the_datetime.now(datetime.UTC)),
+        "date.today": ("date.today", datetime.date.today),
+        "uuid4": ("os.urandom", uuid.uuid4),
+    }
+
+
+def threads() -> dict[str, tuple[str, Code]]:
+    def nothing() -> None:
+        pass
+
+    async def anyio_thread(ctx: TaskContext) -> None:
+        await anyio.to_thread.run_sync(nothing)
+
+    async def anyio_path(ctx: TaskContext) -> None:
+        await anyio.Path("/").exists()
+
+    async def trio_thread(ctx: TaskContext) -> None:
+        await trio.to_thread.run_sync(nothing)
+
+    async def asyncio_thread(ctx: TaskContext) -> None:
+        await asyncio.to_thread(nothing)
+
+    async def executor(ctx: TaskContext) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, nothing)
+
+    async def pool(ctx: TaskContext) -> None:
+        with concurrent.futures.ThreadPoolExecutor() as executor:
+            executor.submit(nothing)
+
+    async def thread(ctx: TaskContext) -> None:
+        threading.Thread(target=nothing).start()
+
+    return {
+        "anyio.to_thread": ("anyio.to_thread.run_sync", anyio_thread),
+        "anyio.Path": ("anyio.to_thread.run_sync", anyio_path),
+        "trio.to_thread": ("trio.to_thread.run_sync", trio_thread),
+        "asyncio.to_thread": ("asyncio.to_thread", asyncio_thread),
+        "run_in_executor": ("loop.run_in_executor", executor),
+        "a pool of threads": ("ThreadPoolExecutor.submit", pool),
+        "a thread": ("threading.Thread.start", thread),
+    }
+
+
+def processes() -> dict[str, tuple[str, Code]]:
+    async def run(ctx: TaskContext) -> None:
+        subprocess.run([sys.executable, "--version"], check=True)  # noqa: ASYNC221  the sin
+
+    async def anyio_run(ctx: TaskContext) -> None:
+        await anyio.run_process([sys.executable, "--version"])
+
+    async def to_process(ctx: TaskContext) -> None:
+        await anyio.to_process.run_sync(os.getpid)
+
+    async def multiprocess(ctx: TaskContext) -> None:
+        multiprocessing.get_context("spawn").Process(target=os.getpid).start()
+
+    async def system(ctx: TaskContext) -> None:
+        os.system("true")  # noqa: ASYNC221  as above
+
+    return {
+        "subprocess": ("subprocess.Popen", run),
+        "anyio.run_process": ("anyio.run_process", anyio_run),
+        "anyio.to_process": ("anyio.to_process.run_sync", to_process),
+        "multiprocessing": ("multiprocessing.Process.start", multiprocess),
+        "os.system": ("os.system", system),
+    }
+
+
+async def found_in(code: Code) -> NotDeterministic:
+    """Run the code as a body, after a checkpoint, and give what is found."""
+
+    @task_type("guilty")
+    async def guilty(ctx: TaskContext) -> None:
+        await anyio.sleep(1)
+        await code(ctx)
+
+    with pytest.raises(NotDeterministic) as raised:
+        async with TaskHarness(guilty) as harness:
+            await (await harness.submit(guilty)).wait()
+    return raised.value
+
+
+@pytest.mark.parametrize("name", clocks())
+async def test_a_real_clock_is_named_however_it_was_imported(name: str) -> None:
+    call, look = clocks()[name]
+
+    async def body(ctx: TaskContext) -> None:
+        look()
+
+    error = await found_in(body)
+    assert (error.call, error.task_id, error.task_type) == (call, "task_000001", "guilty")
+    assert HERE in error.where
+    if name == "uuid4":
+        assert error.through == "uuid.uuid4"
+        assert "Use ctx.random" in str(error)
+
+
+@pytest.mark.parametrize("name", threads())
+async def test_a_thread_is_named(name: str, anyio_backend: str) -> None:
+    call, body = threads()[name]
+    if call.startswith("trio") and anyio_backend != "trio":
+        pytest.skip("trio's call needs trio")
+    if call.startswith(("asyncio", "loop")) and anyio_backend == "trio":
+        pytest.skip("asyncio's call needs asyncio")
+    error = await found_in(body)
+    assert error.call == call
+    assert HERE in error.where
+    assert "Use ctx.offload" in str(error)
+
+
+@pytest.mark.parametrize("name", processes())
+async def test_a_process_is_named(name: str) -> None:
+    call, body = processes()[name]
+    error = await found_in(body)
+    assert error.call == call
+    assert HERE in error.where
+    assert "Use ctx.run_in_child" in str(error)
+
+
+async def test_it_is_named_before_the_first_checkpoint_too() -> None:
+    @task_type("hasty")
+    async def hasty(ctx: TaskContext) -> None:
+        time.time()
+
+    with pytest.raises(NotDeterministic, match=r"time\.time was called by task_000001"):
+        async with TaskHarness(hasty) as harness:
+            await (await harness.submit(hasty)).wait()
+
+
+async def test_it_is_named_in_what_a_body_starts_beside_itself() -> None:
+    async def beside() -> None:
+        await anyio.sleep(1)
+        time.time()
+
+    async def body(ctx: TaskContext) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(beside)
+
+    error = await found_in(body)
+    assert "in test_it_is_named_in_what_a_body_starts_beside_itself.<locals>.beside" in error.where
+
+
+async def test_it_is_named_though_the_body_swallows_the_error() -> None:
+    async def body(ctx: TaskContext) -> None:
+        with contextlib.suppress(Exception):
+            time.time()
+
+    assert (await found_in(body)).call == "time.time"
+
+
+async def test_it_comes_before_what_the_test_made_of_it() -> None:
+    @task_type("guilty")
+    async def guilty(ctx: TaskContext) -> None:
+        time.time()
+
+    with pytest.raises(NotDeterministic) as raised:
+        async with TaskHarness(guilty) as harness:
+            await (await harness.submit(guilty)).result()
+    assert isinstance(raised.value.__cause__, TaskFailed)
+
+
+def half_of(number: int) -> float:
+    return number / 2
+
+
+def clock_in_a_child() -> float:
+    return time.time()
+
+
+async def test_a_function_for_a_child_is_watched_as_well() -> None:
+    async def body(ctx: TaskContext) -> None:
+        await ctx.run_in_child(clock_in_a_child)
+
+    assert "in clock_in_a_child" in (await found_in(body)).where
+
+
+async def test_the_ways_of_the_context_are_free() -> None:
+    @task_type("innocent")
+    async def innocent(ctx: TaskContext) -> list[object]:
+        assert ctx.clock.now() == START
+        await anyio.sleep(5)
+        ctx.log.info("logging looks at a clock of its own")
+        half = await ctx.run_in_child(half_of, 7)
+        read = await ctx.offload(lambda: len(Path(__file__).read_bytes()) > 0)
+        return [half, read, ctx.random.random(), anyio.current_time()]
+
+    results = []
+    for _ in range(2):
+        async with TaskHarness(innocent, seed=3) as harness:
+            results.append(await (await harness.submit(innocent)).result())
+    assert results[0] == results[1]
+    assert results[0][:2] == [3.5, True]
+
+
+async def test_only_bodies_are_watched_and_only_if_wanted() -> None:
+    @task_type("guilty")
+    async def guilty(ctx: TaskContext) -> bool:
+        return time.time() > 0
+
+    async with TaskHarness(guilty, watch=False) as harness:
+        assert time.time() > 0
+        assert await (await harness.submit(guilty)).result()
+    assert sys.getprofile() is None
