@@ -11,7 +11,6 @@ import logging
 import socket
 
 import anyio
-import anyio.abc
 
 from .connections import Connection, Surroundings
 from .envelope import MAX_HEADERS, MAX_TARGET
@@ -56,35 +55,38 @@ async def serve_connections(
             opened.discard(connection)
 
     async with anyio.create_task_group() as connections:
-        async with (
-            await anyio.abc.SocketListener.from_socket(listener) as accepting,
-            anyio.create_task_group() as door,
-        ):
+        with listener:
+            async with anyio.create_task_group() as door:
 
-            async def accept() -> None:
-                while True:
-                    connection = Connection(await _next(accepting), app, config, surroundings)
-                    opened.add(connection)
-                    connections.start_soon(serve_one, connection)
+                async def accept() -> None:
+                    while True:
+                        client = await _next(listener)
+                        connection = Connection(client, app, config, surroundings)
+                        opened.add(connection)
+                        connections.start_soon(serve_one, connection)
 
-            door.start_soon(accept)
-            await stop.wait()
-            door.cancel_scope.cancel()
+                door.start_soon(accept)
+                await stop.wait()
+                door.cancel_scope.cancel()
         await surroundings.terminated.set()
         for connection in opened:
             connection.finish()
         connections.cancel_scope.deadline = anyio.current_time() + grace
 
 
-async def _next(listener: anyio.abc.SocketListener) -> anyio.abc.SocketStream:
+async def _next(listener: socket.socket) -> socket.socket:
     """Accept a connection, however long the process has too many files open for that."""
     failed = False
     while True:
+        # Not by `accept` of the event loop: cancelled while a client comes, asyncio's complains.
+        await anyio.wait_readable(listener)
         try:
-            return await listener.accept()
-        except (OSError, anyio.BrokenResourceError) as error:
+            return listener.accept()[0]
+        except BlockingIOError:
+            pass  # it went away again
+        except OSError as error:
             if not failed:
-                log.warning("no connection can be accepted: %s", error.__cause__ or error)
+                log.warning("no connection can be accepted: %s", error)
             failed = True
             await anyio.sleep(RESPITE)
 

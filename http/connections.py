@@ -7,12 +7,13 @@ an edition of its own. Here there is one, for both loops.
 
 from __future__ import annotations
 
+import socket
 from contextlib import suppress
 from typing import Any
 
 import anyio
 import anyio.abc
-from anyio.abc import SocketAttribute
+from anyio.abc import SocketAttribute, SocketStream
 
 from .exchanges import Exchanges
 from .extras import from_extra
@@ -66,9 +67,9 @@ class Connection:
     """One client's connection, of HTTP/1.1 without TLS."""
 
     def __init__(
-        self, stream: anyio.abc.SocketStream, app: ASGIApp, config: Config, server: Surroundings
+        self, client: socket.socket, app: ASGIApp, config: Config, server: Surroundings
     ) -> None:
-        self._stream = stream
+        self._socket = client
         self._app = app
         self._config = config
         self._server = server
@@ -79,14 +80,19 @@ class Connection:
     async def serve(self) -> None:
         """Serve it to its end, and close it. Cancelled, it is cut off."""
         self._expect_request()
-        try:
-            async with anyio.create_task_group() as group:
-                self._protocol = self._begin(group)
-                await self._listen()
-                await self._protocol.handle(Closed())  # requests that wait hear of it
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._stream.aclose()
+        with self._socket:
+            try:
+                self._stream = await SocketStream.from_socket(self._socket)
+            except ValueError:  # "the socket must be connected": the client has gone already
+                return
+            try:
+                async with anyio.create_task_group() as group:
+                    self._protocol = self._begin(group)
+                    await self._listen()
+                    await self._protocol.handle(Closed())  # requests that wait hear of it
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._stream.aclose()
 
     def finish(self) -> None:
         """Close it if it is idle. (Otherwise `Surroundings.terminated` closes it when it is.)"""
