@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MEGABYTE = 2**20
 UPLOAD_LIMIT = 50 * MEGABYTE
-FORM_OVERHEAD = 64 * 1024  # bytes of a form that are not its file
+FORM_WRAPPING = 64 * 1024  # bytes of a form that are not its file
 
 
 def create_app(
@@ -63,7 +63,7 @@ def create_app(
         limits={
             "json": BodyLimit(json_limit, json_seconds),
             "large": BodyLimit(upload_limit, upload_seconds),
-            "form": BodyLimit(upload_limit + FORM_OVERHEAD, upload_seconds),
+            "form": BodyLimit(upload_limit, upload_seconds, FORM_WRAPPING),
         },
     )
     endpoints, problems = TASK_ENDPOINTS, PROBLEMS

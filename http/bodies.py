@@ -19,12 +19,13 @@ LINGER = 2.0  # seconds for which a refused body is thrown away, so that the ref
 class BodyLimit(msgspec.Struct, frozen=True):
     """How much a client may send, and how long it may take."""
 
-    size: int  # bytes
+    size: int  # bytes, as it is known to clients
     seconds: float
+    wrapping: int = 0  # bytes that may come besides: of a form, all that is not its file
 
     def check(self, size: int) -> None:
         """Raise a Problem if there is more."""
-        if size > self.size:
+        if size > self.size + self.wrapping:
             raise Problem(
                 413,
                 "Body too large",

@@ -160,6 +160,18 @@ async def test_an_upload_is_cut_off_as_soon_as_it_is_too_large(uploads: Uploads)
     assert (await uploads.library.documents.page()).total == 0
 
 
+@pytest.mark.parametrize("size", [1_001, 100_000])
+async def test_an_upload_that_is_too_large_is_told_the_limit_of_a_document(
+    uploads: Uploads, size: int
+) -> None:
+    """Just over it, and by more than a form adds to its file."""
+    call = RawCall(uploads.app, "POST", "/api/upload", content_type=FORM)
+    call.send_body(HEAD + b"x" * size + END)
+    await call.run()
+    assert call.status == 413
+    assert call.json()["detail"] == "The body is larger than the 1,000 bytes that are taken here."
+
+
 async def test_an_upload_that_stalls_is_given_up(uploads: Uploads) -> None:
     call = RawCall(uploads.app, "POST", "/api/upload", content_type=FORM, content_length="900")
     call.send_body(HEAD, more=True)
