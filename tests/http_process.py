@@ -88,6 +88,10 @@ class Obstinate:
         return Response()
 
 
+async def host(request: Request) -> Response:
+    return JSONResponse(request.headers.getlist("host"))
+
+
 async def stream(request: Request) -> Response:
     async def for_ever() -> AsyncIterator[bytes]:
         while True:
@@ -133,6 +137,7 @@ async def main(patience: float, grace: float, keep_alive: float) -> None:
             routes = [
                 Route("/start/{name}", start, methods=["POST"]),
                 Route("/let-go", obstinate.let_go, methods=["POST"]),
+                Route("/host", host),
                 Route("/stream", stream),
                 Route("/pieces", pieces),
                 Route("/file", file),
