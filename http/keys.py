@@ -23,6 +23,8 @@ import msgspec
 
 from ..engine.errors import CallerError, StorageCorrupt, StorageError
 
+KEY_FILE = "keys.json"  # in a data folder
+
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 _FORMAT = 1
 
@@ -79,6 +81,11 @@ class KeyStore:
         self._admin = None if not admin_key else _admin(admin_key)
         self._seen: tuple[int, int, int] | None = None  # what the file was when it was last read
         self._keys: tuple[ApiKey, ...] = ()
+
+    @classmethod
+    def in_folder(cls, data: str | os.PathLike[str], *, admin_key: str | None = None) -> KeyStore:
+        """Give the keys of a data folder: the server's, and those that the command line makes."""
+        return cls(Path(data) / KEY_FILE, admin_key=admin_key)
 
     def check(self, presented: str | bytes) -> ApiKey | None:
         """Give the key that this is; None for one that is not known, or no longer."""
@@ -153,7 +160,7 @@ class KeyStore:
     def _changing(self) -> Iterator[tuple[ApiKey, ...]]:
         """Hold the keys still, as they are in the file now."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = os.open(
                 self._path.with_name(self._path.name + ".lock"),
                 os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,

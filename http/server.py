@@ -23,7 +23,6 @@ from .serving import serve
 from .stopping import StopSignals
 
 ADMIN_KEY_VARIABLE = "ADMIN_API_KEY"
-KEY_FILE = "keys.json"
 LIBRARY_FILE = "library.sqlite"
 MARGIN = 10.0  # seconds beyond all graces before a stopping server kills itself
 
@@ -136,4 +135,4 @@ def announce(ready: Ready) -> None:
 
 def _keys(settings: ServerSettings) -> KeyStore:
     admin_key = os.environ.get(ADMIN_KEY_VARIABLE, "").strip()
-    return KeyStore(settings.data / KEY_FILE, admin_key=admin_key or None)
+    return KeyStore.in_folder(settings.data, admin_key=admin_key or None)

@@ -131,7 +131,7 @@ def client_of(app: ASGIApp, key: str | None = None) -> httpx2.AsyncClient:
 
 
 def a_key_store(folder: Path) -> KeyStore:
-    return KeyStore(folder / "keys.json")
+    return KeyStore.in_folder(folder)
 
 
 def assert_problem(response: httpx2.Response, status: int, detail: str | None = None) -> Any:

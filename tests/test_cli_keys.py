@@ -8,13 +8,7 @@ from pathlib import Path
 import pytest
 
 from cortex_tasks.cli import main
-from cortex_tasks.cli.keys import KEY_FILE
-from cortex_tasks.http import server
 from cortex_tasks.http.keys import KeyStore
-
-
-def test_the_commands_and_the_server_use_the_same_file() -> None:
-    assert server.KEY_FILE == KEY_FILE
 
 
 def test_a_new_key_stands_alone_on_standard_output_and_nowhere_else(
@@ -27,7 +21,7 @@ def test_a_new_key_stands_alone_on_standard_output_and_nowhere_else(
     assert out == f"{key}\n"
     assert key.startswith("cortex_ro_")
     assert key not in err
-    found = KeyStore(tmp_path / KEY_FILE).check(key)
+    found = KeyStore.in_folder(tmp_path).check(key)
     assert found is not None
     assert (found.name, found.permissions) == ("me", ("read",))
     assert all(key not in file.read_text() for file in tmp_path.iterdir())
@@ -61,7 +55,7 @@ def test_a_revoked_key_opens_nothing_and_an_unknown_one_is_exit_code_4(
     main(["keys", "create", "--name", "one", *data])
     key = capsys.readouterr().out.strip()
     assert main(["keys", "revoke", "one", *data]) == 0
-    assert KeyStore(tmp_path / KEY_FILE).check(key) is None
+    assert KeyStore.in_folder(tmp_path).check(key) is None
     assert main(["keys", "revoke", "one", *data]) == 4
     assert "No key has the name or id 'one'" in capsys.readouterr().err
 

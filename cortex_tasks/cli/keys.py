@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import msgspec
 
@@ -13,7 +12,6 @@ from .exits import Exit
 from .screen import local_time, note, print_json, print_table, print_text
 
 PERMISSIONS = ("read", "manage")
-KEY_FILE = "keys.json"
 
 
 def add_to(commands: Commands) -> None:
@@ -47,7 +45,7 @@ def add_to(commands: Commands) -> None:
 
 def key_store(data: str) -> KeyStore:
     """The keys of a data folder."""
-    return KeyStore(Path(data) / KEY_FILE)
+    return KeyStore.in_folder(data)
 
 
 def create(arguments: argparse.Namespace) -> int:

@@ -65,7 +65,7 @@ class Database:
 
     def _begin(self, prepare: Callable[[sqlite3.Connection], None]) -> Session:
         if self._path is not None and self._owner is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._owner.acquire()
         try:
             if self._path is not None:
