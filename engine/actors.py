@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
+from .alarm import Alarm
 from .attempts import Attempt
 from .children import ChildPool
 from .context import Children
@@ -49,7 +50,7 @@ class Declaration:
 
 
 class Actors:
-    """The supervisor, the journal writer and the workers, for one stay in the engine's block."""
+    """The supervisor, the journal writer, the alarm and the workers, for one stay in the engine's block."""
 
     def __init__(self, declaration: Declaration) -> None:
         self.ledger = Ledger(history=declaration.limits.events_kept)
@@ -107,6 +108,7 @@ class Actors:
                 if self._declaration.watchdog is not None:
                     watchdog = Watchdog(self._declaration.watchdog, lambda: _attempts(workers))
                     actors.start_soon(watchdog.run)
+                actors.start_soon(supervisor.alarm.run)
                 actors.start_soon(self._retain)
                 try:
                     await self._start(supervisor, workers)
@@ -151,7 +153,13 @@ class Actors:
         workers = self._make_workers(mailbox)
         clock = declaration.surroundings.clock
         self._supervisor = Supervisor(
-            scheduler, workers, declaration.backend, self.ledger, clock, inbox
+            scheduler,
+            workers,
+            declaration.backend,
+            self.ledger,
+            clock,
+            alarm=Alarm(clock=clock, post=mailbox.post),
+            inbox=inbox,
         )
         # Kept before anything is served: every task has an owner when the first request comes.
         try:

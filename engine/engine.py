@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
@@ -29,13 +29,20 @@ from .records import ChainStep, TaskEvent, TaskPage, TaskRecord
 from .registry import Registry, TaskType
 from .settings import Limits, Retention
 from .storage import Backend
+from .submissions import check_key, check_priority, checked_delay, start_of
 from .surroundings import Surroundings
 
 P = TypeVar("P")
 R = TypeVar("R")
-# A step of a chain: a type, with its parameters, with the key that it holds while it is under way.
+# A step of a chain: a type, with its parameters, with the key that it holds while it is under way,
+# with the time (in seconds, or a timedelta) between the end of the step before and its start.
 _Task = TaskType[Any, Any] | str
-Step = _Task | tuple[_Task, Any] | tuple[_Task, Any, str]
+Step = (
+    _Task
+    | tuple[_Task, Any]
+    | tuple[_Task, Any, str | None]
+    | tuple[_Task, Any, str | None, float | timedelta]
+)
 Then = Sequence[Step]
 
 
@@ -126,6 +133,9 @@ class TaskEngine:
         *,
         dedupe_key: str | None = None,
         then: Then = (),
+        delay: float | timedelta | None = None,
+        run_at: datetime | None = None,
+        priority: int = 0,
     ) -> TaskHandle[R]: ...
     @overload
     async def submit(
@@ -135,6 +145,9 @@ class TaskEngine:
         *,
         dedupe_key: str | None = None,
         then: Then = (),
+        delay: float | timedelta | None = None,
+        run_at: datetime | None = None,
+        priority: int = 0,
     ) -> TaskHandle[Any]: ...
     async def submit(
         self,
@@ -143,37 +156,59 @@ class TaskEngine:
         *,
         dedupe_key: str | None = None,
         then: Then = (),
+        delay: float | timedelta | None = None,
+        run_at: datetime | None = None,
+        priority: int = 0,
     ) -> TaskHandle[Any]:
         """Submit a task; returns once the backend has it.
 
         dedupe_key: while a task of this type with the same key is pending or running, give that
-        one instead. then: steps `(type, params)` or `(type, params, dedupe_key)` that follow, each
-        once the one before it has completed, all stored with this task. A step always gets a task
-        of its own: one that finds its key taken runs without it.
+        one instead, as it is. then: steps `(type, params)`, `(type, params, dedupe_key)` or
+        `(type, params, dedupe_key, delay)` that follow, each once the one before it has completed,
+        all stored with this task and of its priority. A step always gets a task of its own: one
+        that finds its key taken runs without it.
+
+        delay: seconds, or a timedelta, for which the task waits as pending. run_at: or the moment
+        until which it does, timezone-aware; one that is past means now. Meanwhile it takes no
+        place, but counts for max_pending. priority: of the type's tasks that are ready, those of
+        a higher one (-1000 to 1000) start first, those of the same in the order in which they
+        became ready. While higher ones keep coming, lower ones do not start.
 
         Raises UnknownTaskType, InvalidParameters (nothing is stored) and QueueFull. Cancelled
         while it waits, the task may or may not have been submitted.
         """
-        handles = await self._submit([(task, params)], dedupe_key, then)
+        start = start_of(delay, run_at)
+        handles = await self._submit([(task, params)], start, priority, dedupe_key, then)
         return handles[0]
 
     async def submit_many(
         self,
         task: TaskType[P, R] | str,
         params: Iterable[P | Mapping[str, Any]],
+        *,
+        delay: float | timedelta | None = None,
+        run_at: datetime | None = None,
+        priority: int = 0,
     ) -> list[TaskHandle[R]]:
-        """Submit one task for each of `params`: all of them, in one commit, or none."""
-        return await self._submit([(task, one) for one in params], None, ())
+        """Submit one task for each of `params`: all of them, in one commit, or none.
+
+        delay, run_at and priority hold for each of them; see `submit`.
+        """
+        wanted = [(task, one) for one in params]
+        return await self._submit(wanted, start_of(delay, run_at), priority)
 
     async def _submit(
         self,
         wanted: list[tuple[TaskType[Any, Any] | str, Any]],
-        dedupe_key: str | None,
-        then: Then,
+        start: datetime | timedelta | None,
+        priority: int,
+        dedupe_key: str | None = None,
+        then: Then = (),
     ) -> list[TaskHandle[Any]]:
         steps = tuple(self._step(step) for step in then)
         if dedupe_key is not None:
-            _check_key(dedupe_key)
+            check_key(dedupe_key)
+        check_priority(priority)
         types: list[TaskType[Any, Any]] = []
         submissions: list[Submission] = []
         new_task_id = self._declaration.surroundings.new_task_id
@@ -181,7 +216,11 @@ class TaskEngine:
             declared = self._declaration.registry.find(task)
             encoded = self._encode(declared, params)
             types.append(declared)
-            submissions.append(Submission(new_task_id(), declared.name, encoded, dedupe_key, steps))
+            submissions.append(
+                Submission(
+                    new_task_id(), declared.name, encoded, dedupe_key, steps, start, priority
+                )
+            )
         if not self._actors.accepting:
             raise EngineNotRunning("the engine is not running: enter it with `async with`")
         if not submissions:
@@ -197,11 +236,12 @@ class TaskEngine:
 
     def _step(self, step: Step) -> ChainStep:
         parts = step if isinstance(step, tuple) else (step,)
-        task, params, dedupe_key = (*parts, None, None)[:3]
+        task, params, dedupe_key, delay = (*parts, None, None, None)[:4]
         if dedupe_key is not None:
-            _check_key(dedupe_key)
+            check_key(dedupe_key)
+        wait = None if delay is None else checked_delay(delay)
         declared = self._declaration.registry.find(task)
-        return ChainStep(declared.name, self._encode(declared, params), dedupe_key)
+        return ChainStep(declared.name, self._encode(declared, params), dedupe_key, wait)
 
     def _encode(self, declared: TaskType[Any, Any], params: Any) -> msgspec.Raw:
         encoded = declared.encode_params(params)
@@ -326,10 +366,3 @@ class TaskEngine:
     async def cleanup(self, max_age: timedelta) -> int:
         """Drop the final tasks that ended longer ago than `max_age`; gives how many."""
         return await self._actors.clean_up(max_age=max_age)
-
-
-def _check_key(dedupe_key: object) -> None:
-    if not isinstance(dedupe_key, str) or not 0 < len(dedupe_key) <= 500:
-        raise InvalidParameters("dedupe_key must be text of 1 to 500 characters")
-    if not dedupe_key.isprintable():
-        raise InvalidParameters("dedupe_key must be printable text")

@@ -6,7 +6,7 @@ is to change is for scheduling.py and recovery.py to say.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -66,6 +66,7 @@ class LiveTasks:
         """Begin a decision, all of it made at this time."""
         self.now = now
         self.decision = Decision()
+        self.queues.ripen(now)
 
     # -- a task's beginning ----------------------------------------------------------------------
 
@@ -83,18 +84,35 @@ class LiveTasks:
             dedupe_key=submission.dedupe_key,
             then=submission.then,
             previous_id=previous_id,
+            run_at=self.earliest_start(submission),
+            priority=submission.priority,
         )
         live = self.by_id[record.id] = LiveTask(record, submission.params)
         self.decision.changes.append(Put(record, params=submission.params))
         self.enqueue(record)
         return live
 
+    def earliest_start(self, submission: Submission) -> datetime | None:
+        """When the task may start; None: now."""
+        run_at = submission.run_at
+        if run_at is None:
+            return None
+        if isinstance(run_at, timedelta):
+            run_at = self.now + run_at
+        return run_at if run_at > self.now else None
+
     def enqueue(self, record: TaskRecord) -> None:
-        """Put a pending task at the end of its queue; it holds its key if that is free."""
+        """Put a pending task at the end of its queue, now or when its time has come.
+
+        It holds its key if that is free.
+        """
         if record.dedupe_key is not None:
             # A chain's step may find its key taken; it then runs without holding it.
             self.key_holders.setdefault((record.type, record.dedupe_key), record.id)
-        self.queues.add(record.type, record.id)
+        if record.run_at is None or record.run_at <= self.now:
+            self.queues.add(record.type, record.id, record.priority)
+        else:
+            self.queues.add_early(record.type, record.id, record.priority, record.run_at)
 
     def holder(self, task_type: str, dedupe_key: str | None) -> LiveTask | None:
         """Give the task that holds the key."""
@@ -116,6 +134,7 @@ class LiveTasks:
             live = self.by_id[task_id]
             attempt: Fields = {
                 "started_at": self.now,
+                "run_at": None,
                 "attempt": live.record.attempt + 1,
                 "progress_percent": 0,
                 "progress_current": None,
@@ -162,7 +181,7 @@ class LiveTasks:
         """Make the task final: its place, its key and those who wait for its end are free."""
         record = live.record
         if record.status is TaskStatus.PENDING:
-            self.queues.remove(record.type, record.id)
+            self.queues.remove(record.type, record.id, record.priority)
         else:
             self.queues.leave(record.type)
         self.free_key(record)

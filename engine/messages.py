@@ -1,6 +1,7 @@
 """What the actors say to one another: verbs ask, participles report.
 
 Heard by the supervisor          Submit  Cancel  CleanUp  Drain  Halt
+   from the alarm                Due
    from workers                  Progressed  Succeeded  Failed  Stopped  Overdue
 Said by the supervisor
    at once, to a worker          Stop
@@ -11,6 +12,7 @@ None of these reaches a disk or a wire. None is ever part of a reference cycle: 
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -38,6 +40,8 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     params: msgspec.Raw
     dedupe_key: str | None = None
     then: tuple[ChainStep, ...] = ()
+    run_at: datetime | timedelta | None = None  # not before; a timedelta counts from `created_at`
+    priority: int = 0
 
 
 class Submit(msgspec.Struct, frozen=True, gc=False):
@@ -76,6 +80,10 @@ class Drain(msgspec.Struct, frozen=True, gc=False):
 
 class Halt(msgspec.Struct, frozen=True, gc=False):
     """The grace is over: stop what still runs."""
+
+
+class Due(msgspec.Struct, frozen=True, gc=False):
+    """A moment has come for which the scheduler waits: let it decide anew."""
 
 
 class ProgressReport(msgspec.Struct, frozen=True, gc=False):
@@ -132,7 +140,17 @@ class Overdue(msgspec.Struct, frozen=True, gc=False):
 
 
 Heard = (
-    Submit | Cancel | CleanUp | Drain | Halt | Progressed | Succeeded | Failed | Stopped | Overdue
+    Submit
+    | Cancel
+    | CleanUp
+    | Drain
+    | Halt
+    | Due
+    | Progressed
+    | Succeeded
+    | Failed
+    | Stopped
+    | Overdue
 )
 Outcome = Succeeded | Failed | Stopped
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -15,6 +15,7 @@ class ChainStep(msgspec.Struct, frozen=True, gc=False):
     task_type: str
     params: msgspec.Raw = msgspec.Raw(b"{}")
     dedupe_key: str | None = None
+    delay: timedelta | None = None  # between that completion and its start, at the least
 
 
 class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -38,6 +39,8 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     message: str = ""
     error: str | None = None  # set exactly when failed
     traceback: str | None = None  # for the library and the log; never sent over HTTP
+    run_at: datetime | None = None  # while pending: not to be started before this; else None
+    priority: int = 0  # within its type; higher ones start first
     attempt: int = 0  # 0 until it first runs
     interruptions: int = 0  # how often a crash or a drain cut an attempt short
     cancel_requested_at: datetime | None = None

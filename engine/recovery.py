@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from operator import itemgetter
+
 import msgspec
 
 from .lifecycle import LifeEvent, TaskStatus
 from .live_tasks import LiveTask, LiveTasks
+from .records import TaskRecord
 from .registry import Registry
 from .storage import Recovered
 
@@ -17,11 +22,25 @@ _NOTHING = msgspec.Raw(b"{}")
 def recover(tasks: LiveTasks, recovered: Recovered, registry: Registry) -> None:
     """Take up what a backend holds: each task is then final, or pending in this process."""
     tasks.seq = recovered.last_seq
-    for record in recovered.records:
+    for record in _as_they_stood_in_line(recovered.records):
+        live = LiveTask(record, recovered.params.get(record.id, _NOTHING))
+        tasks.by_id[record.id] = live
+        _recover_one(tasks, live, registry)
+
+
+def _as_they_stood_in_line(records: Iterable[TaskRecord]) -> list[TaskRecord]:
+    """Those that are not final, from the order of submission brought into that of readiness.
+
+    One that waits or waited for its time stands between those that were submitted before and
+    after that time.
+    """
+    line: list[tuple[datetime, TaskRecord]] = []
+    submitted = datetime.min.replace(tzinfo=UTC)
+    for record in records:
+        submitted = max(submitted, record.created_at)  # the clock may have been set back meanwhile
         if not record.final:
-            live = LiveTask(record, recovered.params.get(record.id, _NOTHING))
-            tasks.by_id[record.id] = live
-            _recover_one(tasks, live, registry)
+            line.append((record.run_at or submitted, record))
+    return [record for _, record in sorted(line, key=itemgetter(0))]
 
 
 def _recover_one(tasks: LiveTasks, live: LiveTask, registry: Registry) -> None:

@@ -19,6 +19,7 @@ from .messages import (
     Cancel,
     CleanUp,
     Drain,
+    Due,
     Failed,
     Halt,
     Heard,
@@ -90,6 +91,8 @@ class Scheduler:
                     self._drain(message)
                 case Halt():
                     self._halt()
+                case Due():
+                    pass  # any decision begins with those whose time has come
                 case _:
                     assert_never(message)
         return self._end()
@@ -117,6 +120,11 @@ class Scheduler:
         return None if live is None else live.told
 
     @property
+    def next_due(self) -> datetime | None:
+        """When it wants to hear something, at the latest: the next task's time has come then."""
+        return self._tasks.queues.next_due
+
+    @property
     def running_total(self) -> int:
         """How many bodies run, as far as has been decided."""
         return self._tasks.queues.running_total
@@ -138,14 +146,15 @@ class Scheduler:
     def _refusal(self, submissions: tuple[Submission, ...]) -> Exception | None:
         if self._draining:
             return EngineNotRunning("the engine is shutting down and takes no more tasks")
-        wanted: dict[str, int] = {}
+        wanted: dict[str, list[int]] = {}  # by type: how many are ready, and how many are not yet
         for submission in submissions:
             task_type = submission.task_type
             if self._tasks.holder(task_type, submission.dedupe_key) is None:
-                wanted[task_type] = wanted.get(task_type, 0) + 1
-        for task_type, count in wanted.items():
+                counts = wanted.setdefault(task_type, [0, 0])
+                counts[self._tasks.earliest_start(submission) is not None] += 1
+        for task_type, (ready, early) in wanted.items():
             queue = self._tasks.queues.of(task_type)
-            if not queue.has_room_for(count):
+            if not queue.has_room_for(ready, early):
                 return QueueFull(task_type, queue.max_pending)
         return None
 
@@ -217,7 +226,13 @@ class Scheduler:
             return None
         step, *rest = record.then
         return Submission(
-            self._new_task_id(), step.task_type, step.params, step.dedupe_key, tuple(rest)
+            self._new_task_id(),
+            step.task_type,
+            step.params,
+            step.dedupe_key,
+            tuple(rest),
+            step.delay,
+            record.priority,
         )
 
     # -- cancelling ------------------------------------------------------------------------------

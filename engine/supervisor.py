@@ -2,6 +2,7 @@
 
 It hears   Submit  Cancel  CleanUp  Drain  Halt            from callers, through the engine
            Progressed  Succeeded  Failed  Stopped  Overdue  from workers
+           Due                                             from the alarm
 It says    Stop   to a worker, at once
            Run    to a worker, once the start is kept
            Answer to whoever asked, once what it rests on is kept
@@ -18,6 +19,7 @@ from collections.abc import Mapping
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from .alarm import Alarm
 from .errors import EngineNotRunning, StorageError
 from .journal import JournalWriter
 from .ledger import Ledger
@@ -43,12 +45,15 @@ class Supervisor:
         backend: Backend,
         ledger: Ledger,
         clock: Clock,
+        *,
+        alarm: Alarm,
         inbox: MemoryObjectReceiveStream[Heard],
     ) -> None:
         self._scheduler = scheduler
         self._workers = workers
         self._ledger = ledger
         self._clock = clock
+        self.alarm = alarm
         self._inbox = inbox
         self.writer = JournalWriter(
             backend, ledger, carry_out=self._carry_out, give_up=self._give_up
@@ -65,6 +70,7 @@ class Supervisor:
     def begin(self) -> None:
         """Start what recovery found to run."""
         self._carry_out(self._recovered)
+        self.alarm.set_nowait(self._scheduler.next_due)
 
     async def wait_ended(self) -> None:
         """Wait until `run` has returned."""
@@ -101,6 +107,7 @@ class Supervisor:
             self._workers[stop.task_type].stop_nowait(stop.task_id, stop.why)
         if not decision.empty:
             self.writer.enqueue(decision)
+        self.alarm.set_nowait(self._scheduler.next_due)
 
     def _carry_out(self, decision: Decision) -> None:
         """Called by the journal writer, in the order of the decisions, once each is kept."""

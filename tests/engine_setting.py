@@ -22,6 +22,7 @@ from cortex_tasks.engine.live_tasks import Decision
 from cortex_tasks.engine.messages import (
     Accepted,
     Cancel,
+    Due,
     Heard,
     ProgressReport,
     Run,
@@ -86,6 +87,16 @@ class TickingClock:
     def now(self) -> datetime:
         self.time += timedelta(milliseconds=1)
         return self.time
+
+
+class LoopClock:
+    """A time of day that goes with the loop's clock, except where it is set ahead or back."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=anyio.current_time()) + self.ahead
 
 
 class NumberedIds:
@@ -276,23 +287,27 @@ class Desk:
         dedupe_key: str | None = None,
         then: tuple[ChainStep, ...] = (),
         params: msgspec.Raw = EMPTY,
+        run_at: datetime | timedelta | None = None,
+        priority: int = 0,
     ) -> Any:
         """Submit one task of each type in one message; gives the accepted, or the refusal."""
         reply = ListedReply()
-        self.hear(
-            Submit(
-                tuple(
-                    Submission(self.new_task_id(), name, params, dedupe_key, then) for name in types
-                ),
-                reply,
-            )
-        )
+        wanted = [
+            Submission(self.new_task_id(), name, params, dedupe_key, then, run_at, priority)
+            for name in types
+        ]
+        self.hear(Submit(tuple(wanted), reply))
         return reply.answer
 
     def submit_one(self, name: str = "work", **options: Any) -> TaskRecord:
         (accepted,) = self.submit(name, **options)
         assert isinstance(accepted, Accepted)
         return accepted.record
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and tell the scheduler so, as the alarm would."""
+        self.clock.time += timedelta(seconds=seconds)
+        self.hear(Due())
 
     def cancel(self, task_id: str) -> ListedReply:
         reply = ListedReply()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from cortex_tasks.engine.messages import (
     Cancel,
     CleanUp,
     Drain,
+    Due,
     Failed,
     Halt,
     Heard,
@@ -52,7 +54,10 @@ async def long(ctx: TaskContext) -> None:
     return None
 
 
-STEPS = st.lists(st.builds(ChainStep, st.sampled_from([*TYPES, "gone"])), max_size=2).map(tuple)
+DELAYS = st.sampled_from([None, None, timedelta(0), timedelta(seconds=5), timedelta(hours=1)])
+STEPS = st.lists(
+    st.builds(ChainStep, st.sampled_from([*TYPES, "gone"]), delay=DELAYS), max_size=2
+).map(tuple)
 KEYS = st.none() | st.sampled_from(["a", "b"])
 
 
@@ -78,12 +83,29 @@ class SchedulingMachine(RuleBasedStateMachine):
         names=st.lists(st.sampled_from(TYPES), min_size=1, max_size=4),
         key=KEYS,
         then=STEPS,
+        delay=DELAYS,
+        priority=st.sampled_from([0, 0, 0, -1, 1]),
         late=st.booleans(),
     )
-    def submit(self, names: list[str], key: str | None, then: Any, late: bool) -> None:
+    def submit(
+        self,
+        names: list[str],
+        key: str | None,
+        then: Any,
+        delay: timedelta | None,
+        priority: int,
+        late: bool,
+    ) -> None:
         new_id = self.desk.new_task_id
-        submissions = [Submission(new_id(), name, EMPTY, key, then) for name in names]
+        submissions = [
+            Submission(new_id(), name, EMPTY, key, then, delay, priority) for name in names
+        ]
         self.ask(lambda reply: Submit(tuple(submissions), reply), late=late)
+
+    @rule(seconds=st.sampled_from([1, 5, 3600]), late=st.booleans())
+    def let_time_pass(self, seconds: int, late: bool) -> None:
+        self.desk.clock.time += timedelta(seconds=seconds)
+        self.hear(Due(), late=late)
 
     @precondition(lambda self: self.seen)
     @rule(data=st.data(), late=st.booleans())
@@ -155,9 +177,9 @@ class SchedulingMachine(RuleBasedStateMachine):
     @rule()
     def crash_and_restart(self) -> None:
         kept = list(self.desk.kept.values())
-        ids = self.desk.new_task_id
+        ids, clock = self.desk.new_task_id, self.desk.clock
         self.desk, self.draining = Desk(one, two, long), False
-        self.desk.new_task_id = ids
+        self.desk.new_task_id, self.desk.clock = ids, clock
         self.desk.scheduler._new_task_id = ids
         self.replies, self.unkept = [], deque()
         self.seen = {record.id: record for record in kept}
@@ -184,11 +206,22 @@ class SchedulingMachine(RuleBasedStateMachine):
             queue = queues.of(declared.name)
             of_type = [record for record in self.seen.values() if record.type == declared.name]
             running = [r for r in of_type if r.status is TaskStatus.RUNNING]
-            waiting = [r.id for r in of_type if r.status is TaskStatus.PENDING]
+            waiting = [r for r in of_type if r.status is TaskStatus.PENDING]
+            ready = [r.id for r in waiting if self.is_ready(r)]
             assert queue.running == len(running) <= declared.concurrency
-            assert sorted(queue.pending) == sorted(waiting)  # each once, and none forgotten
+            assert sorted(queue) == sorted(ready)  # each once, and none forgotten
+            assert (queue.ready, queue.early) == (len(ready), len(waiting) - len(ready))
             if not self.draining:
-                assert not waiting or queue.running == declared.concurrency
+                assert not ready or queue.running == declared.concurrency
+
+    @invariant()
+    def the_next_moment_is_that_of_the_first_who_waits_for_one(self) -> None:
+        moments = [
+            record.run_at
+            for record in self.seen.values()
+            if record.status is TaskStatus.PENDING and not self.is_ready(record)
+        ]
+        assert self.desk.scheduler.next_due == min(filter(None, moments), default=None)
 
     @invariant()
     def no_key_is_held_by_two(self) -> None:
@@ -214,6 +247,9 @@ class SchedulingMachine(RuleBasedStateMachine):
         assert not any(record.final for record in self.live_records())
 
     # -- how it is done --
+
+    def is_ready(self, record: TaskRecord) -> bool:
+        return record.run_at is None or record.run_at <= self.desk.clock.time
 
     def live_records(self) -> list[TaskRecord]:
         return [live.record for live in self.desk.scheduler._tasks.by_id.values()]
@@ -260,10 +296,23 @@ class SchedulingMachine(RuleBasedStateMachine):
             assert record.final == record.status.final
             assert (record.error is not None) == (record.status is TaskStatus.FAILED)
             self.look_at_progress(record)
+            if before is not None and before.status is TaskStatus.PENDING:
+                self.look_at_start(before, record)
             if record.final:
                 assert record.id not in self.ends
                 self.ends[record.id] = record.status
             self.seen[record.id] = record
+
+    def look_at_start(self, before: TaskRecord, record: TaskRecord) -> None:
+        if record.status is TaskStatus.RUNNING:
+            assert self.is_ready(before)
+            assert record.run_at is None
+            assert not any(
+                other.priority > record.priority
+                for other in self.seen.values()
+                if (other.type, other.status) == (record.type, TaskStatus.PENDING)
+                and self.is_ready(other)
+            )
 
     def look_at_progress(self, record: TaskRecord) -> None:
         attempt = record.id, record.attempt

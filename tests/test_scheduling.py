@@ -551,7 +551,7 @@ def test_of_a_task_that_was_dropped_nothing_is_left(desk: Desk) -> None:
     scheduler = desk.scheduler
     for left in (scheduler._tasks.by_id, scheduler._tasks.key_holders, scheduler._dropping):
         assert not left
-    assert not scheduler._tasks.queues.of("work").pending
+    assert not list(scheduler._tasks.queues.of("work"))
 
 
 # -- draining ------------------------------------------------------------------------------------
