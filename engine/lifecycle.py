@@ -2,7 +2,7 @@
 
     status      event       becomes     who brings it about
     ─────────── ─────────── ─────────── ─────────────────────────────────────────────────────
-    pending     start       running     the supervisor, when its type has a free place
+    pending     start       running     the supervisor: its time has come, and a place is free
     pending     cancel      cancelled   a caller; the body never began
     pending     fail        failed      recovery: nobody can run it (its type is gone)
     running     succeed     completed   the worker: the body returned and its result is kept

@@ -40,6 +40,9 @@ class TaskView(msgspec.Struct, frozen=True):
     completed_at: datetime | None
     previous_task_id: str | None  # of the chain that this task is part of
     next_task_id: str | None  # None until that task is submitted, when this one completes
+    run_at: datetime | None  # while it waits for its time; None: for nothing but a free place
+    priority: int
+    attempt: int  # 0 until it first runs
 
 
 class TaskDetail(TaskView, frozen=True):
@@ -120,4 +123,7 @@ def _shown(record: TaskRecord) -> tuple[Any, ...]:
         record.completed_at,
         record.previous_id,
         record.next_id,
+        record.run_at,
+        record.priority,
+        record.attempt,
     )

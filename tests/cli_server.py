@@ -34,13 +34,15 @@ class SampleServer:
         self.url: str
         self.engine: TaskEngine
 
-    def submit(self, task: str, params: dict[str, Any] | None = None, then: Any = ()) -> str:
-        """Submit a task, and wait until it runs or is final."""
+    def submit(
+        self, task: str, params: dict[str, Any] | None = None, then: Any = (), **options: Any
+    ) -> str:
+        """Submit a task, and wait until it runs, waits for its time, or is final."""
 
         async def submit() -> str:
-            handle = await self.engine.submit(task, params or {}, then=then)
+            handle = await self.engine.submit(task, params or {}, then=then, **options)
             record = handle.record
-            while not record.final and record.progress_percent == 0:
+            while not record.final and record.progress_percent == 0 and record.run_at is None:
                 record = await self.engine.wait_change(record.id, record.seq)
             return handle.id
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,12 @@ class Said:
         return json.loads(self.out)
 
 
+def fields_of(shown: str) -> dict[str, str]:
+    """What `show` printed, by name."""
+    lines = [line for line in shown.splitlines() if "  " in line]
+    return dict(re.split(" {2,}", line, maxsplit=1) for line in lines)
+
+
 def test_list_prints_tasks_newest_first_and_takes_filters(
     server: SampleServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,11 +79,22 @@ def test_show_tells_what_there_is_to_know(
     server: SampleServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = Said(capsys, "show", server.submit("gated"))
-    fields = dict(line.split("  ", 1) for line in said.out.splitlines())
-    assert fields["status"].strip() == "running"
-    assert fields["progress"].strip() == "40% (2 of 5)"
-    assert fields["message"].strip() == "Waiting at the gate"
-    assert "error" not in fields
+    fields = fields_of(said.out)
+    assert fields["status"] == "running"
+    assert fields["progress"] == "40% (2 of 5)"
+    assert fields["message"] == "Waiting at the gate"
+    assert not {"error", "not before", "priority", "attempt"} & fields.keys()
+
+
+def test_show_tells_what_a_task_waits_for(
+    server: SampleServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_at = datetime(2100, 3, 15, 10, 30, tzinfo=UTC)
+    said = Said(capsys, "show", server.submit("echo", run_at=run_at, priority=7))
+    fields = fields_of(said.out)
+    assert fields["status"] == "pending"
+    assert fields["not before"] == run_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    assert fields["priority"] == "7"
 
 
 @pytest.mark.parametrize("command", ["show", "result", "wait", "cancel"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
@@ -134,6 +134,16 @@ async def test_a_chain_names_its_neighbours(api: Api) -> None:
     after = (await api.get(f"/api/tasks/{before['next_task_id']}")).json()
     assert after["previous_task_id"] == first.id
     assert after["type"] == "nothing"
+
+
+async def test_a_task_says_what_it_waits_for_and_at_which_attempt_it_is(api: Api) -> None:
+    waiting = await api.engine.submit(echo, delay=3600, priority=7)
+    task = (await api.get(f"/api/tasks/{waiting.id}")).json()
+    assert waiting.record.run_at is not None
+    assert datetime.fromisoformat(task["run_at"]) == waiting.record.run_at
+    assert (task["status"], task["priority"], task["attempt"]) == ("pending", 7, 0)
+    task = (await api.get(f"/api/tasks/{await api.ended('nothing')}")).json()
+    assert (task["run_at"], task["priority"], task["attempt"]) == (None, 0, 1)
 
 
 # -- GET /api/tasks ------------------------------------------------------------------------------

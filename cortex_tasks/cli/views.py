@@ -23,6 +23,9 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime | None = None
     completed_at: datetime | None = None
     next_task_id: str | None = None  # the task of its chain that follows, once it is there
+    run_at: datetime | None = None
+    priority: int = 0
+    attempt: int = 0
 
     @property
     def final(self) -> bool:
