@@ -50,7 +50,7 @@ class Declaration:
 
 
 class Actors:
-    """The supervisor, the journal writer, the alarm and the workers, for one stay in the engine's block."""
+    """The supervisor, journal writer, alarm and workers, for one stay in the engine's block."""
 
     def __init__(self, declaration: Declaration) -> None:
         self.ledger = Ledger(history=declaration.limits.events_kept)
