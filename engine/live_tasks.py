@@ -84,7 +84,7 @@ class LiveTasks:
             dedupe_key=submission.dedupe_key,
             then=submission.then,
             previous_id=previous_id,
-            run_at=self.earliest_start(submission),
+            run_at=self.in_future(submission.run_at),
             priority=submission.priority,
         )
         live = self.by_id[record.id] = LiveTask(record, submission.params)
@@ -92,9 +92,8 @@ class LiveTasks:
         self.enqueue(record)
         return live
 
-    def earliest_start(self, submission: Submission) -> datetime | None:
-        """When the task may start; None: now."""
-        run_at = submission.run_at
+    def in_future(self, run_at: datetime | timedelta | None) -> datetime | None:
+        """Give the moment, if it is still to come; a timedelta counts from now."""
         if run_at is None:
             return None
         if isinstance(run_at, timedelta):
@@ -134,13 +133,14 @@ class LiveTasks:
             live = self.by_id[task_id]
             attempt: Fields = {
                 "started_at": self.now,
-                "run_at": None,
                 "attempt": live.record.attempt + 1,
                 "progress_percent": 0,
                 "progress_current": None,
                 "progress_total": None,
                 "message": "Running",
             }
+            if live.record.run_at is not None:
+                attempt["run_at"] = None
             self.move(live, LifeEvent.START, attempt)
             # Kept before it is handed over: a crash in between reports it rather than runs it
             # twice.

@@ -63,24 +63,28 @@ class TypeQueue:
         line = self._lines.get(priority)
         if line is not None and task_id in line:
             del line[task_id]
-            self._taken_from(priority)
+            self.ready -= 1
+            if not line and priority != 0:
+                self._end_line(priority)
 
     def take_startable(self) -> Iterator[str]:
         """Occupy places for the tasks that come first, as long as both last."""
         while self.ready and self.running < self.concurrency:
             priority = self._priorities[-1]
-            if not self._lines[priority]:  # the line of most tasks, and only lower ones wait
+            line = self._lines[priority]
+            if not line:  # that of most tasks, and only lower ones wait
                 priority = self._priorities[-2]
-            task_id, _ = self._lines[priority].popitem(last=False)
-            self._taken_from(priority)
+                line = self._lines[priority]
+            task_id, _ = line.popitem(last=False)
+            if not line and priority != 0:
+                self._end_line(priority)
+            self.ready -= 1
             self.running += 1
             yield task_id
 
-    def _taken_from(self, priority: int) -> None:
-        self.ready -= 1
-        if priority != 0 and not self._lines[priority]:
-            del self._lines[priority]
-            del self._priorities[bisect_left(self._priorities, priority)]
+    def _end_line(self, priority: int) -> None:
+        del self._lines[priority]
+        del self._priorities[bisect_left(self._priorities, priority)]
 
 
 class Queues:

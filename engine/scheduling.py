@@ -151,7 +151,7 @@ class Scheduler:
             task_type = submission.task_type
             if self._tasks.holder(task_type, submission.dedupe_key) is None:
                 counts = wanted.setdefault(task_type, [0, 0])
-                counts[self._tasks.earliest_start(submission) is not None] += 1
+                counts[self._tasks.in_future(submission.run_at) is not None] += 1
         for task_type, (ready, early) in wanted.items():
             queue = self._tasks.queues.of(task_type)
             if not queue.has_room_for(ready, early):
