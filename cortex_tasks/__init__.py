@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from .backends.json_backend import JsonBackend
-from .backends.memory import MemoryBackend
-from .engine.context import ChildContext, TaskContext
-from .engine.engine import TaskEngine
-from .engine.errors import (
-    CallerError,
-    ChildCrashed,
-    CortexTasksError,
-    EngineError,
-    EngineNotRunning,
-    EventsMissed,
-    InvalidParameters,
-    NotImportable,
-    QueueFull,
-    ResultNotReady,
-    StorageCorrupt,
-    StorageError,
-    StorageFull,
-    StorageInUse,
-    TaskAlreadyFinal,
-    TaskCancelled,
-    TaskEnded,
-    TaskFailed,
-    TaskNotFound,
-    TaskTypeError,
-    UnknownTaskType,
-)
-from .engine.handles import TaskHandle
-from .engine.lifecycle import TaskStatus
-from .engine.records import TaskEvent, TaskPage, TaskRecord
-from .engine.registry import TaskType, task_type
-from .engine.settings import Limits, Retention
-from .engine.surroundings import Surroundings
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .backends.json_backend import JsonBackend
+    from .backends.memory import MemoryBackend
+    from .engine.context import ChildContext, TaskContext
+    from .engine.engine import TaskEngine
+    from .engine.errors import (
+        CallerError,
+        ChildCrashed,
+        CortexTasksError,
+        EngineError,
+        EngineNotRunning,
+        EventsMissed,
+        InvalidParameters,
+        NotImportable,
+        QueueFull,
+        ResultNotReady,
+        StorageCorrupt,
+        StorageError,
+        StorageFull,
+        StorageInUse,
+        TaskAlreadyFinal,
+        TaskCancelled,
+        TaskEnded,
+        TaskFailed,
+        TaskNotFound,
+        TaskTypeError,
+        UnknownTaskType,
+    )
+    from .engine.handles import TaskHandle
+    from .engine.lifecycle import TaskStatus
+    from .engine.records import TaskEvent, TaskPage, TaskRecord
+    from .engine.registry import TaskType, task_type
+    from .engine.settings import Limits, Retention
+    from .engine.surroundings import Surroundings
 
 __all__ = [
     "CallerError",
@@ -74,3 +78,54 @@ __all__ = [
     "UnknownTaskType",
     "task_type",
 ]
+
+# Where each name is to be found. It is looked up when it is first asked for, so that importing one
+# part of the package (its pytest plugin, in every run of pytest) does not load all the others.
+_PUBLIC = {
+    "backends.json_backend": ("JsonBackend",),
+    "backends.memory": ("MemoryBackend",),
+    "engine.context": ("ChildContext", "TaskContext"),
+    "engine.engine": ("TaskEngine",),
+    "engine.errors": (
+        "CallerError",
+        "ChildCrashed",
+        "CortexTasksError",
+        "EngineError",
+        "EngineNotRunning",
+        "EventsMissed",
+        "InvalidParameters",
+        "NotImportable",
+        "QueueFull",
+        "ResultNotReady",
+        "StorageCorrupt",
+        "StorageError",
+        "StorageFull",
+        "StorageInUse",
+        "TaskAlreadyFinal",
+        "TaskCancelled",
+        "TaskEnded",
+        "TaskFailed",
+        "TaskNotFound",
+        "TaskTypeError",
+        "UnknownTaskType",
+    ),
+    "engine.handles": ("TaskHandle",),
+    "engine.lifecycle": ("TaskStatus",),
+    "engine.records": ("TaskEvent", "TaskPage", "TaskRecord"),
+    "engine.registry": ("TaskType", "task_type"),
+    "engine.settings": ("Limits", "Retention"),
+    "engine.surroundings": ("Surroundings",),
+}
+_HOME = {name: home for home, names in _PUBLIC.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(importlib.import_module(f".{home}", __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

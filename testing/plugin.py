@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..engine.registry import TaskType
     from .harness import TaskHarness
 
-_SEED_VARIABLE = "CORTEX_TASKS_SEED"  # as in explore.py, which is not to be imported here
+_SEED_VARIABLE = "CORTEX_TASKS_SEED"  # as in exploring.py, which is not to be imported here
 _previous_seed = pytest.StashKey[str | None]()
 _harnesses = pytest.StashKey[list["TaskHarness"]]()
 
@@ -64,7 +64,7 @@ class HarnessMaker:
         self, *task_types: TaskType[Any, Any], seed: int = 0, **options: Any
     ) -> TaskHarness:
         """Declare a harness, to be entered; see TaskHarness. `--harness-seed` overrules `seed`."""
-        from .explore import forced_seed  # noqa: PLC0415  see above
+        from .exploring import forced_seed  # noqa: PLC0415  see above
         from .harness import TaskHarness  # noqa: PLC0415  see above
 
         forced = forced_seed()
@@ -102,7 +102,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     import anyio  # noqa: PLC0415  see above
 
-    from .explore import default_loop  # noqa: PLC0415  see above
+    from .exploring import default_loop  # noqa: PLC0415  see above
 
     given = {name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}
 
