@@ -17,6 +17,7 @@ from tests.power_cuts import Folder, State, Thoroughness
 from tests.torture import FULL, THOROUGHNESS, every
 
 FEW = THOROUGHNESS if FULL else Thoroughness(subsets=2, chosen=0, prefixes=1)
+PARTS = 8 if FULL else 1  # of a law that would take too long for one
 
 
 @pytest.fixture(scope="module")
@@ -102,20 +103,23 @@ async def test_what_the_next_process_finds_is_promised_whatever_power_cut_follow
     await cuts.check(memory)
 
 
-async def test_a_power_cut_while_the_harm_of_another_is_mended_does_none(memory: Path) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_a_power_cut_while_the_harm_of_another_is_mended_does_none(
+    memory: Path, part: int
+) -> None:
     disk = SimulatedDisk(memory / "disk")
     teller = teller_on(disk)
     first = PowerCuts(THOROUGHNESS)
     first.watch(disk, teller)
     await teller.tell()
     second = PowerCuts(FEW)
-    for number, (state, kept, begun) in enumerate(first.possible.values()):
-        if number % every(8) == 0:
-            again = SimulatedDisk.holding(memory / f"cut {number}", state)
-            teller = teller_on(again, kept, begun)
-            second.watch(again, teller)
-            await teller.tell(kept + 1)
-            shutil.rmtree(again.root)
+    cases = list(first.possible.values())[part :: max(PARTS, every(8))]
+    for number, (state, kept, begun) in enumerate(cases):
+        again = SimulatedDisk.holding(memory / f"cut {number}", state)
+        teller = teller_on(again, kept, begun)
+        second.watch(again, teller)
+        await teller.tell(kept + 1)
+        shutil.rmtree(again.root)
     await second.check(memory)
 
 
