@@ -8,7 +8,7 @@ import asyncio
 import selectors
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
@@ -17,7 +17,7 @@ import trio.testing
 
 from cortex_tasks.backends.memory import MemoryBackend
 from cortex_tasks.engine.engine import TaskEngine
-from cortex_tasks.engine.lifecycle import TRANSITIONS, TaskStatus
+from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.live_tasks import Decision
 from cortex_tasks.engine.messages import (
     Accepted,
@@ -34,12 +34,11 @@ from cortex_tasks.engine.messages import (
 from cortex_tasks.engine.records import ChainStep, TaskRecord
 from cortex_tasks.engine.registry import Registry, TaskType
 from cortex_tasks.engine.scheduling import Scheduler
-from cortex_tasks.engine.settings import Retention
 from cortex_tasks.engine.storage import Change, Drop, Put, Recovered
 from cortex_tasks.engine.surroundings import Surroundings, offload_inline
+from cortex_tasks.testing.harness import FOR_EVER
+from cortex_tasks.testing.injected import START, NumberedIds
 
-START = datetime(2026, 3, 15, 10, 30, tzinfo=UTC)
-FOR_EVER = Retention(max_age=None, max_count=None)
 EMPTY = msgspec.Raw(b"{}")
 
 
@@ -99,15 +98,9 @@ class LoopClock:
         return START + timedelta(seconds=anyio.current_time()) + self.ahead
 
 
-class NumberedIds:
+def short_ids() -> NumberedIds:
     """task_1, task_2, …"""
-
-    def __init__(self) -> None:
-        self.given = 0
-
-    def __call__(self) -> str:
-        self.given += 1
-        return f"task_{self.given}"
+    return NumberedIds("task_{}")
 
 
 # -- engines -------------------------------------------------------------------------------------
@@ -124,7 +117,7 @@ def an_engine(
 
 
 def numbered_surroundings() -> Surroundings:
-    return Surroundings(clock=TickingClock(), new_task_id=NumberedIds(), offload=offload_inline)
+    return Surroundings(clock=TickingClock(), new_task_id=short_ids(), offload=offload_inline)
 
 
 @asynccontextmanager
@@ -235,7 +228,7 @@ class Desk:
         self.runs: list[Run] = []  # in the order in which they were handed over
         self.stops: list[Stop] = []
         self.registry = Registry(task_types)
-        self.new_task_id = NumberedIds()
+        self.new_task_id = short_ids()
         self.clock = TickingClock()
         self.scheduler = Scheduler(self.registry, self.kept, self.new_task_id)
 
@@ -325,12 +318,3 @@ class Desk:
 
     def puts(self) -> Iterator[TaskRecord]:
         return (change.record for change in self.history if isinstance(change, Put))
-
-
-def is_legal(before: TaskStatus | None, after: TaskStatus) -> bool:
-    """Whether a record may go from one status to the other in one change."""
-    if before is None:
-        return after is TaskStatus.PENDING
-    return (before is after and not before.final) or any(
-        status is before and becomes is after for (status, _), becomes in TRANSITIONS.items()
-    )

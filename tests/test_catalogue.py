@@ -12,8 +12,9 @@ from cortex_tasks.engine.catalogue import Catalogue
 from cortex_tasks.engine.lifecycle import TRANSITIONS, TaskStatus
 from cortex_tasks.engine.records import TaskRecord
 from cortex_tasks.engine.retention import expired
+from cortex_tasks.testing.injected import START
 
-from .engine_setting import START, a_record
+from .engine_setting import a_record
 
 TYPES = st.sampled_from(["work", "other"])
 NEW = st.tuples(st.just("new"), st.just(0), TYPES)

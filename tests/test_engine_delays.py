@@ -19,8 +19,9 @@ from cortex_tasks.engine.errors import InvalidParameters, StorageError
 from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.records import TaskRecord
 from cortex_tasks.engine.registry import task_type
+from cortex_tasks.testing.injected import START
 
-from .engine_setting import START, FailingBackend, LoopClock, numbered_surroundings, virtual_time
+from .engine_setting import FailingBackend, LoopClock, numbered_surroundings, virtual_time
 from .engine_setting import an_engine as any_engine
 
 PENDING, RUNNING = TaskStatus.PENDING, TaskStatus.RUNNING

@@ -33,8 +33,9 @@ from cortex_tasks.engine.messages import (
 from cortex_tasks.engine.records import ChainStep, TaskRecord
 from cortex_tasks.engine.registry import task_type
 from cortex_tasks.engine.storage import Drop
+from cortex_tasks.testing.promises import is_legal
 
-from .engine_setting import EMPTY, Desk, ListedReply, is_legal
+from .engine_setting import EMPTY, Desk, ListedReply
 
 TYPES = ("one", "two", "long")
 

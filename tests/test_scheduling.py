@@ -38,8 +38,9 @@ from cortex_tasks.engine.records import ChainStep, TaskRecord
 from cortex_tasks.engine.recovery import MAX_INTERRUPTIONS
 from cortex_tasks.engine.registry import task_type
 from cortex_tasks.engine.storage import Drop, Put
+from cortex_tasks.testing.promises import is_legal
 
-from .engine_setting import EMPTY, Desk, ListedReply, a_record, is_legal
+from .engine_setting import EMPTY, Desk, ListedReply, a_record
 
 PENDING, RUNNING = TaskStatus.PENDING, TaskStatus.RUNNING
 COMPLETED, FAILED, CANCELLED = TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED

@@ -14,8 +14,9 @@ from cortex_tasks.engine.messages import Drain, Stopped
 from cortex_tasks.engine.records import ChainStep
 from cortex_tasks.engine.registry import task_type
 from cortex_tasks.engine.timetable import Timetable
+from cortex_tasks.testing.injected import START
 
-from .engine_setting import START, Desk, ListedReply, a_record
+from .engine_setting import Desk, ListedReply, a_record
 
 PENDING, RUNNING = TaskStatus.PENDING, TaskStatus.RUNNING
 CANCELLED, FAILED = TaskStatus.CANCELLED, TaskStatus.FAILED
