@@ -158,7 +158,11 @@ class Actors:
             declaration.backend,
             self.ledger,
             clock,
-            alarm=Alarm(clock=clock, post=mailbox.post),
+            alarm=Alarm(
+                clock=clock,
+                post=mailbox.post,
+                look_again=declaration.surroundings.look_again,
+            ),
             inbox=inbox,
         )
         # Kept before anything is served: every task has an owner when the first request comes.

@@ -4,7 +4,7 @@ It hears   set_nowait(at)   from the supervisor, after each of its decisions
 It says    Due              to the supervisor, once that time of day has come
 
 The supervisor's plans are times of day, and those move: clocks are set, laptops sleep. So the
-alarm sleeps on the event loop's clock, and looks at the time of day again every `LOOK_AGAIN`.
+alarm sleeps on the event loop's clock, and looks at the time of day again every `look_again`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,22 @@ import anyio
 
 from .errors import EngineNotRunning
 from .messages import Due
-from .surroundings import Clock
-
-LOOK_AGAIN = 30.0  # seconds: the longest that a jump of the clock can delay anything
+from .surroundings import LOOK_AGAIN, Clock
 
 
 class Alarm:
     """Waits for one moment at a time: the next."""
 
-    def __init__(self, *, clock: Clock, post: Callable[[Due], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        post: Callable[[Due], Awaitable[None]],
+        look_again: float = LOOK_AGAIN,
+    ) -> None:
         self._clock = clock
         self._post = post
+        self._look_again = look_again
         self._at: datetime | None = None
         self._sooner = anyio.Event()
 
@@ -56,4 +61,4 @@ class Alarm:
     def _seconds_to_sleep(self) -> float:
         if self._at is None:
             return float("inf")
-        return min((self._at - self._clock.now()).total_seconds(), LOOK_AGAIN)
+        return min((self._at - self._clock.now()).total_seconds(), self._look_again)

@@ -14,6 +14,8 @@ import anyio.to_thread
 
 T = TypeVar("T")
 
+LOOK_AGAIN = 30.0  # seconds: the longest that a jump of the clock can delay anything
+
 
 class Clock(Protocol):
     """Tells the time of day. (Durations and deadlines use the event loop's own clock.)"""
@@ -65,6 +67,7 @@ class Surroundings:
     new_task_id: Callable[[], str] = random_task_id
     random: Random = field(default_factory=Random)
     offload: Offload = offload_to_thread
+    look_again: float = LOOK_AGAIN  # inf for a clock that never jumps, as in tests
     seed: int = field(default_factory=lambda: SystemRandom().getrandbits(64))
 
     def random_for(self, task_id: str, attempt: int) -> Random:

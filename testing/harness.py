@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -101,6 +102,7 @@ class TaskHarness:
                     new_task_id=NumberedIds(),
                     random=random.Random(f"{seed} engine"),
                     offload=offload_inline,
+                    look_again=math.inf,
                     seed=seed,
                 ),
                 **engine_options,

@@ -12,13 +12,13 @@ import anyio
 import pytest
 
 from cortex_tasks.backends.memory import MemoryBackend
-from cortex_tasks.engine.alarm import LOOK_AGAIN
 from cortex_tasks.engine.context import TaskContext
 from cortex_tasks.engine.engine import TaskEngine
 from cortex_tasks.engine.errors import InvalidParameters, StorageError
 from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.records import TaskRecord
 from cortex_tasks.engine.registry import task_type
+from cortex_tasks.engine.surroundings import LOOK_AGAIN
 from cortex_tasks.testing.injected import START
 
 from .engine_setting import FailingBackend, LoopClock, numbered_surroundings, virtual_time

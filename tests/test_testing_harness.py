@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import anyio
 import anyio.lowlevel
 import pytest
@@ -56,6 +58,14 @@ async def test_hours_pass_in_as_many_jumps_as_there_are_timers() -> None:
         assert await handle.result() == 1
         assert (harness.now - START).total_seconds() == 3 * 3600
         assert harness.jumps == 2
+
+
+async def test_a_year_of_waiting_is_two_jumps() -> None:
+    async with TaskHarness(trip) as harness:
+        handle = await harness.submit(trip, 1, delay=timedelta(days=365))
+        assert await handle.result() == 1
+        assert harness.jumps == 2  # to its time, and to its end
+        assert harness.events[-1].at == 365 * 86_400 + 3600
 
 
 async def test_what_is_due_at_that_time_has_happened_when_advance_returns() -> None:
