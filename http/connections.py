@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 from anyio.abc import SocketAttribute, SocketStream
 
 from .exchanges import Exchanges
@@ -75,6 +76,7 @@ class Connection:
         self._server = server
         self._sending = anyio.Lock(fast_acquire=True)
         self._idle = True  # nothing has been asked that is not answered
+        self._broken = False  # nothing can be sent any more
         self._listening = anyio.CancelScope()  # cancelled, nothing more is wanted of the client
 
     async def serve(self) -> None:
@@ -160,13 +162,16 @@ class Connection:
         self._listening.deadline = anyio.current_time() + self._config.keep_alive_timeout
 
     async def _send(self, data: bytes) -> None:
-        if not data:
-            return
-        try:
-            async with self._sending:
-                await self._stream.send(data)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            await self._protocol.handle(Closed())  # nobody listens
-        except BaseException:
-            self._listening.cancel()  # half of it may be on its way: nothing can follow
-            raise
+        if self._broken:
+            # The application hears of it by what it receives. Until then it may go on and on, and
+            # must not do so without letting others have their turn.
+            await anyio.lowlevel.checkpoint()
+        elif data:
+            try:
+                async with self._sending:
+                    await self._stream.send(data)
+            except BaseException as error:
+                self._broken = True  # half of it may be on its way: nothing can follow
+                self._listening.cancel()
+                if not isinstance(error, anyio.BrokenResourceError | anyio.ClosedResourceError):
+                    raise

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 
 from .extras import from_extra
 
@@ -46,6 +47,7 @@ class Inbox:
         """Give the next message; when the client is gone that is the last one, again and again."""
         while not self._messages:
             if self._gone:
+                await anyio.lowlevel.checkpoint()  # for whoever does not take no for an answer
                 return GONE
             self._news = anyio.Event()
             await self._news.wait()

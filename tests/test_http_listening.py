@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 
 import anyio
+import anyio.abc
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from cortex_tasks.http.accepting import configuration, serve_connections
 from cortex_tasks.http.listening import UNHEARD_MILLISECONDS, CannotListen, bind, listen
@@ -52,13 +55,16 @@ async def get(port: int) -> bytes:
     """Ask on a connection of its own; gives all that comes back."""
     async with await anyio.connect_tcp("127.0.0.1", port) as stream:
         await stream.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        answer = b""
-        try:
-            async for piece in stream:
-                answer += piece
-        except anyio.BrokenResourceError:
-            pass
-        return answer
+        return await read_all(stream)
+
+
+async def read_all(stream: anyio.abc.ByteStream) -> bytes:
+    """Read until the server closes, however it does."""
+    received = bytearray()
+    with contextlib.suppress(anyio.BrokenResourceError):
+        async for piece in stream:
+            received += piece
+    return bytes(received)
 
 
 async def test_an_error_in_a_connection_ends_that_one_alone(
@@ -90,6 +96,39 @@ async def test_an_error_in_a_connection_ends_that_one_alone(
             assert (await get(port)).endswith(b"hello")
             stop.set()
     assert "a connection was cut off: it ended in ValueError('the moon is full')" in caplog.messages
+
+
+async def test_after_half_an_answer_nothing_follows() -> None:
+    """As of an application that gives up on a client that does not read."""
+    begun = anyio.Event()
+    giving_up = anyio.CancelScope()
+
+    async def much(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        await send({"type": "http.response.start", "status": 200})
+        with giving_up:
+            await send({"type": "http.response.body", "body": b"x" * 2**26, "more_body": True})
+        await send({"type": "http.response.body"})
+
+    stop = anyio.Event()
+    with anyio.fail_after(60), bind("127.0.0.1", 0) as listener:
+        listen(listener)
+        config = configuration(keep_alive=60, access_log=None)
+        async with anyio.create_task_group() as group:
+
+            async def run() -> None:
+                await serve_connections(much, listener, config, stop=stop, grace=60)
+
+            group.start_soon(run)
+            async with await anyio.connect_tcp(*listener.getsockname()) as stream:
+                await stream.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+                await begun.wait()
+                await anyio.wait_all_tasks_blocked()
+                giving_up.cancel()
+                answer = await read_all(stream)
+            stop.set()
+    assert len(answer) < 2**26
+    assert not answer.endswith(b"0\r\n\r\n")
 
 
 async def test_cancelled_it_cuts_everything_off_at_once() -> None:

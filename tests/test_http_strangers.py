@@ -8,12 +8,13 @@ import random
 import re
 import resource
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.http_process import Server, a_server
+from tests.http_process import PATIENCE, Server, a_server
 
 GET_HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 UPGRADE = (
@@ -348,8 +349,14 @@ def test_a_client_that_goes_away_during_a_long_poll_stops_nothing(server: Server
 
 def test_a_connection_leaves_nothing_behind(server: Server) -> None:
     before = len(open_files(server))
+    stream = GET_HEALTH.replace(b"/health", b"/stream")
     for attack in [GET_HEALTH * 3, UPGRADE + b"x", HTTP_2, SIZED % (b"/nowhere", 9), b"x", b""]:
         throw(server, attack)
-    assert server.is_well()
+    for attack in [stream, stream + GET_HEALTH, GET_HEALTH * 100, CHUNKED % b"/nowhere"]:
+        with server.connect() as connection:  # and gone in the middle of the answer
+            connection.sendall(attack)
+            connection.recv(100)
+    given_up = time.monotonic() + PATIENCE
     while len(open_files(server)) > before:  # the last of them may still be on its way out
         assert server.is_well()
+        assert time.monotonic() < given_up
