@@ -53,6 +53,7 @@ class Body:
         """Give the next piece, as an ASGI message, counted. The time is the caller's to bound."""
         message = await self._receive()
         if message["type"] == "http.disconnect":
+            self._scope[CONSUMED] = True
             raise ClientDisconnect
         self._size += len(message.get("body", b""))
         if not message.get("more_body", False):

@@ -25,6 +25,8 @@ MAX_TARGET = 8 * 1024  # bytes of path and query
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:@/+=-]{0,127}")
 
+GONE = Problem(400, "Body cut off", "The connection ended before the body did.")
+
 # Answers are for the program that asked: never kept on the way, never taken for a page.
 _ALWAYS: Headers = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
@@ -62,7 +64,9 @@ class Envelope:
             _check_head(scope)
             await self._app(scope, receive, send_stamped)
         except ClientDisconnect:
-            return
+            # Nobody reads it. But a middleware of a program that has us mounted may insist.
+            if not started:
+                await _answer(GONE, scope, receive, send_stamped)
         except Exception as error:
             problem = problem_of(error, self._problems, scope["query_string"])
             if problem is None:

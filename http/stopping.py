@@ -72,6 +72,39 @@ class StopSignals:
             self._last_resort.cancel()
 
 
+class DrainSignals:
+    """Within this block, SIGTERM and SIGINT set `draining`, and go on to whoever heard them before.
+
+    For the lifespan of a program that has the application mounted: its server may wait for open
+    requests before it leaves the lifespan, and a long poll is one. Signals that nobody hears are
+    left alone. Does nothing outside the main thread.
+    """
+
+    def __init__(self, draining: anyio.Event) -> None:
+        self._draining = draining
+        self._before: dict[int, Callable[[int, FrameType | None], Any]] = {}
+
+    def __enter__(self) -> None:
+        """Listen, from inside the event loop."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._call_soon = _call_soon()
+        for number in SIGNALS:
+            handler = signal.getsignal(number)
+            if callable(handler):
+                self._before[number] = handler
+                signal.signal(number, self._heard)
+
+    def __exit__(self, *error: object) -> None:
+        """Leave signals to whoever heard them before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _heard(self, number: int, frame: FrameType | None) -> None:
+        self._call_soon(self._draining.set)
+        self._before[number](number, frame)
+
+
 def _end_process() -> None:
     log.critical("the server did not stop in time: something in it will not end. Killing it.")
     os._exit(KILLED_ITSELF)

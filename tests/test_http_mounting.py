@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from cortex_tasks.engine.engine import TaskEngine
+from cortex_tasks.engine.context import TaskContext
+from cortex_tasks.engine.registry import task_type
 from cortex_tasks.http.app import create_app
-from tests.http_setting import a_key_store, assert_problem, client_of, echo, serving
+from cortex_tasks.http.stopping import DrainSignals
+from tests.engine_setting import an_engine
+from tests.http_setting import (
+    RawCall,
+    a_key_store,
+    assert_problem,
+    client_of,
+    echo,
+    serving,
+)
+
+
+@task_type("still")
+async def still(ctx: TaskContext) -> None:
+    await anyio.sleep_forever()
 
 
 async def hello(request: Request) -> PlainTextResponse:
@@ -66,20 +86,66 @@ async def test_two_of_them_do_not_mix() -> None:
             assert (await client.get(f"/one/api/tasks/{task_id}")).status_code == 200
 
 
-async def test_the_engine_may_live_in_the_lifespan_of_the_host() -> None:
-    async with serving(echo) as outer:
-        engine = outer.engine
-        seen: list[TaskEngine] = []
+async def test_the_engine_lives_in_the_lifespan_of_the_host() -> None:
+    engine = an_engine(echo)
 
-        @asynccontextmanager
-        async def lifespan(app: Starlette) -> AsyncIterator[None]:
-            seen.append(engine)
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with engine:
             yield
 
-        host = Starlette(routes=[Mount("/cortex", app=create_app(engine))], lifespan=lifespan)
-        async with host.router.lifespan_context(host), client_of(host) as client:
+    host = Starlette(routes=[Mount("/cortex", app=create_app(engine))], lifespan=lifespan)
+    async with client_of(host) as client:
+        async with host.router.lifespan_context(host):
             assert (await client.get("/cortex/health")).status_code == 200
-        assert seen == [engine]
+            handle = await engine.submit("echo", {"value": 1})
+            await handle.wait()
+            assert (await client.get(f"/cortex/api/tasks/{handle.id}")).json()["result"] == 1
+        assert (await client.get("/cortex/health")).status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/cortex/api/tasks/{}?wait=3600", "/cortex/api/tasks/cleanup"])
+async def test_a_middleware_that_insists_on_an_answer_gets_one_for_a_client_that_has_gone(
+    path: str,
+) -> None:
+    async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        return await call_next(request)
+
+    async with serving(still) as api:
+        path = path.format(await api.running("still"))
+        host = Starlette(
+            routes=[Mount("/cortex", app=api.app)],
+            middleware=[Middleware(BaseHTTPMiddleware, dispatch=pass_on)],
+        )
+        method = "POST" if path.endswith("cleanup") else "GET"
+        call = RawCall(host, method, path, content_type="application/json")
+        async with anyio.create_task_group() as group:
+            group.start_soon(call.run)
+            call.send_body(b"", more=method == "POST")
+            await anyio.wait_all_tasks_blocked()
+            call.go_away()
+        assert call.ended.is_set()
+
+
+async def test_a_signal_sets_draining_and_reaches_the_server_of_the_host() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        servers_own = signal.getsignal(signal.SIGTERM)
+        draining = anyio.Event()
+        with anyio.fail_after(60), DrainSignals(draining):
+            os.kill(os.getpid(), signal.SIGTERM)
+            await draining.wait()
+        assert heard == [signal.SIGTERM]
+        assert signal.getsignal(signal.SIGTERM) is servers_own
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+async def test_a_signal_that_nobody_hears_is_left_alone() -> None:
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    with DrainSignals(anyio.Event()):
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 async def test_before_its_engine_is_entered_it_says_that_it_cannot_serve() -> None:
