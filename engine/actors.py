@@ -171,8 +171,6 @@ class Actors:
         except BaseException:
             mailbox.close()
             inbox.close()
-            for worker in workers.values():
-                worker.close()
             raise
         return self._supervisor, list(workers.values())
 

@@ -8,7 +8,8 @@ from typing import Any
 import anyio
 
 from .context import TaskContext
-from .messages import Run, StopReason
+from .leftovers import Leftovers
+from .messages import Outcome, Run, StopReason
 
 
 class Attempt:
@@ -17,7 +18,10 @@ class Attempt:
     __slots__ = (
         "body",
         "ctx",
+        "leftovers",
+        "outcome",
         "over",
+        "overdue",
         "params",
         "record",
         "scope",
@@ -35,7 +39,10 @@ class Attempt:
         self.body: CoroutineType[Any, Any, Any] | None = None  # once it runs in this process
         self.started_at: float | None = None  # by the loop's clock, where there is a timeout
         self.told: StopReason | None = None  # why it was told to stop, if it was
-        self.over = False
+        self.outcome: Outcome | None = None  # once the body has ended
+        self.leftovers: Leftovers | None = None  # of a body that left a scope or a group open
+        self.over = False  # nothing of it runs any more
+        self.overdue = False  # it was reported that it does not stop
         self.watched = False
 
     def stop(self, why: StopReason) -> None:
@@ -55,3 +62,7 @@ class Attempt:
     def executing(self) -> bool:
         """Whether the body is what the event loop executes at this moment."""
         return self.body is not None and self.body.cr_running
+
+    def coroutines(self) -> list[Any]:
+        """What of it is under way: its body, or what its body left running."""
+        return [self.body] if self.leftovers is None else self.leftovers.running()

@@ -142,9 +142,9 @@ class Supervisor:
 
     def abandon(self) -> None:
         """Let go of the channels, where nobody runs any more who could; see TaskEngine.abandon."""
+        if self.trouble is None:  # so that there is nothing left to give up
+            self.trouble = StorageError("the engine was abandoned")
         self._inbox.close()
-        for worker in self._workers.values():
-            worker.close()
 
     def _refuse_all(self, messages: list[Heard], error: StorageError) -> None:
         for message in messages:
