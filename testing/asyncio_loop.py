@@ -12,6 +12,7 @@ import asyncio
 import heapq
 import math
 import random
+from asyncio.tasks import _enter_task, _leave_task
 from collections import deque
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from weakref import WeakKeyDictionary
 
 from .errors import DeterminismUnavailable
 from .generators import LIFE, LivingGenerators, Mortal
-from .steps import ROUNDS_AT_ONE_INSTANT, Steps
+from .steps import ROUNDS_AT_ONE_INSTANT, Grave, Steps
 
 _NEEDED = "_run_once _ready _scheduled _stopping _timer_cancelled_count _asyncgens".split()
 
@@ -55,7 +56,7 @@ class AsyncioLoop:
         self._count = 0
         self._families: dict[object, list[asyncio.Task[Any]]] = {}
         self._idlers: list[asyncio.Future[None]] = []
-        self._graves: list[Any] = []
+        self._graves: list[Grave] = []
         self._generators = LivingGenerators()
 
     @contextmanager
@@ -186,10 +187,12 @@ class AsyncioLoop:
 
     def kill(self, root: object, life: Mortal) -> None:
         """End a life's tasks, at once: none of its code runs again."""
-        self._graves += self._generators.take(life, self._loop._asyncgens.discard)
-        for task in self._families.pop(root, []).copy():
+        family = self._families.pop(root, []).copy()
+        generators = self._generators.take(life, self._loop._asyncgens.discard)
+        self._graves += [(family[0], generator) for generator in generators]
+        for task in family:
             switch = cast("_Switch", task.get_coro())
-            self._graves.append(switch.turn_off())
+            self._graves.append((task, switch.turn_off()))
             if task is asyncio.current_task():
                 self._loop.call_soon(task.cancel)  # it is in the midst of a step
             else:
@@ -197,7 +200,23 @@ class AsyncioLoop:
 
     def bury(self) -> None:
         """Close the coroutines of those that were killed."""
-        self._steps.bury(self._graves)
+        self._steps.bury(self._graves, self)
+
+    @contextmanager
+    def posing_as(self, task: Any) -> Iterator[None]:
+        """A block in which this task, which is over, passes for the current one."""
+        current = asyncio.current_task()
+        assert current is not None
+        _leave_task(self._loop, current)
+        _enter_task(self._loop, task)
+        try:
+            yield
+        finally:
+            _leave_task(self._loop, task)
+            _enter_task(self._loop, current)
+
+    def detach(self, waits: Any) -> None:
+        """Nothing is set up: a future is awaited by the task that runs, and none does."""
 
 
 class _Switch(Coroutine[Any, Any, Any]):

@@ -56,7 +56,8 @@ class Life:
                 self.started.set()
                 await self._leave.wait()
         except Exception as error:  # noqa: BLE001  whoever started it decides what that means
-            self.failure = error
+            if not self.dead:
+                self.failure = error
         finally:
             self.ended.set()
             self.started.set()

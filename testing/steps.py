@@ -6,14 +6,17 @@ the same `Steps`, so crashes, cancels and the watch on bodies work alike on both
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import Context
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from .generators import LIFE
 from .watch import BODY, RunningBody, Watch
@@ -25,7 +28,19 @@ STEPS_OF_A_SPINNING_BODY = 10  # once it is known to
 ROUNDS_AT_ONE_INSTANT = 100_000
 _CLOSINGS = 100  # a coroutine that awaits in its `finally` needs one more for each
 
-_undead: list[Any] = []  # coroutines that refuse to be closed: never let go of, lest they complain
+Grave = tuple[Any, Any]  # a task that is over, and the coroutine that it ran
+
+
+class Undertaker(Protocol):
+    """What a loop does for coroutines that are to end outside of their task."""
+
+    def posing_as(self, task: Any) -> AbstractContextManager[None]:
+        """A block in which this task, which is over, passes for the current one."""
+        ...
+
+    def detach(self, waits: Any) -> None:
+        """Take back what a coroutine has set up to be woken by."""
+        ...
 
 
 @dataclass
@@ -103,27 +118,51 @@ class Steps:
 
     # -- coroutines that nobody will run any more ------------------------------------------------
 
-    def bury(self, graves: list[Any]) -> None:
-        """Close these coroutines. Their `finally` blocks run now, and nobody hears of it.
+    def bury(self, graves: list[Grave], undertaker: Undertaker) -> None:
+        """Close the coroutines of the dead. Their `finally` blocks run now; nobody hears of it.
 
         An async generator whose caller is gone cannot be closed; what it awaits can.
         """
         self.burying = True
-        with _silence():
-            while graves:
-                coroutine = graves.pop()
-                coroutine = getattr(coroutine, "ag_await", coroutine)
-                if hasattr(coroutine, "close") and not _closed(coroutine):
-                    _undead.append(coroutine)
-        self.burying = False
+        try:
+            with _silence():
+                while graves:
+                    task, coroutine = graves.pop()
+                    coroutine = getattr(coroutine, "ag_await", coroutine)
+                    if hasattr(coroutine, "throw"):
+                        with undertaker.posing_as(task):
+                            _close_streams(coroutine)
+                            if not _ended(coroutine, undertaker):
+                                # It swallows whatever it is told. Never let go of, as that would
+                                # run it again, if only when the interpreter ends.
+                                ctypes.pythonapi.Py_IncRef(ctypes.py_object(coroutine))
+        finally:
+            self.burying = False
 
 
-def _closed(coroutine: Any) -> bool:
+class _TheEnd(BaseException):
+    """Thrown into the dead. (GeneratorExit would end a coroutine without what it awaits.)"""
+
+
+def _ended(coroutine: Any, undertaker: Undertaker) -> bool:
+    """End it where it waits, and again where it waits then: whether that came to an end."""
     for _ in range(_CLOSINGS):
-        with suppress(BaseException):
-            coroutine.close()
+        try:
+            waits = coroutine.throw(_TheEnd())
+        except BaseException:  # noqa: BLE001  its end, or its last words
             return True
+        undertaker.detach(waits)
     return False
+
+
+def _close_streams(coroutine: Any) -> None:
+    """Close the channels that it holds, as they complain when they are dropped unclosed."""
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None)
+        for value in frame.f_locals.values() if frame is not None else ():
+            if isinstance(value, MemoryObjectReceiveStream | MemoryObjectSendStream):
+                value.close()
+        coroutine = getattr(coroutine, "cr_await", None)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import trio.testing
 
 from .errors import DeterminismUnavailable, PowerLost
 from .generators import LivingGenerators, Mortal
-from .steps import ROUNDS_AT_ONE_INSTANT, Steps
+from .steps import ROUNDS_AT_ONE_INSTANT, Grave, Steps
 
 _run: Any = getattr(getattr(trio, "_core", None), "_run", None)
 
@@ -67,7 +67,7 @@ class TrioLoop(trio.abc.Instrument):
         self._clock = trio.testing.MockClock(autojump_threshold=0)
         self._clock._autojump = self._jump  # type: ignore[method-assign]
         self._rounds = 0  # since time last moved
-        self._graves: list[Any] = []
+        self._graves: list[Grave] = []
         self._generators = LivingGenerators()
 
     @contextmanager
@@ -140,7 +140,8 @@ class TrioLoop(trio.abc.Instrument):
 
     def kill(self, root: object, life: Mortal) -> None:
         """End the root of a life and all that it started, at once: none of its code runs again."""
-        self._graves += self._generators.take(life, _runner().asyncgens.alive.discard)
+        generators = self._generators.take(life, _runner().asyncgens.alive.discard)
+        self._graves += [(root, generator) for generator in generators]
         assert isinstance(root, trio.lowlevel.Task)
         tasks = list(_family(root))
         for task in tasks:
@@ -148,7 +149,7 @@ class TrioLoop(trio.abc.Instrument):
                 nursery._closed = True  # nothing more is started in it
                 nursery._parent_waiting_in_aexit = False  # nobody is left to be woken by its end
         for task in tasks:
-            self._graves.append(task.coro)
+            self._graves.append((task, task.coro))
             coro = task.coro = _Dead()  # type: ignore[assignment]
             task._child_nurseries.clear()
             if task._next_send_fn is not None:  # it was about to run
@@ -159,14 +160,24 @@ class TrioLoop(trio.abc.Instrument):
             _runner().reschedule(task)
 
     def bury(self) -> None:
-        """Close the coroutines of those that were killed; outside of any task, as they are."""
+        """Close the coroutines of those that were killed."""
+        self._steps.bury(self._graves, self)
+
+    @contextmanager
+    def posing_as(self, task: Any) -> Iterator[None]:
+        """A block in which this task, which is over, passes for the current one."""
         context = _run.GLOBAL_RUN_CONTEXT
-        task = context.task
-        del context.task
+        current, context.task = context.task, task
         try:
-            self._steps.bury(self._graves)
+            yield
         finally:
-            context.task = task
+            context.task = current
+
+    def detach(self, waits: Any) -> None:
+        """Take back what a coroutine has set up to be woken by."""
+        abort = getattr(waits, "abort_func", None)
+        if abort is not None:
+            abort(_gone)
 
 
 class _Dead:
