@@ -26,7 +26,9 @@ from .methods.formats import title_from
 from .model import Document, DocumentStatus, Extraction
 
 NAME = "document_processing"
-DOCUMENT_TIMEOUT = 600.0  # to extract one; real ones take less than a second
+# Seconds to extract a document, and more for each megabyte: extraction takes time linear in the
+# size. Real ones take less than a second, and two seconds a megabyte.
+DOCUMENT_TIMEOUT, MEGABYTE_TIMEOUT = 120.0, 30.0
 TITLES_KNOWN = 2_000  # names of the newest documents, linked wherever a text mentions them
 RELEASE_WITHIN = 10.0
 LONGEST_ERROR = 1_000  # characters
@@ -182,7 +184,7 @@ class _Run:
         content = (await self._library.documents.content(document.id)).content
         async with self._extracting:
             await self._processing.mark_extracting(document.id, self._ctx.task_id)
-            with anyio.fail_after(DOCUMENT_TIMEOUT):
+            with anyio.fail_after(timeout_for(document.file_size)):
                 return await self._ctx.run_in_child(
                     extract_document,
                     content,
@@ -194,7 +196,7 @@ class _Run:
     async def _fail(self, document: Document, error: Exception) -> bool:
         text = plain_text(str(error) or type(error).__name__, LONGEST_ERROR)
         if isinstance(error, TimeoutError):
-            text = f"it took longer than {DOCUMENT_TIMEOUT:g} s"
+            text = f"it took longer than {timeout_for(document.file_size):.0f} s"
         self._ctx.log.warning("%s (%s) failed: %s", document.id, document.filename, text)
         try:
             await self._processing.mark_failed(document.id, self._ctx.task_id, text)
@@ -211,6 +213,11 @@ class _Run:
 
     async def _tell(self, message: str) -> None:
         await self._ctx.progress(current=self._done, total=self._total(), message=message)
+
+
+def timeout_for(size: int) -> float:
+    """How long a document of so many bytes may take, in seconds."""
+    return DOCUMENT_TIMEOUT + MEGABYTE_TIMEOUT * size / 1_000_000
 
 
 def extract_document(

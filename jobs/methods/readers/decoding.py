@@ -25,6 +25,10 @@ INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 )
 LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+EMPTY_LINES = re.compile(r"\n(?:[ \t]*+\n){2,}+")  # megabytes of them would be as many lists
+# Accents upon accents: to put them in order takes time that grows with the square of their number.
+ACCENTS = re.compile(r"[^\w\s\0-\u02ff]{64,}+")
+MOST_ACCENTS = 30  # on one character, as Unicode's own Stream-Safe Text Format has it
 # A text in an old one-byte encoding has next to no control characters; binary data has many.
 MOST_CONTROLS = 0.01
 
@@ -32,14 +36,15 @@ MOST_CONTROLS = 0.01
 def decode(data: bytes) -> str:
     """Decode as UTF-8 (or UTF-16 with its mark), else as cp1252 or latin-1.
 
-    Lines end in "\\n", control characters are gone. Raises UnreadableDocument for binary data.
+    Lines end in "\\n", control characters are gone, and of many empty lines one is left. Takes
+    time linear in the size of `data`. Raises UnreadableDocument for binary data.
     """
     for signature, kind in SIGNATURES.items():
         if data.startswith(signature):
             raise UnreadableDocument(f"this is {kind}, not a text file")
     text = _decoded(data)
-    text = LINE_ENDS.sub("\n", text)
-    return unicodedata.normalize("NFC", INVISIBLE.sub("", text))
+    text = EMPTY_LINES.sub("\n\n", LINE_ENDS.sub("\n", text))
+    return unicodedata.normalize("NFC", ACCENTS.sub(_fewer_accents, INVISIBLE.sub("", text)))
 
 
 def _decoded(data: bytes) -> str:
@@ -58,6 +63,16 @@ def _decoded(data: bytes) -> str:
         text = data.decode("cp1252")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    if len(INVISIBLE.findall(text)) > MOST_CONTROLS * len(text):
+    if INVISIBLE.subn("", text)[1] > MOST_CONTROLS * len(text):
         raise UnreadableDocument("this is a binary file, not a text file")
     return text
+
+
+def _fewer_accents(run: re.Match[str]) -> str:
+    kept: list[str] = []
+    accents = 0
+    for character in run[0]:
+        accents = accents + 1 if unicodedata.combining(character) else 0
+        if accents <= MOST_ACCENTS:
+            kept.append(character)
+    return "".join(kept)

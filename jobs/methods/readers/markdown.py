@@ -10,10 +10,10 @@ from .blocks import Block, block, join_lines
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 ATX = re.compile(r" {0,3}#{1,6}(?=\s|$)(.*)")
 SETEXT = re.compile(r" {0,3}(=+|-{2,})\s*")
-RULE = re.compile(r" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}")
+RULE = re.compile(r" {0,3}([-*_])[ \t]*+(?:\1[ \t]*+){2,}+")
 ITEM = re.compile(r"\s{0,12}(?:[-*+]|\d{1,9}[.)])\s+(?:\[[ xX]\]\s+)?")
-QUOTE = re.compile(r" {0,3}(?:> ?)+")
-TABLE_RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*")
+QUOTE = re.compile(r" {0,3}(?:> ?)++")
+TABLE_RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*+\|?\s*")
 DEFINITION = re.compile(r" {0,3}\[[^\[\]]{1,200}\]:\s*\S")
 FRONT_MATTER = "---"
 

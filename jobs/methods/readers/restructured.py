@@ -6,7 +6,7 @@ import re
 
 from .blocks import Block, block, join_lines
 
-ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1+\s*")
+ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1++\s*")
 EXPLICIT = re.compile(r"\s*\.\.(?:\s+|$)")  # directives, comments, targets, footnotes
 PROSE = re.compile(
     r"\s*\.\.\s+(?:note|warning|tip|hint|important|caution|danger|attention|seealso|admonition"
