@@ -3,6 +3,11 @@
 That happens to an async generator with `async with anyio.create_task_group()` inside that is left
 by `break`, and to a group that is entered by hand. Neither loop ends such children by itself:
 asyncio forgets them, trio cancels them and does not wait.
+
+One case is beyond us, and beyond any program on trio 0.35: such a generator, with children at work,
+that is collected while its body goes on to await something else. Trio then closes it in another
+coroutine, and when the children end it wakes the body instead of that one: the whole run ends in a
+TrioInternalError or never ends. On asyncio it costs no more than that body.
 """
 
 from __future__ import annotations

@@ -8,12 +8,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from types import FrameType
 
 import anyio
 
 from .attempts import Attempt
 
 log = logging.getLogger("cortex_tasks.engine")
+
+_SUSPECTS = 10  # tasks that are named where it cannot be told which one it is
 
 
 class Watchdog:
@@ -51,20 +54,29 @@ class Watchdog:
                 self._report(held_up, loop_thread)
 
     def _report(self, held_up: float, loop_thread: int) -> None:
-        culprit = next(
-            (
-                f"{attempt.record.id} of type {attempt.record.type}"
-                for attempt in list(self._attempts())
-                if attempt.executing
-            ),
-            "something",
-        )
         frame = sys._current_frames().get(loop_thread)  # noqa: SLF001  the documented way
-        stack = "".join(traceback.format_stack(frame)) if frame is not None else "(no stack)"
         log.warning(
-            "the event loop has been held up for %.1f s by %s: a blocking call belongs in "
+            "the event loop has been held up for %.1f s by %s, at %s: a blocking call belongs in "
             "ctx.offload, CPU-bound work in ctx.run_in_child\n%s",
             held_up,
-            culprit,
-            stack,
+            self._culprit(),
+            "(it has just gone on)" if frame is None else _where(frame),
+            "" if frame is None else "".join(traceback.format_stack(frame)),
         )
+
+    def _culprit(self) -> str:
+        attempts = list(self._attempts())
+        for attempt in attempts:
+            if attempt.executing:
+                return _name(attempt)
+        # The loops tell no other thread whose coroutine they execute.
+        suspects = ", ".join(map(_name, attempts[:_SUSPECTS])) or "none"
+        return f"what is no task's own body, but may be a child of one (under way: {suspects})"
+
+
+def _name(attempt: Attempt) -> str:
+    return f"{attempt.record.id} of type {attempt.record.type}"
+
+
+def _where(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
-import pytest
 
 from cortex_tasks.engine.context import TaskContext
 from cortex_tasks.engine.lifecycle import TaskStatus
@@ -122,30 +123,64 @@ class Signal(logging.Handler):
             self.logged.set()
 
 
-@pytest.fixture
-def held_up() -> Iterator[Signal]:
-    handler, logger = Signal("has been held up"), logging.getLogger("cortex_tasks.engine")
+@contextmanager
+def listening_for(text: str) -> Iterator[Signal]:
+    handler, logger = Signal(text), logging.getLogger("cortex_tasks.engine")
     logger.addHandler(handler)
     yield handler
     logger.removeHandler(handler)
 
 
-async def test_a_body_that_blocks_the_event_loop_is_named_in_the_log(held_up: Signal) -> None:
+async def test_a_body_that_blocks_the_event_loop_is_named_in_the_log() -> None:
     @task_type("blocking")
     async def blocking(ctx: TaskContext) -> bool:
-        return held_up.logged.wait(30)  # the very call that holds up the loop
+        return named.logged.wait(30)  # the very call that holds up the loop
 
-    async with an_engine(blocking, watchdog=0.02) as engine:
-        handle = await engine.submit(blocking)
-        assert await handle.result() is True
-    message = next(one for one in held_up.messages if handle.id in one)
-    assert f"by {handle.id} of type blocking" in message
-    assert "held_up.logged.wait(30)" in message  # with the line that blocks
+    with listening_for("of type blocking, at ") as named:
+        async with an_engine(blocking, watchdog=0.02) as engine:
+            handle = await engine.submit(blocking)
+            assert await handle.result() is True
+    (message,) = named.messages
+    assert "has been held up for " in message
+    assert re.search(rf" by {handle.id} of type blocking, at \S+:\d+ in \w+", message)
+    assert f'File "{__file__}", line' in message  # and the stack
+    assert "return named.logged.wait(30)" in message
 
 
-async def test_a_loop_that_nothing_holds_up_is_not_complained_of(held_up: Signal) -> None:
-    async with an_engine(process_count, watchdog=30.0) as engine:
-        await anyio.lowlevel.checkpoint()
-        assert engine.accepting
-    assert held_up.messages == []
+async def test_a_hold_up_is_reported_once_however_long_it_lasts() -> None:
+    @task_type("blocking")
+    async def blocking(ctx: TaskContext) -> int:
+        named.logged.wait(30)
+        threading.Event().wait(0.2)  # ten times as long as it takes to be noticed
+        return len(named.messages)
+
+    with listening_for("of type blocking, at ") as named:
+        async with an_engine(blocking, watchdog=0.02) as engine:
+            assert await (await engine.submit(blocking)).result() == 1
+
+
+async def test_a_child_of_a_body_that_blocks_the_event_loop_is_shown_with_its_stack() -> None:
+    async def block() -> None:
+        shown.logged.wait(30)
+
+    @task_type("parent")
+    async def parent(ctx: TaskContext) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(block)
+
+    with listening_for("in block\n") as shown:
+        async with an_engine(parent, watchdog=0.02) as engine:
+            handle = await engine.submit(parent)
+            await handle.result()
+    (message,) = shown.messages
+    assert "may be a child of one" in message
+    assert f"(under way: {handle.id} of type parent)" in message
+
+
+async def test_a_loop_that_nothing_holds_up_is_not_complained_of() -> None:
+    with listening_for("has been held up") as complaints:
+        async with an_engine(process_count, watchdog=30.0) as engine:
+            await anyio.lowlevel.checkpoint()
+            assert engine.accepting
+    assert complaints.messages == []
     assert not any(thread.name == "cortex-tasks watchdog" for thread in threading.enumerate())
