@@ -38,7 +38,7 @@ class Inbox:
             self._gone = True
         else:
             while len(self._messages) >= ROOM:
-                self._room = anyio.Event()
+                self._room = _unset(self._room)
                 await self._room.wait()
             self._messages.append(message)
         self._news.set()
@@ -49,10 +49,15 @@ class Inbox:
             if self._gone:
                 await anyio.lowlevel.checkpoint()  # for whoever does not take no for an answer
                 return GONE
-            self._news = anyio.Event()
+            self._news = _unset(self._news)
             await self._news.wait()
         self._room.set()
         return self._messages.popleft()
+
+
+def _unset(event: anyio.Event) -> anyio.Event:
+    """Give one to wait for: the same, if others wait for it already."""
+    return anyio.Event() if event.is_set() else event
 
 
 class Exchanges:
