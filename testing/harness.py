@@ -270,7 +270,7 @@ class TaskHarness:
         """From now on no fault happens; bodies that were made to hang go on."""
         self._dice.off = True
         self._steps.disarm()
-        self._bodies.release()
+        self._bodies.calm()
 
     async def recover(self) -> None:
         """Start another engine if a fault has left this one dead or unable to keep anything."""
