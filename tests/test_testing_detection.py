@@ -48,6 +48,8 @@ def clocks() -> dict[str, tuple[str, Callable[[], object]]]:
 
 
 def threads() -> dict[str, tuple[str, Code]]:
+    """The ways into a thread that are open on either loop."""
+
     def nothing() -> None:
         pass
 
@@ -56,15 +58,6 @@ def threads() -> dict[str, tuple[str, Code]]:
 
     async def anyio_path(ctx: TaskContext) -> None:
         await anyio.Path("/").exists()
-
-    async def trio_thread(ctx: TaskContext) -> None:
-        await trio.to_thread.run_sync(nothing)
-
-    async def asyncio_thread(ctx: TaskContext) -> None:
-        await asyncio.to_thread(nothing)
-
-    async def executor(ctx: TaskContext) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, nothing)
 
     async def pool(ctx: TaskContext) -> None:
         with concurrent.futures.ThreadPoolExecutor() as executor:
@@ -76,12 +69,29 @@ def threads() -> dict[str, tuple[str, Code]]:
     return {
         "anyio.to_thread": ("anyio.to_thread.run_sync", anyio_thread),
         "anyio.Path": ("anyio.to_thread.run_sync", anyio_path),
-        "trio.to_thread": ("trio.to_thread.run_sync", trio_thread),
-        "asyncio.to_thread": ("asyncio.to_thread", asyncio_thread),
-        "run_in_executor": ("loop.run_in_executor", executor),
         "a pool of threads": ("ThreadPoolExecutor.submit", pool),
         "a thread": ("threading.Thread.start", thread),
     }
+
+
+def threads_of(loop: str) -> list[tuple[str, Code]]:
+    """The ways into a thread that only this loop has."""
+
+    def nothing() -> None:
+        pass
+
+    async def trio_thread(ctx: TaskContext) -> None:
+        await trio.to_thread.run_sync(nothing)
+
+    async def asyncio_thread(ctx: TaskContext) -> None:
+        await asyncio.to_thread(nothing)
+
+    async def executor(ctx: TaskContext) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, nothing)
+
+    if loop == "trio":
+        return [("trio.to_thread", trio_thread)]
+    return [("asyncio.to_thread", asyncio_thread), ("loop.run_in_executor", executor)]
 
 
 def processes() -> dict[str, tuple[str, Code]]:
@@ -139,12 +149,16 @@ async def test_a_real_clock_is_named_however_it_was_imported(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", threads())
-async def test_a_thread_is_named(name: str, anyio_backend: str) -> None:
-    call, body = threads()[name]
-    if call.startswith("trio") and anyio_backend != "trio":
-        pytest.skip("trio's call needs trio")
-    if call.startswith(("asyncio", "loop")) and anyio_backend == "trio":
-        pytest.skip("asyncio's call needs asyncio")
+async def test_a_thread_is_named(name: str) -> None:
+    await named_as_a_thread(*threads()[name])
+
+
+async def test_a_thread_of_the_loop_is_named(anyio_backend: str) -> None:
+    for call, body in threads_of(anyio_backend):
+        await named_as_a_thread(call, body)
+
+
+async def named_as_a_thread(call: str, body: Code) -> None:
     error = await found_in(body)
     assert error.call == call
     assert HERE in error.where
