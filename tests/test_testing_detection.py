@@ -90,7 +90,7 @@ def threads_of(loop: str) -> list[tuple[str, Code]]:
         await asyncio.get_running_loop().run_in_executor(None, nothing)
 
     if loop == "trio":
-        return [("trio.to_thread", trio_thread)]
+        return [("trio.to_thread.run_sync", trio_thread)]
     return [("asyncio.to_thread", asyncio_thread), ("loop.run_in_executor", executor)]
 
 
