@@ -9,8 +9,6 @@ Its exit codes are in `exits`; scripts may rely on them.
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
@@ -18,7 +16,7 @@ from ..engine.errors import CortexTasksError
 from ..http.keys import KeyNotFound
 from . import demo, keys, operations, serving, tasks, uploads
 from .exits import CommandFailed, Exit
-from .screen import note
+from .screen import claim_streams, flush_output, let_go_of_output, note
 
 EXIT_CODES = """\
 exit codes: 0 done, 1 failed, 2 usage, 3 cancelled, 4 not found, 130 interrupted
@@ -30,15 +28,13 @@ there is no option for the key itself, because other users can see the command l
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code; with a usage error, argparse exits with 2."""
+    claim_streams()
     parsed = parser().parse_args(arguments)
     try:
-        code = _run(parsed)
-        sys.stdout.flush()
+        return _run(parsed)
     except BrokenPipeError:
-        # What is still buffered has nowhere to go; without this, Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go_of_output()
         return Exit.PIPE_CLOSED
-    return code
 
 
 def parser() -> argparse.ArgumentParser:
@@ -68,6 +64,7 @@ def own_version() -> str:
 def _run(parsed: argparse.Namespace) -> int:
     try:
         code: int = parsed.run(parsed)
+        flush_output()
     except CommandFailed as failed:
         note(f"cortex-tasks: {failed}")
         return failed.exit_code

@@ -95,6 +95,15 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     add_option(parser, "--data", default="./data", help="the data folder")
 
 
+def text(given: str) -> str:
+    """Read text that the server is told: it must be Unicode, as what a shell gives need not be."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise _bad(given, "not Unicode text") from None
+    return given
+
+
 def one_of(*words: str) -> Reader:
     """Read one of these words."""
 

@@ -33,6 +33,10 @@ HOW_TO_GET_A_KEY = (
     "`cortex-tasks keys create --name me --permissions read,manage`, then put it into "
     "CORTEX_TASKS_API_KEY or name its file with --key-file."
 )
+UNUSABLE_SURROUNDINGS = (
+    "what the environment says of proxies (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) or of certificates "
+    "(SSL_CERT_FILE) cannot be used"
+)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -58,7 +62,7 @@ class Answer(msgspec.Struct, frozen=True):
         """Decode the body; raises CommandFailed if it is not what this version understands."""
         try:
             return msgspec.json.decode(self.body, type=wanted)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise CommandFailed(
                 f"the server's answer is not one that this version understands: {error}"
             ) from None
@@ -75,15 +79,18 @@ class Connection:
         scheme, host = _parts(url)
         self.url = url.rstrip("/")
         self._failures = (httpx2.HTTPError, httpx2.InvalidURL)
-        self._client = httpx2.Client(
-            headers={"X-API-Key": key} if key else {},
-            timeout=httpx2.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT),
-            # Loading the certificates of the world takes longer than most answers; over plain HTTP
-            # a context that trusts nobody will do.
-            verify=scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            # No proxy leads to this machine itself.
-            trust_env=host not in LOOPBACK,
-        )
+        try:
+            self._client = httpx2.Client(
+                headers={"X-API-Key": key} if key else {},
+                timeout=httpx2.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT),
+                # Loading the certificates of the world takes longer than most answers; over plain
+                # HTTP a context that trusts nobody will do.
+                verify=scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+                # No proxy leads to this machine itself.
+                trust_env=host not in LOOPBACK,
+            )
+        except (ValueError, ImportError, OSError, httpx2.InvalidURL) as error:
+            raise CommandFailed(f"{UNUSABLE_SURROUNDINGS}: {error}", Exit.USAGE) from None
 
     def __enter__(self) -> Self:
         return self
@@ -142,7 +149,7 @@ class Connection:
         status = response.status_code
         try:
             detail = str(msgspec.json.decode(response.content)["detail"])
-        except (msgspec.DecodeError, TypeError, KeyError):
+        except (msgspec.DecodeError, RecursionError, TypeError, KeyError):
             if 300 <= status < 500:  # a proxy or a server of another kind
                 detail = f"what answers at {self.url} is not a Cortex task server (HTTP {status})"
             else:
@@ -164,9 +171,10 @@ def in_path(name: str) -> str:
 
 def _parts(url: str) -> tuple[str, str]:
     """The scheme and the host of what must be a server's URL."""
-    with suppress(ValueError):  # a port that is none, a bracket that is not closed
+    with suppress(ValueError):  # a port that is none, a name that no host can have
         parts = urlsplit(url)
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            parts.hostname.encode("idna")  # as it will be looked up
             return parts.scheme, parts.hostname
     raise CommandFailed(f"{url!r} is not the URL of a server", Exit.USAGE)
 

@@ -7,7 +7,7 @@ import argparse
 import msgspec
 
 from ..http.keys import ApiKey, KeyStore
-from .arguments import Commands, add_command, add_data, add_json, words_of
+from .arguments import Commands, add_command, add_data, add_json, text, words_of
 from .exits import Exit
 from .screen import local_time, note, print_json, print_table, print_text
 
@@ -24,7 +24,7 @@ def add_to(commands: Commands) -> None:
     actions = keys.add_subparsers(metavar="ACTION", required=True)
 
     making = add_command(actions, "create", create, "make a key and print it, this once")
-    making.add_argument("--name", required=True, help="what the key is called")
+    making.add_argument("--name", type=text, required=True, help="what the key is called")
     making.add_argument(
         "--permissions",
         type=words_of(PERMISSIONS, {}),
@@ -39,7 +39,7 @@ def add_to(commands: Commands) -> None:
     add_json(listing)
 
     revoking = add_command(actions, "revoke", revoke, "make a key worthless from now on")
-    revoking.add_argument("key", metavar="KEY", help="its name or id")
+    revoking.add_argument("key", type=text, metavar="KEY", help="its name or id")
     add_data(revoking)
 
 

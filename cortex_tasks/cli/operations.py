@@ -11,6 +11,7 @@ from .arguments import (
     add_command,
     add_connection,
     one_of,
+    text,
     whole_number,
     words_of,
 )
@@ -215,7 +216,7 @@ def _print_community(community: CommunityView) -> None:
 
 
 def _add_collection(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--collection", metavar="ID", help="only this collection")
+    parser.add_argument("--collection", type=text, metavar="ID", help="only this collection")
 
 
 def _add_end(parser: argparse.ArgumentParser) -> None:

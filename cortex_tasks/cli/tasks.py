@@ -6,7 +6,7 @@ import argparse
 
 import msgspec
 
-from .arguments import Commands, add_command, add_connection, whole_number
+from .arguments import Commands, add_command, add_connection, text, whole_number
 from .connection import Answer, Connection, Refused, connect, in_path
 from .exits import CommandFailed, Exit
 from .following import EXIT_BY_STATUS, all_in_one, exit_of, wait_for
@@ -35,7 +35,7 @@ def add_to(commands: Commands) -> None:
     """Add the commands about tasks."""
     listing = add_command(commands, "list", list_tasks, "list tasks, newest first")
     listing.add_argument("--status", choices=STATUSES, help="only those with this status")
-    listing.add_argument("--type", metavar="TYPE", help="only those of this task type")
+    listing.add_argument("--type", type=text, metavar="TYPE", help="only those of this task type")
     listing.add_argument(
         "--limit", type=whole_number(1, 10**9), metavar="N", help="at most so many (default: all)"
     )
@@ -47,7 +47,7 @@ def add_to(commands: Commands) -> None:
         ("cancel", cancel, "cancel a task; answers once it has stopped"),
     ):
         command = add_command(commands, name, run, help)
-        command.add_argument("task_id", metavar="ID", help="the task's id")
+        command.add_argument("task_id", type=text, metavar="ID", help="the task's id")
         add_connection(command)
     tidy = add_command(commands, "cleanup", clean_up, "remove tasks that ended long ago")
     tidy.add_argument(

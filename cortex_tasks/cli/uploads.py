@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from .arguments import Commands, add_command, add_connection
+from .arguments import Commands, add_command, add_connection, text
 from .connection import Answer, Connection, Refused, connect
 from .exits import CommandFailed, Exit
 from .following import all_in_one
@@ -53,7 +53,9 @@ def add_to(commands: Commands) -> None:
     command.add_argument(
         "paths", metavar="PATH", nargs="+", help="a file, or a folder with all that is in it"
     )
-    command.add_argument("--collection", metavar="ID", help="put them into this collection")
+    command.add_argument(
+        "--collection", type=text, metavar="ID", help="put them into this collection"
+    )
     command.add_argument(
         "--process",
         action=argparse.BooleanOptionalAction,
@@ -100,10 +102,14 @@ def _files_under(path: Path) -> Iterator[Path]:
 
     Links to folders are not followed: they may lead round in circles.
     """
-    if path.is_file():
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except OSError as error:  # a name that is too long, for one
+        raise CommandFailed(f"cannot look at {path}: {error.strerror}", Exit.USAGE) from None
+    if is_file:
         yield path
         return
-    if not path.is_dir():
+    if not is_folder:
         raise CommandFailed(f"there is no file or folder {path}", Exit.USAGE)
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
