@@ -35,12 +35,15 @@ if TYPE_CHECKING:
     )
     from .engine.handles import TaskHandle
     from .engine.lifecycle import TaskStatus
-    from .engine.records import TaskEvent, TaskPage, TaskRecord
+    from .engine.records import AttemptRecord, TaskEvent, TaskPage, TaskRecord
     from .engine.registry import TaskType, task_type
+    from .engine.retrying import Backoff, RetryLater
     from .engine.settings import Limits, Retention
     from .engine.surroundings import Surroundings
 
 __all__ = [
+    "AttemptRecord",
+    "Backoff",
     "CallerError",
     "ChildContext",
     "ChildCrashed",
@@ -56,6 +59,7 @@ __all__ = [
     "QueueFull",
     "ResultNotReady",
     "Retention",
+    "RetryLater",
     "StorageCorrupt",
     "StorageError",
     "StorageFull",
@@ -111,8 +115,9 @@ _PUBLIC = {
     ),
     "engine.handles": ("TaskHandle",),
     "engine.lifecycle": ("TaskStatus",),
-    "engine.records": ("TaskEvent", "TaskPage", "TaskRecord"),
+    "engine.records": ("AttemptRecord", "TaskEvent", "TaskPage", "TaskRecord"),
     "engine.registry": ("TaskType", "task_type"),
+    "engine.retrying": ("Backoff", "RetryLater"),
     "engine.settings": ("Limits", "Retention"),
     "engine.surroundings": ("Surroundings",),
 }

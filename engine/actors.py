@@ -146,6 +146,7 @@ class Actors:
             declaration.registry,
             self.ledger.catalogue.records,
             declaration.surroundings.new_task_id,
+            declaration.surroundings.jitter,
         )
         outbox, inbox = anyio.create_memory_object_stream[Heard](declaration.limits.mailbox)
         self._mailbox = mailbox = Mailbox(outbox)

@@ -17,6 +17,7 @@ from .leftovers import Leftovers
 from .messages import Failed, Outcome, Stopped, Succeeded
 from .process_body import run_process_body
 from .registry import TaskType
+from .retrying import asked_wait
 from .settings import Limits
 from .surroundings import Offload
 
@@ -85,6 +86,7 @@ class Bodies:
                 bytes(attempt.params),
                 attempt.record.id,
                 attempt.record.attempt,
+                attempt.ctx.last_attempt,
             )
         else:
             arguments = (declared.decode_params(attempt.params),) if declared.takes_params else ()
@@ -130,14 +132,14 @@ class Bodies:
             log.warning("%s raised while it was stopping: %s\n%s", record.id, text, trace)
             return _stopped(attempt, text)
         log.warning("%s of type %s failed: %s\n%s", record.id, record.type, text, trace)
-        return _failed(attempt, text, trace)
+        return self._failed(attempt, error, text, trace)
 
     def _timed_out(self, attempt: Attempt, also: str = "") -> Outcome:
         record = attempt.record
         verdict = f"timed out after {self._declared.timeout:g} s{also}"
         verdict = plain_text(verdict, self._limits.max_error_chars)
         log.warning("%s of type %s %s", record.id, record.type, verdict)
-        return _failed(attempt, verdict)
+        return self._failed(attempt, TimeoutError(verdict), verdict)
 
     def _left_open(self, attempt: Attempt, raised: BaseException | None) -> Outcome:
         """Fail the body for what it left open, cancel all in there, and see what that is."""
@@ -153,7 +155,22 @@ class Bodies:
             log.warning("%s has stopped; %s", record.id, text)
             return _stopped(attempt, text)
         log.warning("%s of type %s failed: %s", record.id, record.type, text)
-        return _failed(attempt, text)
+        return _failed(attempt, text)  # and no more: it would leave it open again
+
+    def _failed(
+        self, attempt: Attempt, error: BaseException, text: str, trace: str | None = None
+    ) -> Outcome:
+        failed = _failed(attempt, text, trace)
+        if not attempt.ctx.last_attempt and self._retries_on(error, failed.task_id):
+            failed = msgspec.structs.replace(failed, again=True, wait=asked_wait(error))
+        return failed
+
+    def _retries_on(self, error: BaseException, task_id: str) -> bool:
+        try:
+            return self._declared.retry_policy.covers(error)
+        except Exception:
+            log.exception("retry_on of %r raised; %s is not retried", self._declared.name, task_id)
+            return False
 
 
 def _succeeded(attempt: Attempt, result: msgspec.Raw) -> Outcome:
@@ -166,7 +183,7 @@ def _stopped(attempt: Attempt, trouble: str | None) -> Outcome:
     return Stopped(record.id, record.attempt, trouble, attempt.ctx.take_report())
 
 
-def _failed(attempt: Attempt, error: str, traceback: str | None = None) -> Outcome:
+def _failed(attempt: Attempt, error: str, traceback: str | None = None) -> Failed:
     record = attempt.record
     return Failed(record.id, record.attempt, error, traceback, attempt.ctx.take_report())
 

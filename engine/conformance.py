@@ -14,7 +14,7 @@ import msgspec
 
 from .errors import CortexTasksError, StorageError, StorageInUse, TaskNotFound
 from .lifecycle import TaskStatus
-from .records import ChainStep, TaskRecord
+from .records import AttemptRecord, ChainStep, TaskRecord
 from .storage import Backend, Change, Drop, Put, Recovered
 
 MakeBackend = Callable[[], Backend]
@@ -147,7 +147,12 @@ async def _check_every_field(make: MakeBackend) -> None:
         run_at=_BEGIN + timedelta(hours=1, microseconds=1),
         priority=-7,
         attempt=3,
+        retries=3,
         interruptions=2,
+        attempts=(
+            AttemptRecord(1, _BEGIN, _BEGIN + timedelta(microseconds=1), "OSError: \u2028 é"),
+            AttemptRecord(2, _BEGIN, _BEGIN, "interrupted"),
+        ),
         cancel_requested_at=_BEGIN,
         dedupe_key="key/with:signs",
         then=(

@@ -53,6 +53,7 @@ class TaskContext:
         "_surroundings",
         "attempt",
         "clock",
+        "last_attempt",
         "offload",
         "task_id",
         "task_type",
@@ -68,10 +69,12 @@ class TaskContext:
         children: Children,
         note_progress: Callable[[TaskContext], None],
         limits: Limits = _DEFAULT_LIMITS,
+        last_attempt: bool = True,
     ) -> None:
         self.task_id = task_id
         self.task_type = task_type
         self.attempt = attempt  # 1 for the first
+        self.last_attempt = last_attempt  # whether a failure of this one is the task's
         self._limits = limits
         self.clock: Clock = surroundings.clock
         self.offload: Offload = surroundings.offload  # runs a blocking call in a thread
@@ -176,6 +179,7 @@ class ChildContext(msgspec.Struct, frozen=True):
     task_type: str
     attempt: int
     report: Callable[..., None]
+    last_attempt: bool = True
 
     def progress(
         self,

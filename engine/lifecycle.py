@@ -9,6 +9,7 @@
     running     fail        failed      the worker: the body raised, or ran out of time
     running     stop        cancelled   the worker: a cancel was asked for and the body stopped
     running     interrupt   failed      recovery: the process died while the body ran
+    running     retry       pending     the worker: the body failed, and a retry is left for that
     running     requeue     pending     recovery or drain, for types that resume
 
 Final statuses are those with no way out. `docs/architecture.md` draws this table; a test compares.
@@ -44,6 +45,7 @@ class LifeEvent(enum.StrEnum):
     FAIL = "fail"
     STOP = "stop"
     INTERRUPT = "interrupt"
+    RETRY = "retry"
     REQUEUE = "requeue"
 
 
@@ -60,6 +62,7 @@ TRANSITIONS: Final[dict[tuple[TaskStatus, LifeEvent], TaskStatus]] = {
     (TaskStatus.RUNNING, LifeEvent.FAIL): TaskStatus.FAILED,
     (TaskStatus.RUNNING, LifeEvent.STOP): TaskStatus.CANCELLED,
     (TaskStatus.RUNNING, LifeEvent.INTERRUPT): TaskStatus.FAILED,
+    (TaskStatus.RUNNING, LifeEvent.RETRY): TaskStatus.PENDING,
     (TaskStatus.RUNNING, LifeEvent.REQUEUE): TaskStatus.PENDING,
 }
 

@@ -12,15 +12,17 @@ from typing import Any
 import msgspec
 
 from .errors import TaskAlreadyFinal
+from .failures import plain_text
 from .lifecycle import LifeEvent, TaskStatus, advance
 from .messages import Answer, Reply, Run, Stop, StopReason, Submission
 from .queues import Queues
-from .records import TaskRecord
+from .records import MAX_ATTEMPTS_KEPT, AttemptRecord, TaskRecord
 from .registry import Registry
 from .storage import Change, Drop, Put
 
 _replace = msgspec.structs.replace
 _NO_PARAMS = msgspec.Raw(b"")  # of a task that is over
+_MAX_ENDED_CHARS = 500  # of how an earlier attempt ended: a record holds many, and is kept often
 
 Fields = dict[str, Any]  # new values of a record's fields; given away with the call
 
@@ -165,10 +167,22 @@ class LiveTasks:
         fields["status"] = advance(live.record.status, event)
         self.change(live, fields, result)
 
-    def requeue(self, live: LiveTask, fields: Fields) -> None:
-        """Make a running task pending again, at the end of its queue."""
-        self.move(live, LifeEvent.REQUEUE, fields)
-        self.queues.leave(live.record.type)
+    def requeue(self, live: LiveTask, event: LifeEvent, ended: str, fields: Fields) -> None:
+        """Make a running task pending again, at the end of its queue; `ended`: how the attempt did.
+
+        It keeps its key, and waits for its time if it is given a `run_at`.
+        """
+        before = live.record
+        attempt = AttemptRecord(
+            before.attempt,
+            before.started_at or before.created_at,
+            self.now,
+            plain_text(ended, _MAX_ENDED_CHARS),
+        )
+        fields["attempts"] = (*before.attempts, attempt)[-MAX_ATTEMPTS_KEPT:]
+        live.told, live.overdue = None, False
+        self.move(live, event, fields)
+        self.queues.leave(before.type)
         self.enqueue(live.record)
 
     def finish(

@@ -120,6 +120,8 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     error: str
     traceback: str | None
     progress: ProgressReport | None
+    retriable: bool = False  # its type tries again after such a failure
+    retry_after: timedelta | None = None  # and the body said when
 
 
 class Stopped(msgspec.Struct, frozen=True, gc=False):

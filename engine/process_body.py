@@ -16,10 +16,11 @@ def run_process_body(
     params: bytes,
     task_id: str,
     attempt: int,
+    last_attempt: bool,
     *,
     report: Callable[..., None],
 ) -> bytes:
     """Run the body and give its result as JSON, encoded here so that the parent need not."""
-    ctx = ChildContext(task_id, declared.name, attempt, report)
+    ctx = ChildContext(task_id, declared.name, attempt, report, last_attempt)
     arguments = (declared.decode_params(msgspec.Raw(params)),) if declared.takes_params else ()
     return declared.encode_result(declared.body(ctx, *arguments))

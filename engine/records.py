@@ -18,6 +18,18 @@ class ChainStep(msgspec.Struct, frozen=True, gc=False):
     delay: timedelta | None = None  # between that completion and its start, at the least
 
 
+class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
+    """An attempt that is over, of a task that went on after it."""
+
+    number: int
+    started_at: datetime
+    ended_at: datetime  # of one that a crash cut short: when that was found
+    error: str  # how it ended: what the body raised, or what interrupted it
+
+
+MAX_ATTEMPTS_KEPT = 20  # of earlier attempts; the newest
+
+
 class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One task as of its last change. Written to disk as it stands: new fields need defaults.
 
@@ -42,7 +54,9 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     run_at: datetime | None = None  # while pending: not to be started before this; else None
     priority: int = 0  # within its type; higher ones start first
     attempt: int = 0  # 0 until it first runs
+    retries: int = 0  # how often it failed and was to be tried again
     interruptions: int = 0  # how often a crash or a drain cut an attempt short
+    attempts: tuple[AttemptRecord, ...] = ()  # before the newest; the last MAX_ATTEMPTS_KEPT
     cancel_requested_at: datetime | None = None
     dedupe_key: str | None = None
     then: tuple[ChainStep, ...] = ()  # what follows when this completes

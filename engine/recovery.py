@@ -9,7 +9,7 @@ from operator import itemgetter
 import msgspec
 
 from .lifecycle import LifeEvent, TaskStatus
-from .live_tasks import LiveTask, LiveTasks
+from .live_tasks import Fields, LiveTask, LiveTasks
 from .records import TaskRecord
 from .registry import Registry
 from .storage import Recovered
@@ -17,6 +17,7 @@ from .storage import Recovered
 MAX_INTERRUPTIONS = 5  # attempts that a resumable task may lose to crashes before it is poisonous
 
 _NOTHING = msgspec.Raw(b"{}")
+_INTERRUPTED = "interrupted by server restart"
 
 
 def recover(tasks: LiveTasks, recovered: Recovered, registry: Registry) -> None:
@@ -59,15 +60,18 @@ def _recover_one(tasks: LiveTasks, live: LiveTask, registry: Registry) -> None:
         and registry.find(record.type).on_restart == "resume"
         and record.interruptions + 1 < MAX_INTERRUPTIONS
     ):
-        text, count = "Pending: interrupted by server restart", record.interruptions + 1
-        tasks.requeue(live, {"message": text, "interruptions": count})
+        fields: Fields = {
+            "message": f"Pending: {_INTERRUPTED}",
+            "interruptions": record.interruptions + 1,
+        }
+        tasks.requeue(live, LifeEvent.REQUEUE, _INTERRUPTED, fields)
     else:
         _interrupt(tasks, live)
 
 
 def _interrupt(tasks: LiveTasks, live: LiveTask) -> None:
     count = live.record.interruptions + 1
-    error = "interrupted by server restart"
+    error = _INTERRUPTED
     if count >= MAX_INTERRUPTIONS:
         error = f"{error} {count} times: given up, it may be what brings the server down"
     fields = {"error": error, "message": f"Failed: {error}", "interruptions": count}

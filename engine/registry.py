@@ -13,6 +13,7 @@ import msgspec
 from .errors import InvalidParameters, NotJson, TaskTypeError, UnknownTaskType
 from .exact_json import ExactJson
 from .json_faults import Fault, Misfit
+from .retrying import Backoff, RetryOn, RetryPolicy, declared_policy
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -22,6 +23,7 @@ R_co = TypeVar("R_co", covariant=True)
 OnRestart = Literal["fail", "resume"]
 Runs = Literal["loop", "process"]
 
+_DEFAULT_BACKOFF = Backoff()
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 _PATH = re.compile(r" - at `(.+)`$", re.DOTALL)
 
@@ -50,6 +52,7 @@ class TaskType(Generic[P, R]):
         cancel_grace: float,
         runs: Runs,
         takes_params: bool,
+        retry_policy: RetryPolicy,
     ) -> None:
         self.name = name
         self.body = body
@@ -62,6 +65,7 @@ class TaskType(Generic[P, R]):
         self.cancel_grace = cancel_grace
         self.runs = runs
         self.takes_params = takes_params
+        self.retry_policy = retry_policy
         self._params_json = _exact_json(name, "parameters", params)
         self._result_json = _exact_json(name, "result", returns)
         self.__doc__ = body.__doc__
@@ -171,6 +175,9 @@ def task_type(
     cancel_grace: float = 5.0,
     runs: Runs = "loop",
     params: Any = None,
+    retries: int = 0,
+    retry_on: RetryOn = Exception,
+    backoff: Backoff = _DEFAULT_BACKOFF,
 ) -> _Declare:
     """Declare the decorated function as the body of a task type.
 
@@ -182,6 +189,10 @@ def task_type(
     on_restart: what becomes of a task whose process died: "fail", or "resume" under the same id.
     max_pending: beyond it a submit raises QueueFull. cancel_grace: seconds after which a body that
     ignores a cancel is reported. params: the parameter type, where the annotation cannot say it.
+
+    retries: how often a task is tried again after an attempt that failed. retry_on: after which
+    failures: an error class, a tuple of them, or a quick function from the error to True or False;
+    running out of time is a TimeoutError. backoff: how long it waits before, as pending.
 
     Raises TaskTypeError for a declaration that cannot work.
     """
@@ -199,6 +210,9 @@ def task_type(
         raise TaskTypeError(f'on_restart of {name!r} must be "fail" or "resume"')
     if runs not in get_args(Runs):
         raise TaskTypeError(f'runs of {name!r} must be "loop" or "process"')
+
+    _check_number(name, "retries", retries, at_least=0)
+    retry_policy = declared_policy(name, retries, retry_on, backoff)
 
     def declare(body: Callable[..., Any]) -> TaskType[Any, Any]:
         if inspect.iscoroutinefunction(body) is (runs == "process"):
@@ -219,6 +233,7 @@ def task_type(
             cancel_grace=cancel_grace,
             runs=runs,
             takes_params=takes_params,
+            retry_policy=retry_policy,
         )
 
     return typing.cast("_Declare", declare)

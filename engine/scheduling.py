@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import assert_never
 
 from .errors import EngineNotRunning, QueueFull, TaskAlreadyFinal, TaskNotFound
+from .failures import plain_text
 from .lifecycle import LifeEvent, TaskStatus
 from .live_tasks import Decision, Fields, LiveTask, LiveTasks
 from .messages import (
@@ -38,9 +39,11 @@ from .progress import progress_fields
 from .records import TaskRecord
 from .recovery import recover
 from .registry import Registry
+from .retrying import RetryPolicy
 from .storage import Change, Drop, Recovered
 
 _STOPPING = "Cancel requested"
+_MAX_MESSAGE_CHARS = 1_000
 _SAYS_NOTHING = frozenset({"", "Running", _STOPPING})  # messages that no body gave
 
 
@@ -52,10 +55,12 @@ class Scheduler:
         registry: Registry,
         kept: Mapping[str, TaskRecord],
         new_task_id: Callable[[], str],
+        jitter: Callable[[str, int], float],
     ) -> None:
         self._registry = registry
         self._kept = kept  # what has been committed; only read here
         self._new_task_id = new_task_id
+        self._jitter = jitter  # 0 to 1, for the wait after this attempt of this task
         self._tasks = LiveTasks(registry)
         self._dropping: set[str] = set()  # to be dropped, and not yet gone from what is kept
         self._draining = False
@@ -183,9 +188,7 @@ class Scheduler:
             case Succeeded():
                 self._succeed(live, outcome, fields)
             case Failed():
-                fields.update(error=outcome.error, traceback=outcome.traceback)
-                fields.update(message=f"Failed: {outcome.error}")
-                self._tasks.finish(live, LifeEvent.FAIL, fields)
+                self._failed(live, outcome, fields)
             case Stopped():
                 self._stopped(live, outcome, fields)
             case _:
@@ -209,11 +212,39 @@ class Scheduler:
             if follow.task_type not in self._registry:
                 self._tasks.fail_unrunnable(step)
 
+    def _failed(self, live: LiveTask, outcome: Failed, fields: Fields) -> None:
+        record, error = live.record, outcome.error
+        policy = self._registry.find(record.type).retry_policy
+        if outcome.retriable and record.retries < policy.retries:
+            if record.cancel_requested_at is None:
+                self._retry(live, outcome, policy, fields)
+            else:
+                # It would have gone on: so it is the cancel that ends it.
+                fields["message"] = f"Task cancelled (while stopping: {error})"
+                self._tasks.finish(live, LifeEvent.STOP, fields)
+            return
+        if record.retries:
+            error = f"{error} (after {record.attempt} attempts)"
+        fields.update(error=error, traceback=outcome.traceback, message=f"Failed: {error}")
+        self._tasks.finish(live, LifeEvent.FAIL, fields)
+
+    def _retry(self, live: LiveTask, outcome: Failed, policy: RetryPolicy, fields: Fields) -> None:
+        retry, now = live.record.retries + 1, self._tasks.now
+        wait = outcome.retry_after
+        if wait is None:
+            chance = self._jitter(live.record.id, live.record.attempt)
+            wait = policy.backoff.wait_before(retry, chance)
+        run_at = now + wait
+        at = f"{run_at:%H:%M:%S}" if run_at.date() == now.date() else f"{run_at:%Y-%m-%d %H:%M:%S}"
+        message = f"Retry {retry} of {policy.retries} at {at} UTC: {outcome.error}"
+        fields.update(retries=retry, run_at=run_at, message=plain_text(message, _MAX_MESSAGE_CHARS))
+        self._tasks.requeue(live, LifeEvent.RETRY, outcome.error, fields)
+
     def _stopped(self, live: LiveTask, outcome: Stopped, fields: Fields) -> None:
         declared = self._registry.find(live.record.type)
         if live.record.cancel_requested_at is None and declared.on_restart == "resume":
-            live.told, live.overdue = None, False
-            self._tasks.requeue(live, {"message": "Pending: interrupted by shutdown"})
+            why = "interrupted by shutdown"
+            self._tasks.requeue(live, LifeEvent.REQUEUE, why, {"message": f"Pending: {why}"})
             return
         asked = live.record.cancel_requested_at is not None
         message = "Task cancelled" if asked else "Task cancelled by shutdown"

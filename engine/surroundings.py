@@ -73,3 +73,7 @@ class Surroundings:
     def random_for(self, task_id: str, attempt: int) -> Random:
         """Chance for one attempt: the same for the same seed, whatever else runs meanwhile."""
         return Random(f"{self.seed} {task_id} {attempt}")  # noqa: S311  it keeps no secret
+
+    def jitter(self, task_id: str, attempt: int) -> float:
+        """Chance for the wait after an attempt, from 0 to 1: none of what its body draws."""
+        return Random(f"{self.seed} {task_id} {attempt} wait").random()  # noqa: S311  nor this

@@ -72,6 +72,7 @@ class Worker:
             surroundings=self._surroundings,
             children=self._children,
             note_progress=self._note_progress,
+            last_attempt=record.retries >= self._declared.retry_policy.retries,
             limits=self._limits,
         )
         if told is not None:

@@ -230,7 +230,10 @@ class Desk:
         self.registry = Registry(task_types)
         self.new_task_id = short_ids()
         self.clock = TickingClock()
-        self.scheduler = Scheduler(self.registry, self.kept, self.new_task_id)
+        self.chance = 0.0  # of every wait before a retry
+        self.scheduler = Scheduler(
+            self.registry, self.kept, self.new_task_id, lambda task_id, attempt: self.chance
+        )
 
     def recover(self, records: Iterable[TaskRecord]) -> Decision:
         found = list(records)
