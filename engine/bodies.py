@@ -162,7 +162,7 @@ class Bodies:
     ) -> Outcome:
         failed = _failed(attempt, text, trace)
         if not attempt.ctx.last_attempt and self._retries_on(error, failed.task_id):
-            failed = msgspec.structs.replace(failed, again=True, wait=asked_wait(error))
+            failed = msgspec.structs.replace(failed, retriable=True, retry_after=asked_wait(error))
         return failed
 
     def _retries_on(self, error: BaseException, task_id: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..engine.lifecycle import TaskStatus
-from ..engine.records import TaskRecord
+from ..engine.records import AttemptRecord, TaskRecord
 
 # Older names, of a task type when a list is filtered, and of one in `kind`.
 TYPE_ALIASES = {
@@ -49,6 +49,7 @@ class TaskDetail(TaskView, frozen=True):
     """A task on its own; `result` is null until it has completed."""
 
     result: msgspec.Raw
+    attempts: tuple[AttemptRecord, ...]  # that ended before the newest, and how: the last 20
 
 
 class TaskList(msgspec.Struct, frozen=True):
@@ -99,7 +100,7 @@ def view(record: TaskRecord) -> TaskView:
 
 def detail(record: TaskRecord, result: msgspec.Raw) -> TaskDetail:
     """Show a task with its result, as JSON."""
-    return TaskDetail(*(*_shown(record), result))
+    return TaskDetail(*(*_shown(record), result, record.attempts))
 
 
 def _shown(record: TaskRecord) -> tuple[Any, ...]:

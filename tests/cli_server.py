@@ -11,7 +11,15 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from cortex_tasks import MemoryBackend, TaskContext, TaskEngine, TaskRecord, TaskType, task_type
+from cortex_tasks import (
+    Backoff,
+    MemoryBackend,
+    TaskContext,
+    TaskEngine,
+    TaskRecord,
+    TaskType,
+    task_type,
+)
 from cortex_tasks.http.app import create_app
 from cortex_tasks.http.keys import KeyStore
 from cortex_tasks.http.serving import serve
@@ -20,8 +28,8 @@ from cortex_tasks.http.serving import serve
 class SampleServer:
     """A running server with task types that end when, and how, a law wants them to.
 
-    echo completes with its parameters; fails fails; gated runs at 40 % until `open_gate`;
-    stubborn does the same and ignores a cancel.
+    echo completes with its parameters; fails fails; flaky fails once; gated runs at 40 % until
+    `open_gate`; stubborn does the same and ignores a cancel.
     """
 
     def __init__(self, portal: BlockingPortal, keys: KeyStore) -> None:
@@ -114,6 +122,12 @@ class SampleServer:
         async def fails(ctx: TaskContext) -> None:
             raise ValueError("no luck\x1b[2J")
 
+        @task_type("flaky", retries=1, backoff=Backoff(first=0))
+        async def flaky(ctx: TaskContext) -> int:
+            if not ctx.last_attempt:
+                raise ConnectionError("refused\nonce")
+            return ctx.attempt
+
         @task_type("gated", concurrency=9)
         async def gated(ctx: TaskContext) -> dict[str, bool]:
             await ctx.progress(current=2, total=5, message="Waiting at the gate")
@@ -126,7 +140,7 @@ class SampleServer:
             with anyio.CancelScope(shield=True):
                 await self._gate.wait()
 
-        return [echo, fails, gated, stubborn]
+        return [echo, fails, flaky, gated, stubborn]
 
 
 @contextmanager

@@ -83,7 +83,15 @@ def test_show_tells_what_there_is_to_know(
     assert fields["status"] == "running"
     assert fields["progress"] == "40% (2 of 5)"
     assert fields["message"] == "Waiting at the gate"
-    assert not {"error", "not before", "priority", "attempt"} & fields.keys()
+    assert not {"error", "not before", "priority", "attempt", "before"} & fields.keys()
+
+
+def test_show_tells_how_earlier_attempts_ended(
+    server: SampleServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields = fields_of(Said(capsys, "show", server.submit("flaky")).out)
+    assert (fields["status"], fields["attempt"]) == ("completed", "2")
+    assert re.fullmatch(r"1: until [-0-9]+ [:0-9]+, ConnectionError: refused", fields["before"])
 
 
 def test_show_tells_what_a_task_waits_for(

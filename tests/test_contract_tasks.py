@@ -13,6 +13,7 @@ import pytest
 from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.registry import task_type
 from cortex_tasks.testing.injected import START
+from cortex_tasks.engine.retrying import Backoff
 from tests.engine_setting import (
     a_record,
     an_engine,
@@ -144,6 +145,24 @@ async def test_a_task_says_what_it_waits_for_and_at_which_attempt_it_is(api: Api
     assert (task["status"], task["priority"], task["attempt"]) == ("pending", 7, 0)
     task = (await api.get(f"/api/tasks/{await api.ended('nothing')}")).json()
     assert (task["run_at"], task["priority"], task["attempt"]) == (None, 0, 1)
+    assert task["attempts"] == []
+
+
+async def test_a_task_on_its_own_tells_how_its_earlier_attempts_ended() -> None:
+    @task_type("flaky", retries=1, backoff=Backoff(first=0))
+    async def flaky(ctx: Any) -> None:
+        if not ctx.last_attempt:
+            raise ConnectionError("refused")
+
+    async with serving(flaky) as api:
+        task_id = await api.ended("flaky")
+        task = (await api.get(f"/api/tasks/{task_id}")).json()
+        (first,) = task["attempts"]
+        assert (task["status"], task["attempt"], task["error"]) == ("completed", 2, None)
+        assert (first["number"], first["error"]) == (1, "ConnectionError: refused")
+        assert first["started_at"] <= first["ended_at"] <= task["completed_at"]
+        (listed,) = (await api.get("/api/tasks")).json()["tasks"]
+        assert "attempts" not in listed
 
 
 # -- GET /api/tasks ------------------------------------------------------------------------------

@@ -30,8 +30,9 @@ from cortex_tasks.engine.messages import (
     Submit,
     Succeeded,
 )
-from cortex_tasks.engine.records import ChainStep, TaskRecord
+from cortex_tasks.engine.records import MAX_ATTEMPTS_KEPT, ChainStep, TaskRecord
 from cortex_tasks.engine.registry import task_type
+from cortex_tasks.engine.retrying import Backoff
 from cortex_tasks.engine.storage import Drop
 from cortex_tasks.testing.promises import is_legal
 
@@ -45,12 +46,12 @@ async def one(ctx: TaskContext) -> None:
     return None
 
 
-@task_type("two", concurrency=2, max_pending=5)
+@task_type("two", concurrency=2, max_pending=5, retries=2, backoff=Backoff(first=4))
 async def two(ctx: TaskContext) -> None:
     return None
 
 
-@task_type("long", concurrency=2, on_restart="resume")
+@task_type("long", concurrency=2, on_restart="resume", retries=1, backoff=Backoff(first=0))
 async def long(ctx: TaskContext) -> None:
     return None
 
@@ -122,8 +123,15 @@ class SchedulingMachine(RuleBasedStateMachine):
         self.ask(lambda reply: CleanUp(tuple(ids), reply), late=late)
 
     @precondition(lambda self: self.at_work())
-    @rule(data=st.data(), how=st.sampled_from(["succeed", "fail", "stop"]), late=st.booleans())
-    def end_a_body(self, data: st.DataObject, how: str, late: bool) -> None:
+    @rule(
+        data=st.data(),
+        how=st.sampled_from(["succeed", "fail", "fail for now", "stop"]),
+        after=DELAYS,
+        late=st.booleans(),
+    )
+    def end_a_body(
+        self, data: st.DataObject, how: str, after: timedelta | None, late: bool
+    ) -> None:
         task_id, attempt = data.draw(st.sampled_from(self.at_work()))
         told = self.desk.scheduler.told_to_stop(task_id)
         outcome: Heard
@@ -131,6 +139,8 @@ class SchedulingMachine(RuleBasedStateMachine):
             outcome = Stopped(task_id, attempt, None, None)
         elif how == "fail":
             outcome = Failed(task_id, attempt, "no", None, None)
+        elif how == "fail for now":
+            outcome = Failed(task_id, attempt, "no", None, None, True, after)
         else:
             outcome = Succeeded(task_id, attempt, msgspec.Raw(b"1"), None)
         self.ended_bodies.add((task_id, attempt))
@@ -223,6 +233,19 @@ class SchedulingMachine(RuleBasedStateMachine):
             if record.status is TaskStatus.PENDING and not self.is_ready(record)
         ]
         assert self.desk.scheduler.next_due == min(filter(None, moments), default=None)
+
+    @invariant()
+    def every_attempt_before_the_newest_is_accounted_for(self) -> None:
+        for record in self.seen.values():
+            numbers = [one.number for one in record.attempts]
+            ended = {
+                TaskStatus.PENDING: record.attempt,
+                TaskStatus.RUNNING: record.attempt - 1,
+            }.get(record.status, len(numbers))
+            assert numbers == list(range(1, ended + 1))[-MAX_ATTEMPTS_KEPT:]
+            if record.type in self.desk.registry:
+                allowed = self.desk.registry.find(record.type).retry_policy.retries
+                assert record.retries <= min(allowed, len(record.attempts))
 
     @invariant()
     def no_key_is_held_by_two(self) -> None:

@@ -20,7 +20,7 @@ from .screen import (
     print_text,
     short_time,
 )
-from .views import TaskList, TaskView
+from .views import AttemptView, TaskList, TaskView
 
 STATUSES = ("pending", "running", "completed", "failed", "cancelled")
 
@@ -164,7 +164,8 @@ def _print_task(answer: Answer, *, as_json: bool) -> None:
             ("message", task.message),
             ("error", task.error or ""),
             ("priority", str(task.priority or "")),
-            ("attempt", str(task.attempt) if task.attempt > 1 else ""),
+            ("attempt", str(task.attempt) if task.attempts else ""),
+            ("before", "\n".join(_in_words(attempt) for attempt in task.attempts)),
             ("created", local_time(task.created_at)),
             ("not before", local_time(task.run_at)),
             ("started", local_time(task.started_at)),
@@ -173,6 +174,10 @@ def _print_task(answer: Answer, *, as_json: bool) -> None:
             ("next", task.next_task_id or ""),
         )
     )
+
+
+def _in_words(attempt: AttemptView) -> str:
+    return f"{attempt.number}: until {local_time(attempt.ended_at)}, {attempt.error}"
 
 
 def _print_said(answer: Answer, *, as_json: bool) -> None:

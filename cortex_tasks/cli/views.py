@@ -7,6 +7,14 @@ from datetime import datetime
 import msgspec
 
 
+class AttemptView(msgspec.Struct, frozen=True):
+    """An attempt that ended, of a task that went on."""
+
+    number: int
+    ended_at: datetime
+    error: str
+
+
 class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     """A task as the server shows it."""
 
@@ -26,6 +34,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     run_at: datetime | None = None
     priority: int = 0
     attempt: int = 0
+    attempts: tuple[AttemptView, ...] = ()
 
     @property
     def final(self) -> bool:
