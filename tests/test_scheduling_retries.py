@@ -23,8 +23,9 @@ from cortex_tasks.engine.messages import (
 from cortex_tasks.engine.records import MAX_ATTEMPTS_KEPT, AttemptRecord, TaskRecord
 from cortex_tasks.engine.registry import task_type
 from cortex_tasks.engine.retrying import Backoff
+from cortex_tasks.testing.injected import START
 
-from .engine_setting import EMPTY, START, Desk, ListedReply, a_record
+from .engine_setting import EMPTY, Desk, ListedReply, a_record
 
 PENDING, RUNNING = TaskStatus.PENDING, TaskStatus.RUNNING
 COMPLETED, FAILED, CANCELLED = TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED
