@@ -12,8 +12,8 @@ import pytest
 
 from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.registry import task_type
-from cortex_tasks.testing.injected import START
 from cortex_tasks.engine.retrying import Backoff
+from cortex_tasks.testing.injected import START
 from tests.engine_setting import (
     a_record,
     an_engine,
