@@ -62,7 +62,7 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     def wait_before(self, retry: int, chance: float) -> timedelta:
         """Give the wait before the n-th retry; `chance` is from 0 up to 1."""
         try:
-            seconds = min(self.longest, self.first * self.factor ** (retry - 1))
+            seconds = min(self.longest, self.first * float(self.factor) ** (retry - 1))
         except OverflowError:
             seconds = self.longest
         return timedelta(seconds=seconds * (1 - self.jitter * chance))

@@ -83,6 +83,15 @@ def in_child(ctx: ChildContext) -> list[Any]:
     return [ctx.attempt, ctx.last_attempt]
 
 
+@task_type("resuming", retries=1, on_restart="resume", backoff=HOURLY)
+async def resuming(ctx: TaskContext) -> list[bool]:
+    if ctx.attempt == 1:
+        await anyio.sleep_forever()
+    if not ctx.last_attempt:
+        raise ConnectionError("refused")
+    return [ctx.last_attempt]
+
+
 def predicate_that_raises(error: Exception) -> bool:
     raise RuntimeError("and this too")
 
@@ -98,19 +107,27 @@ async def infinite(ctx: TaskContext) -> float:
 
 
 ALL: list[TaskType[Any, Any]] = [
-    *(flaky, broken, slow, polite, jittery, endless, in_child, confused, infinite)
+    *(flaky, broken, slow, polite, jittery, endless, in_child, resuming, confused, infinite)
 ]
 
 
 @asynccontextmanager
 async def running(
-    *, backend: MemoryBackend | None = None, seed: int = 1, clock: LoopClock | None = None
+    *,
+    backend: MemoryBackend | None = None,
+    seed: int = 1,
+    clock: LoopClock | None = None,
+    drain_grace: float = 10,
 ) -> AsyncIterator[TaskEngine]:
     """An engine whose time of day goes with the loop's; what hangs fails after a hundred hours."""
     surroundings = replace(numbered_surroundings(), clock=clock or LoopClock(), seed=seed)
     with anyio.fail_after(360_000):
         async with an_engine(
-            *ALL, surroundings=surroundings, backend=backend, children=InlineChildren()
+            *ALL,
+            surroundings=surroundings,
+            backend=backend,
+            children=InlineChildren(),
+            drain_grace=drain_grace,
         ) as engine:
             yield engine
 
@@ -244,6 +261,18 @@ async def test_a_retry_outlives_the_engine_and_counts_on() -> None:
         assert record.completed_at is not None
         took = record.completed_at - record.created_at
         assert took == pytest.approx(3 * HOUR, abs=timedelta(seconds=31))
+
+
+async def test_an_attempt_that_a_shutdown_cut_short_uses_up_no_retry() -> None:
+    backend, clock = MemoryBackend(), LoopClock()
+    async with running(backend=backend, clock=clock, drain_grace=0) as engine:
+        handle = await engine.submit(resuming)
+        await anyio.sleep(1)
+    async with running(backend=backend, clock=clock) as engine:
+        record = await engine.wait(handle.id)
+        assert (record.status, record.attempt, record.retries) == (COMPLETED, 3, 1)
+        ended = [one.error for one in record.attempts]
+        assert ended == ["interrupted by shutdown", "ConnectionError: refused"]
 
 
 async def test_a_predicate_that_raises_retries_nothing_and_harms_nobody(

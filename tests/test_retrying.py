@@ -99,7 +99,7 @@ def test_chance_takes_away_up_to_its_share() -> None:
 def test_no_wait_is_below_its_share_or_over_the_longest_however_many_there_were(
     retry: int, chance: float, jitter: float
 ) -> None:
-    wait = Backoff(jitter=jitter).wait_before(retry, chance).total_seconds()
+    wait = Backoff(factor=2, jitter=jitter).wait_before(retry, chance).total_seconds()
     whole = min(3600, 2 ** min(retry - 1, 12))
     assert whole * (1 - jitter) - 1e-6 <= wait <= whole
 
