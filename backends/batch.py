@@ -45,7 +45,7 @@ class Batch:
         self._start = offset + changes_offset(n) + 1  # of the next change, after the bracket
         joined = join_changes([self._encode(change) for change in changes])
         if len(split_changes(joined)) != len(changes):
-            raise ValueError("parameters or a result are not one JSON text")
+            raise ValueError("parameters, a result or a checkpoint are not one JSON text")
         self.line = make_line(n, joined)
 
     def _encode(self, change: Change) -> bytes:
@@ -60,14 +60,22 @@ class Batch:
     def _encode_put(self, put: Put) -> bytes:
         params, params_file = self._sort_out(put.params, put, "params")
         result, result_file = self._sort_out(put.result, put, "results")
+        checkpoint, checkpoint_file = b"", None
+        if put.checkpoint is not None:
+            if put.record.final:
+                put = msgspec.structs.replace(put, checkpoint=None)
+            checkpoint, checkpoint_file = self._sort_out(put.checkpoint, put, "checkpoints")
         kept: Put | KeptPut = put
-        if params_file or result_file:
-            kept = KeptPut(put.record, params_file, result_file, raw(params), raw(result))
+        if params_file or result_file or checkpoint_file:
+            files = (params_file, result_file, checkpoint_file)
+            kept = KeptPut(put.record, *files, raw(params), raw(result), raw(checkpoint))
         encoded = encode_change(kept)
         if b"\n" in encoded:
             kept = msgspec.structs.replace(kept, record=_unbroken(put.record))
             encoded = encode_change(kept)
-        held = hold(kept.record, self._source, self._start, len(encoded), params, result)
+        held = hold(
+            kept.record, self._source, self._start, len(encoded), params, result, checkpoint
+        )
         if isinstance(held.result, InlineValue):
             held.result.text = result
             self.results.append(held.result)
@@ -75,6 +83,8 @@ class Batch:
             held.params = OwnFileValue(self._folder, params_file)
         if result_file:
             held.result = OwnFileValue(self._folder, result_file)
+        if checkpoint_file:
+            held.checkpoint = OwnFileValue(self._folder, checkpoint_file)
         self.held.append(held)
         return encoded
 
@@ -100,17 +110,16 @@ class Batch:
         return b"", file
 
 
-def hold(
-    record: TaskRecord, source: SourceFile, start: int, length: int, params: bytes, result: bytes
-) -> Held:
-    """Hold a put that takes `length` bytes from `start` of `source`, with its inline values."""
-    at_params, at_result = value_offsets(start + length, len(params), len(result))
-    return Held(
-        record,
-        InlineValue(Place(source, at_params), len(params), zlib.crc32(params)) if params else None,
-        InlineValue(Place(source, at_result), len(result), zlib.crc32(result)) if result else None,
-        length,
+def hold(record: TaskRecord, source: SourceFile, start: int, length: int, *values: bytes) -> Held:
+    """Hold a put that takes `length` bytes from `start` of `source`, with its inline values:
+    parameters, result and checkpoint, empty where there are none.
+    """
+    places = value_offsets(start + length, *map(len, values))
+    params, result, checkpoint = (
+        InlineValue(Place(source, place), len(value), zlib.crc32(value)) if value else None
+        for place, value in zip(places, values, strict=True)
     )
+    return Held(record, params, result, checkpoint, length)
 
 
 def _unbroken(record: TaskRecord) -> TaskRecord:

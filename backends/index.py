@@ -1,4 +1,4 @@
-"""What is held, in memory: each task's newest record, and where its parameters and result are."""
+"""What is held, in memory: each task's newest record, and where its values are."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Held(msgspec.Struct, gc=False):
     record: TaskRecord
     params: Value | None
     result: Value | None
+    checkpoint: Value | None  # never of a final task
     size: int  # bytes that it takes in a file, about
 
     def take_over(self, old: Held) -> None:
@@ -29,14 +30,21 @@ class Held(msgspec.Struct, gc=False):
         if self.result is None and old.result is not None:
             self.result = old.result
             self.size += old.result.length
+        if self.checkpoint is None and old.checkpoint is not None and not self.record.final:
+            self.checkpoint = old.checkpoint
+            self.size += old.checkpoint.length
 
     def has_files(self) -> bool:
         """Whether a value of it is outside the journal."""
-        return type(self.params) is OwnFileValue or type(self.result) is OwnFileValue
+        return (
+            type(self.params) is OwnFileValue
+            or type(self.result) is OwnFileValue
+            or type(self.checkpoint) is OwnFileValue
+        )
 
     def value_files(self) -> set[str]:
         """The files outside the journal that hold its values."""
-        values = (self.params, self.result)
+        values = (self.params, self.result, self.checkpoint)
         return {value.file.file for value in values if isinstance(value, OwnFileValue)}
 
 

@@ -50,15 +50,17 @@ ABSENT: Final = msgspec.Raw()
 class KeptPut(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="op", tag="put", gc=False):
     """A put as it stands in a line.
 
-    The two values come last, so that their places follow from the end of the change and their
+    The values come last, so that their places follow from the end of the change and their
     lengths alone (`value_offsets`). No JSON text is empty, so an absent value is.
     """
 
     record: TaskRecord
     params_file: ValueFile | None = None
     result_file: ValueFile | None = None
+    checkpoint_file: ValueFile | None = None
     params: msgspec.Raw = ABSENT
     result: msgspec.Raw = ABSENT
+    checkpoint: msgspec.Raw = ABSENT
 
 
 class Start(msgspec.Struct, frozen=True, tag_field="op", tag="start"):
@@ -158,8 +160,15 @@ def holds_line(torn: bytes) -> bool:
     )
 
 
-def value_offsets(end: int, params: int, result: int) -> tuple[int, int]:
-    """Give where the two values of a put begin, from where the put ends and their lengths."""
-    at_result = end - 1 - result
-    at_params = (at_result - len(b',"result":') if result else end - 1) - params
-    return at_params, at_result
+_VALUES: Final = (b"params", b"result", b"checkpoint")  # in the order in which a put ends
+
+
+def value_offsets(end: int, *lengths: int) -> tuple[int, ...]:
+    """Give where the values of a put begin, from where the put ends and their lengths."""
+    places: list[int] = []
+    at = end - 1
+    for name, length in zip(reversed(_VALUES), reversed(lengths), strict=True):
+        places.append(at - length)
+        if length:
+            at -= length + len(b',"%b":' % name)
+    return tuple(reversed(places))

@@ -185,15 +185,23 @@ class JsonBackend:
 
 def _recovered(journal: Journal) -> Recovered:
     tasks = journal.index.tasks
+    live = {task_id: held for task_id, held in tasks.items() if not held.record.final}
     return Recovered(
         records=[held.record for held in tasks.values()],
-        params={
-            task_id: msgspec.Raw(held.params.read())
-            for task_id, held in tasks.items()
-            if held.params is not None and not held.record.final
-        },
+        params=_read_each(live, lambda held: held.params),
         last_seq=journal.index.last_seq,
+        checkpoints=_read_each(live, lambda held: held.checkpoint),
     )
+
+
+def _read_each(
+    tasks: dict[str, Held], pick: Callable[[Held], Value | None]
+) -> dict[str, msgspec.Raw]:
+    return {
+        task_id: msgspec.Raw(value.read())
+        for task_id, held in tasks.items()
+        if (value := pick(held)) is not None
+    }
 
 
 def _threads(limit: int) -> Offload:

@@ -27,6 +27,7 @@ class MemoryBackend:
         self._records: dict[str, TaskRecord] = {}
         self._params: dict[str, msgspec.Raw] = {}
         self._results: dict[str, msgspec.Raw] = {}
+        self._checkpoints: dict[str, msgspec.Raw] = {}
 
     async def open(self) -> Recovered:
         """Give back what was committed before the last close; see `Backend.open`."""
@@ -37,7 +38,7 @@ class MemoryBackend:
         records = list(self._records.values())
         live = {record.id for record in records if not record.final}
         params = {task_id: raw for task_id, raw in self._params.items() if task_id in live}
-        return Recovered(records, params, self._last_seq)
+        return Recovered(records, params, self._last_seq, dict(self._checkpoints))
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """Hold all changes, without a pause between them; see `Backend.commit`."""
@@ -48,7 +49,7 @@ class MemoryBackend:
             if isinstance(change, Put):
                 self._put(change)
             else:
-                for kept in (self._records, self._params, self._results):
+                for kept in (self._records, self._params, self._results, self._checkpoints):
                     kept.pop(change.task_id, None)
 
     async def read_params(self, task_id: str) -> msgspec.Raw:
@@ -72,6 +73,10 @@ class MemoryBackend:
             self._params[task_id] = put.params.copy()
         if put.result is not None:
             self._results[task_id] = put.result.copy()
+        if put.record.final:
+            self._checkpoints.pop(task_id, None)
+        elif put.checkpoint is not None:
+            self._checkpoints[task_id] = put.checkpoint.copy()
 
     async def _read(self, values: dict[str, msgspec.Raw], task_id: str) -> msgspec.Raw:
         await anyio.lowlevel.checkpoint()

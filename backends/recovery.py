@@ -178,12 +178,14 @@ class _FileReader:
         for encoded in split_changes(changes):
             change, length = decode_change(encoded), len(encoded)
             if isinstance(change, KeptPut):
-                params, result = bytes(change.params), bytes(change.result)
-                held = hold(change.record, self.source, offset, length, params, result)
+                values = map(bytes, (change.params, change.result, change.checkpoint))
+                held = hold(change.record, self.source, offset, length, *values)
                 if change.params_file:
                     held.params = OwnFileValue(self._path.parent, change.params_file)
                 if change.result_file:
                     held.result = OwnFileValue(self._path.parent, change.result_file)
+                if change.checkpoint_file:
+                    held.checkpoint = OwnFileValue(self._path.parent, change.checkpoint_file)
                 self._index.put(held)
             elif isinstance(change, Drop):
                 self._index.drop(change)

@@ -64,8 +64,10 @@ class SnapshotWriter:
         for held in tasks:
             put = self._put_again(held)
             encoded = encode_change(put)
-            places = value_offsets(at + len(encoded), len(put.params), len(put.result))
-            for value, place in zip((held.params, held.result), places, strict=True):
+            lengths = (len(put.params), len(put.result), len(put.checkpoint))
+            places = value_offsets(at + len(encoded), *lengths)
+            values = (held.params, held.result, held.checkpoint)
+            for value, place in zip(values, places, strict=True):
                 if isinstance(value, InlineValue):
                     moves.append((value, place))
             changes.append(encoded)
@@ -81,8 +83,10 @@ class SnapshotWriter:
             held.record,
             held.params.file if isinstance(held.params, OwnFileValue) else None,
             held.result.file if isinstance(held.result, OwnFileValue) else None,
+            held.checkpoint.file if isinstance(held.checkpoint, OwnFileValue) else None,
             self._inline(held.params),
             self._inline(held.result),
+            self._inline(held.checkpoint),
         )
 
     def _inline(self, value: Value | None) -> msgspec.Raw:

@@ -1,4 +1,4 @@
-"""Where the parameters and results are: inside a line, or, when large, in a file of their own.
+"""Where the values of tasks are: inside a line, or, when large, in a file of their own.
 
 They stay on disk; memory holds only where they are and how to tell that they are still whole. Only
 the newest results are in memory too: whoever waits for a task wants its result the next moment.
@@ -21,7 +21,7 @@ from ..engine.errors import StorageCorrupt
 from .disk import DiskFiles, NewFile
 from .journal_format import ValueFile
 
-FOLDERS: Final = ("params", "results")
+FOLDERS: Final = ("params", "results", "checkpoints")
 
 _OVERHEAD: Final = 150  # bytes that holding a text takes beside its length, about
 _RESTORE: Final = "Restore it from a copy of the folder."

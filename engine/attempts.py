@@ -24,6 +24,7 @@ class Attempt:
         "overdue",
         "params",
         "record",
+        "resumed",
         "scope",
         "started_at",
         "told",
@@ -35,6 +36,7 @@ class Attempt:
     def __init__(self, run: Run) -> None:
         self.record = run.record
         self.params = run.params
+        self.resumed = run.checkpoint
         self.scope = anyio.CancelScope()
         self.body: CoroutineType[Any, Any, Any] | None = None  # once it runs in this process
         self.started_at: float | None = None  # by the loop's clock, where there is a timeout

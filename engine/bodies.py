@@ -10,6 +10,7 @@ import anyio
 import msgspec
 
 from .attempts import Attempt
+from .context import Children
 from .errors import TooLarge
 from .exact_json import Unwanted, is_large
 from .failures import describe, plain_text, traceback_of
@@ -33,10 +34,13 @@ _EMPTY_RESULT = msgspec.Raw(b"{}")
 class Bodies:
     """Carries out the attempts of one task type, in whatever coroutine it is called from."""
 
-    def __init__(self, declared: TaskType[Any, Any], limits: Limits, offload: Offload) -> None:
+    def __init__(
+        self, declared: TaskType[Any, Any], limits: Limits, offload: Offload, children: Children
+    ) -> None:
         self._declared = declared
         self._limits = limits
         self._offload = offload
+        self._children = children
 
     async def carry_out(self, attempt: Attempt) -> Outcome:
         """Run the body and give how it ended; never raises what the body raised.
@@ -80,13 +84,16 @@ class Bodies:
     async def _run(self, attempt: Attempt) -> msgspec.Raw:
         declared = self._declared
         if declared.runs == "process":
-            encoded = await attempt.ctx.run_in_child(
+            encoded = await self._children.run(
                 run_process_body,
                 declared,
                 bytes(attempt.params),
                 attempt.record.id,
                 attempt.record.attempt,
                 attempt.ctx.last_attempt,
+                None if attempt.resumed is None else bytes(attempt.resumed),
+                on_progress=attempt.ctx.tell_from_child,
+                on_save=attempt.ctx.checkpoint,
             )
         else:
             arguments = (declared.decode_params(attempt.params),) if declared.takes_params else ()

@@ -2,7 +2,9 @@
 
 Heard:  CALL       sys.path, sys.argv, the parent's script, the function's name, whether it reports
         ARGUMENTS  args and kwargs
+        SAVED      None, or the exception with which a SAVE was refused
 Said:   PROGRESS   the fields that changed since the last one
+        SAVE       a checkpoint: the function waits until it has been answered
         RESULT     what the function returned
         FAILED     the exception where it can travel; always its type's name, text and traceback
 
@@ -35,7 +37,7 @@ try:
 except ImportError:  # only Linux has what die_with_parent would ask of it
     fcntl = None  # type: ignore[assignment]
 
-CALL, ARGUMENTS, PROGRESS, RESULT, FAILED = range(5)
+CALL, ARGUMENTS, PROGRESS, RESULT, FAILED, SAVE, SAVED = range(7)
 HEADER: Final = struct.Struct("!BQ")
 
 FunctionName: TypeAlias = tuple[str, str, int]
@@ -169,6 +171,34 @@ class Reporter:
                     self._something_held.clear()
 
 
+class Saver:
+    """What a function calls to save a checkpoint: returns once the parent has kept it.
+
+    Raises what the parent refuses it with. Safe from any thread of the function; after the
+    function has ended it raises RuntimeError.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __call__(self, value: object) -> None:
+        payload = pack(value)
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the function has ended: no checkpoint of it is kept any more")
+            self._wire.send(SAVE, payload)
+            refusal = unpack(self._wire.receive())
+        if refusal is not None:
+            raise refusal
+
+    def close(self) -> None:
+        """Take nothing more; one that is on its way is waited for."""
+        with self._lock:
+            self._closed = True
+
+
 def main() -> None:
     """Serve calls until the parent goes away."""
     wire, lifeline = (int(number) for number in sys.argv[1:3])
@@ -251,19 +281,20 @@ def keep_off_the_wire(wire: int, lifeline: int) -> None:
 def answer_one(wire: Wire) -> None:
     """Take one call and answer it; raises EOFError once the parent is gone."""
     call, arguments = wire.receive(), wire.receive()
-    reporter = Reporter(lambda payload: wire.send(PROGRESS, payload))
+    reporter, saver = Reporter(lambda payload: wire.send(PROGRESS, payload)), Saver(wire)
     try:
-        kind, answer = RESULT, perform(call, arguments, reporter)
+        kind, answer = RESULT, perform(call, arguments, reporter, saver)
     except BaseException as error:  # noqa: BLE001  SystemExit ends the call, not the child
         kind, answer = FAILED, describe(error)
     reporter.close()
+    saver.close()
     wire.send(kind, answer)
 
 
-def perform(call: bytearray, arguments: bytearray, reporter: Reporter) -> bytes:
+def perform(call: bytearray, arguments: bytearray, reporter: Reporter, saver: Saver) -> bytes:
     """Run the call and give its packed result."""
     # Each call starts from the parent's present sys.path, whatever an earlier one did to ours.
-    sys.path[:], sys.argv[:], script, name, reports = unpack(call)
+    sys.path[:], sys.argv[:], script, name, reports, saves = unpack(call)
     if script is not None:
         load_main(script)
     function = resolve(name)
@@ -274,6 +305,8 @@ def perform(call: bytearray, arguments: bytearray, reporter: Reporter) -> bytes:
         raise TypeError(message) from error
     if reports:
         kwargs["report"] = reporter
+    if saves:
+        kwargs["save"] = saver
     result = function(*args, **kwargs)
     try:
         return pack(result)

@@ -16,12 +16,13 @@ from typing import Any, Final, TypeAlias
 
 import anyio
 
-from .child_main import ARGUMENTS, CALL, HEADER, PROGRESS, SMALL, unpack
+from .child_main import ARGUMENTS, CALL, HEADER, PROGRESS, SAVE, SAVED, SMALL, pack, unpack
 from .process_groups import wait_group_ended
 
 logger = logging.getLogger(__name__)
 
 OnProgress: TypeAlias = Callable[[dict[str, Any]], None]
+OnSave: TypeAlias = Callable[[Any], Awaitable[None]]
 Answer: TypeAlias = tuple[int, bytearray]
 """The kind of a frame, and its payload."""
 
@@ -72,7 +73,13 @@ class ChildProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    async def call(self, call: bytes, arguments: bytes, on_progress: OnProgress | None) -> Answer:
+    async def call(
+        self,
+        call: bytes,
+        arguments: bytes,
+        on_progress: OnProgress | None,
+        on_save: OnSave | None = None,
+    ) -> Answer:
         """Have the child run one call; give its answer, RESULT or FAILED.
 
         Raises ChildGone. Left by a cancellation or an exception of `on_progress`, the child is in
@@ -88,10 +95,22 @@ class ChildProcess:
             await self._wait(anyio.wait_readable)
             kind, size = HEADER.unpack(await self._exactly(HEADER.size))
             payload = await self._exactly(size)
-            if kind != PROGRESS:
+            if kind == SAVE and on_save is not None:
+                await self._save(payload, on_save)
+            elif kind != PROGRESS:
                 return kind, payload
-            if on_progress is not None:
+            elif on_progress is not None:
                 on_progress(unpack(payload))
+
+    async def _save(self, payload: bytearray, on_save: OnSave) -> None:
+        """Have a checkpoint kept, and tell the child, which waits."""
+        refusal: Exception | None = None
+        try:
+            await on_save(unpack(payload))
+        except Exception as error:  # noqa: BLE001  raised again, in the child
+            refusal = error
+        answer = _refusal(refusal)
+        await self._send(HEADER.pack(SAVED, len(answer)) + answer)
 
     def is_gone(self) -> bool:
         """Whether an idle child has died: as it says nothing, only its end can be read."""
@@ -207,6 +226,16 @@ class ChildProcess:
         """Close our ends in a fork of this process, whose copies would keep the child alive."""
         self._wire.close()
         self._lifeline.close()
+
+
+def _refusal(error: Exception | None) -> bytes:
+    """The answer to a SAVE: the error as it is, where it can travel."""
+    try:
+        packed = pack(error)
+        unpack(packed)
+    except Exception:  # noqa: BLE001  an exception may be of any make
+        return pack(RuntimeError(f"{type(error).__name__}: {error}"))
+    return packed
 
 
 def _interpreter() -> list[str]:

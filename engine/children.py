@@ -15,7 +15,7 @@ import anyio.lowlevel
 
 from .child_functions import know_main_alias, main_script_for, name_of
 from .child_main import RESULT, pack, unpack
-from .child_process import Answer, ChildGone, ChildProcess, OnProgress
+from .child_process import Answer, ChildGone, ChildProcess, OnProgress, OnSave
 from .errors import ChildCrashed, CortexTasksError
 
 T = TypeVar("T")
@@ -64,6 +64,7 @@ class ChildPool:
         function: Callable[..., T],
         *args: Any,
         on_progress: OnProgress | None = None,
+        on_save: OnSave | None = None,
         **kwargs: Any,
     ) -> T:
         """Run `function(*args, **kwargs)` in a child and give what it returns.
@@ -73,6 +74,9 @@ class ChildPool:
         `message`; what it reports arrives as dicts of the fields that changed, in order, in the
         event loop, at most 20 a second, the last one always and before the result.
 
+        With `on_save`, it is also given `save`, a function of one argument: that is pickled, and
+        awaited with here, before `save` returns or raises what was raised here.
+
         Cancelled, it kills the child and every process of its group and returns once the child is
         reaped. (A process that left the group by setsid is out of reach.) A kill runs no atexit.
 
@@ -81,11 +85,12 @@ class ChildPool:
         TypeError before anything has started if the function or an argument cannot be sent, and
         ClosedResourceError if the pool is closed.
         """
-        call, arguments = _encode(function, args, kwargs, reports=on_progress is not None)
+        given = {"report": on_progress is not None, "save": on_save is not None}
+        call, arguments = _encode(function, args, kwargs, given)
         await anyio.lowlevel.checkpoint_if_cancelled()
         child = await self._take()
         try:
-            kind, payload = await self._call(child, call, arguments, on_progress)
+            kind, payload = await self._call(child, call, arguments, on_progress, on_save)
         except BaseException:
             await self._end(child)
             raise
@@ -124,10 +129,15 @@ class ChildPool:
             await self._block.__aexit__(None, None, None)
 
     async def _call(
-        self, child: ChildProcess, call: bytes, arguments: bytes, on_progress: OnProgress | None
+        self,
+        child: ChildProcess,
+        call: bytes,
+        arguments: bytes,
+        on_progress: OnProgress | None,
+        on_save: OnSave | None,
     ) -> Answer:
         try:
-            return await child.call(call, arguments, on_progress)
+            return await child.call(call, arguments, on_progress, on_save)
         except ChildGone:
             if self._closed:
                 raise anyio.ClosedResourceError("the pool was closed during the call") from None
@@ -182,12 +192,16 @@ class ChildPool:
 
 
 def _encode(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, reports: bool
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    given: dict[str, bool],
 ) -> tuple[bytes, bytes]:
     """Give call and arguments, packed; raises NotImportable or TypeError if they cannot be sent."""
     name = name_of(function)
-    if reports and "report" in kwargs:
-        raise TypeError("on_progress gives the function its `report`: no argument may be called so")
+    for what, is_given in given.items():
+        if is_given and what in kwargs:
+            raise TypeError(f"the function is given its `{what}`: no argument may be called so")
     try:
         arguments = pack((args, kwargs))
     except Exception as error:
@@ -198,7 +212,7 @@ def _encode(
     script = main_script_for(name, arguments)
     if script is not None:
         know_main_alias()
-    return pack((sys.path, sys.argv, script, name, reports)), arguments
+    return pack((sys.path, sys.argv, script, name, *given.values())), arguments
 
 
 def _result(payload: bytearray) -> Any:

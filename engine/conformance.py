@@ -32,6 +32,7 @@ async def check_backend(make: MakeBackend, *, large: int = 5_000_000) -> None:
     await _check_empty(make)
     await _check_order_and_replacement(make)
     await _check_values(make, large)
+    await _check_checkpoints(make, large)
     await _check_every_field(make)
     await _check_drops(make)
     await _check_unknown_ids(make)
@@ -124,6 +125,39 @@ async def _check_readable(backend: Backend, texts: dict[str, bytes], when: str) 
                 f"the {name} of {task_id!r} must be the bytes committed, {when}: "
                 f"expected {len(text)} bytes {text[:60]!r}, got {len(found)} bytes {found[:60]!r}"
             )
+
+
+async def _check_checkpoints(make: MakeBackend, large: int) -> None:
+    async with _opened(make) as (backend, before):
+        seq = before.last_seq
+        names = ("saved", "saved large", "not saved", "ended", "dropped")
+        await backend.commit(
+            [Put(_pending(name, seq + at), _raw("{}")) for at, name in enumerate(names, 1)]
+        )
+    long = '"' + "y" * (large - 2) + '"'
+    for number, text in enumerate(("1", long, ' {"a" : 2}\n', "null", '{"at":3}')):
+        seq += 10
+        saved = [
+            Put(_pending(name, seq + at), checkpoint=_raw(text))
+            for at, name in enumerate(("saved", "ended", "dropped"))
+        ]
+        large_one = Put(_pending("saved large", seq + 5), checkpoint=_raw(long))
+        recovered = await _commit_and_reopen(make, saved, [large_one])
+        expected = {put.record.id: text.encode() for put in saved} | {"saved large": long.encode()}
+        found = {task_id: bytes(value) for task_id, value in recovered.checkpoints.items()}
+        assert found == expected, (
+            f"the newest checkpoint of each task must be recovered as committed (round {number}): "
+            f"expected those of {sorted(expected)}, found those of {sorted(found)}"
+        )
+    ended = _replace(_completed("ended", seq + 6, 1), attempt=2)
+    recovered = await _commit_and_reopen(
+        make,
+        [Put(_replace(_pending("saved", seq + 7), message="later")), Drop("dropped", seq + 8)],
+        [Put(_replace(ended, seq=seq + 9), result=_raw("1"))],
+    )
+    found = {task_id: bytes(value) for task_id, value in recovered.checkpoints.items()}
+    _same(set(found), {"saved", "saved large"}, "tasks whose checkpoints are kept")
+    _same(found["saved"], b'{"at":3}', "a checkpoint after a put that brought none")
 
 
 async def _check_every_field(make: MakeBackend) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, Protocol, TypeVar
 
 import anyio.lowlevel
 import msgspec
 
+from .checkpoints import decode_checkpoint, encode_checkpoint
+from .errors import EngineNotRunning, TooLarge
+from .exact_json import is_large
 from .failures import plain_text
 from .messages import ProgressReport
 from .settings import Limits
@@ -30,14 +33,23 @@ class Children(Protocol):
         function: Callable[..., T],
         *args: Any,
         on_progress: Callable[[dict[str, Any]], None] | None = None,
+        on_save: Callable[[Any], Awaitable[None]] | None = None,
         **kwargs: Any,
     ) -> T:
-        """Give what `function(*args, **kwargs)` gives in a child process."""
+        """Give what `function(*args, **kwargs)` gives in a child process.
+
+        With `on_progress` the function is given `report` too, and with `on_save` a `save`, whose
+        one argument is awaited with here before it returns.
+        """
         ...
 
     async def aclose(self) -> None:
         """Kill all children."""
         ...
+
+
+async def _save_nowhere(_task_id: str, _attempt: int, _checkpoint: msgspec.Raw) -> None:
+    raise EngineNotRunning("this context belongs to no engine that could keep a checkpoint")
 
 
 class TaskContext:
@@ -50,6 +62,8 @@ class TaskContext:
         "_random",
         "_report",
         "_reports",
+        "_resumed",
+        "_save",
         "_surroundings",
         "attempt",
         "clock",
@@ -70,6 +84,8 @@ class TaskContext:
         note_progress: Callable[[TaskContext], None],
         limits: Limits = _DEFAULT_LIMITS,
         last_attempt: bool = True,
+        resumed: msgspec.Raw | None = None,
+        save: Callable[[str, int, msgspec.Raw], Awaitable[None]] = _save_nowhere,
     ) -> None:
         self.task_id = task_id
         self.task_type = task_type
@@ -84,6 +100,8 @@ class TaskContext:
         self._note_progress = note_progress
         self._report: ProgressReport | None = None  # said since the supervisor last heard
         self._reports = 0
+        self._resumed = resumed  # the newest checkpoint of an earlier attempt
+        self._save = save
 
     @property
     def random(self) -> Random:
@@ -125,6 +143,41 @@ class TaskContext:
         else:
             await anyio.lowlevel.checkpoint_if_cancelled()
 
+    async def checkpoint(self, value: Any) -> None:
+        """Save how far the body is, so that a later attempt can go on from there.
+
+        Returns once it is kept as surely as a submit is; it takes the place of the one before, and
+        goes when the task is final. `value` is anything that JSON keeps whole; of an object with
+        fields (a Struct, a dataclass) what its own type brings back. Cancelled while it waits, it
+        may be kept or not.
+
+        Raises NotJson, TooLarge (Limits.max_checkpoint_bytes), StorageError, and AttemptOver if
+        the attempt has ended: then nothing has changed.
+        """
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        if is_large(value):
+            encoded = await self.offload(lambda: encode_checkpoint(value, in_pieces=True))
+        else:
+            encoded = encode_checkpoint(value)
+        if len(encoded) > self._limits.max_checkpoint_bytes:
+            raise TooLarge(
+                f"the checkpoint is {len(encoded):,} bytes of JSON, over the limit of "
+                f"{self._limits.max_checkpoint_bytes:,} (Limits.max_checkpoint_bytes)"
+            )
+        await self._save(self.task_id, self.attempt, msgspec.Raw(encoded))
+
+    @property
+    def resumed_from(self) -> Any:
+        """The newest checkpoint of an earlier attempt, as plain JSON values; a fresh copy each
+        time. None: there is none, begin at the beginning.
+        """
+        return decode_checkpoint(self._resumed)
+
+    def resumed_as(self, wanted: type[T]) -> T | None:
+        """Give it as this type. Raises msgspec.ValidationError if it was saved as another."""
+        found: T | None = decode_checkpoint(self._resumed, wanted)
+        return found
+
     async def run_in_child(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run `function(*args, **kwargs)` in a child process and give what it returns.
 
@@ -136,10 +189,11 @@ class TaskContext:
             reports = "report" in inspect.signature(function).parameters
         except (TypeError, ValueError):
             reports = False
-        on_progress = self._tell_from_child if reports and "report" not in kwargs else None
+        on_progress = self.tell_from_child if reports and "report" not in kwargs else None
         return await self._children.run(function, *args, on_progress=on_progress, **kwargs)
 
-    def _tell_from_child(self, fields: dict[str, Any]) -> None:
+    def tell_from_child(self, fields: dict[str, Any]) -> None:
+        """Take what a child process has reported."""
         self._tell(**{"current": None, "total": None, "percent": None, "message": None, **fields})
 
     def _tell(
@@ -179,7 +233,23 @@ class ChildContext(msgspec.Struct, frozen=True):
     task_type: str
     attempt: int
     report: Callable[..., None]
+    save: Callable[[Any], None]
+    resumed: bytes | None = None
     last_attempt: bool = True
+
+    def checkpoint(self, value: Any) -> None:
+        """Save how far the body is; blocks until it is kept. See TaskContext.checkpoint."""
+        self.save(value)
+
+    @property
+    def resumed_from(self) -> Any:
+        """The newest checkpoint of an earlier attempt, as plain JSON values, or None."""
+        return decode_checkpoint(self.resumed)
+
+    def resumed_as(self, wanted: type[T]) -> T | None:
+        """Give it as this type. Raises msgspec.ValidationError if it was saved as another."""
+        found: T | None = decode_checkpoint(self.resumed, wanted)
+        return found
 
     def progress(
         self,

@@ -6,6 +6,7 @@ CortexTasksError
 │   ├── InvalidParameters           the parameters do not fit the type (names the field)
 │   ├── NotJson                     JSON cannot keep the value whole (names the path and the reason)
 │   ├── TooLarge                    the value is over a limit (names it)
+│   ├── AttemptOver                 a checkpoint came from an attempt that is not under way
 │   ├── TaskNotFound                no such id, or it has been cleaned up
 │   ├── TaskAlreadyFinal            a cancel came after the end
 │   ├── ResultNotReady              the task has not completed (yet, or ever)
@@ -66,6 +67,18 @@ class NotJson(CallerError, ValueError):
 
 class TooLarge(CallerError, ValueError):
     """The value is larger than the engine was set to keep; the text names the limit."""
+
+
+class AttemptOver(CallerError):
+    """The attempt that wanted to save a checkpoint is over: it was cut short, or has ended."""
+
+    def __init__(self, task_id: str, attempt: int) -> None:
+        super().__init__(task_id, attempt)
+        self.task_id = task_id
+        self.attempt = attempt
+
+    def __str__(self) -> str:
+        return f"Attempt {self.attempt} of task {self.task_id!r} is over: no checkpoint is kept."
 
 
 class TaskNotFound(CallerError):

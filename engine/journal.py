@@ -89,6 +89,17 @@ def _latest(changes: list[Change]) -> list[Change]:
             continue
         earlier = latest.get(change.record.id)
         latest[change.record.id] = change
-        if isinstance(earlier, Put) and earlier.params is not None:  # the submit's own put
-            latest[change.record.id] = Put(change.record, earlier.params, change.result)
+        if isinstance(earlier, Put) and (earlier.params or earlier.checkpoint) is not None:
+            latest[change.record.id] = _joined(earlier, change)
     return list(latest.values())
+
+
+def _joined(earlier: Put, later: Put) -> Put:
+    """The later put with what the earlier one brought: the parameters, the checkpoint."""
+    checkpoint = later.checkpoint or earlier.checkpoint
+    return Put(
+        later.record,
+        later.params or earlier.params,
+        later.result,
+        None if later.record.final else checkpoint,
+    )

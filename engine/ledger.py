@@ -24,7 +24,8 @@ class Ledger:
     def __init__(self, *, history: int) -> None:
         self.catalogue = Catalogue()
         self.seq = 0  # the number of the newest change that is kept
-        self._newest: deque[Change] = deque(maxlen=history)  # changes, up to number `seq`
+        # The newest changes, up to number `seq`: never what they brought, which may be large.
+        self._newest: deque[TaskRecord | Drop] = deque(maxlen=history)
         self._ends: dict[str, anyio.Event] = {}  # set when the task is final
         self._changed: anyio.Event | None = None  # set at the next change of anything
         self._closed: Exception | None = None
@@ -47,7 +48,9 @@ class Ledger:
                     end = self._ends.pop(record.id, None)
                     if end is not None:
                         end.set()
-        self._newest.extend(changes)
+        self._newest.extend(
+            [change if isinstance(change, Drop) else change.record for change in changes]
+        )
         self.seq += len(changes)
         self._wake_followers()
 
@@ -110,7 +113,7 @@ class Ledger:
         change = self._newest[seq - oldest]
         if isinstance(change, Drop):
             return TaskEvent(change.seq, change.task_id, None)
-        return TaskEvent(change.record.seq, change.record.id, change.record)
+        return TaskEvent(change.seq, change.id, change)
 
     async def _wait_any_change(self) -> None:
         self._raise_if_closed()

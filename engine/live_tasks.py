@@ -48,6 +48,7 @@ class LiveTask(msgspec.Struct, gc=False):
 
     record: TaskRecord
     params: msgspec.Raw
+    checkpoint: msgspec.Raw | None = None  # the newest that an attempt has saved
     cancel_replies: tuple[Reply, ...] = ()
     told: StopReason | None = None  # why its body was told to stop, if it was
     overdue: bool = False  # it did not, beyond its grace
@@ -146,7 +147,7 @@ class LiveTasks:
             self.move(live, LifeEvent.START, attempt)
             # Kept before it is handed over: a crash in between reports it rather than runs it
             # twice.
-            self.decision.once_kept.append(Run(live.record, live.params))
+            self.decision.once_kept.append(Run(live.record, live.params, live.checkpoint))
 
     # -- its changes -----------------------------------------------------------------------------
 
@@ -155,6 +156,13 @@ class LiveTasks:
         self.seq += 1
         live.record = record = _replace(live.record, seq=self.seq, updated_at=self.now, **fields)
         self.decision.changes.append(Put(record, result=result))
+
+    def save(self, live: LiveTask, checkpoint: msgspec.Raw) -> None:
+        """Keep a checkpoint: a change like any other, so that whoever follows sees life."""
+        self.seq += 1
+        live.checkpoint = checkpoint
+        live.record = _replace(live.record, seq=self.seq, updated_at=self.now)
+        self.decision.changes.append(Put(live.record, checkpoint=checkpoint))
 
     def move(
         self,
@@ -201,7 +209,7 @@ class LiveTasks:
         self.free_key(record)
         fields["completed_at"] = self.now
         self.move(live, event, fields, result)
-        live.params = _NO_PARAMS
+        live.params, live.checkpoint = _NO_PARAMS, None
         self.answer_cancels(live)
 
     def fail_unrunnable(self, live: LiveTask) -> None:

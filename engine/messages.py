@@ -2,7 +2,7 @@
 
 Heard by the supervisor          Submit  Cancel  CleanUp  Drain  Halt
    from the alarm                Due
-   from workers                  Progressed  Succeeded  Failed  Stopped  Overdue
+   from workers                  Progressed  Save  Succeeded  Failed  Stopped  Overdue
 Said by the supervisor
    at once, to a worker          Stop
    once its changes are kept     Run (to a worker)  Answer (to whoever asked)
@@ -103,6 +103,15 @@ class Progressed(msgspec.Struct, frozen=True, gc=False):
     reports: tuple[ProgressReport, ...]
 
 
+class Save(msgspec.Struct, frozen=True, gc=False):
+    """Keep this checkpoint, JSON, in place of the one before. Answer: None, once it is kept."""
+
+    task_id: str
+    attempt: int
+    checkpoint: msgspec.Raw
+    reply: Reply
+
+
 class Succeeded(msgspec.Struct, frozen=True, gc=False):
     """The body returned; `result` is JSON."""
 
@@ -149,6 +158,7 @@ Heard = (
     | Halt
     | Due
     | Progressed
+    | Save
     | Succeeded
     | Failed
     | Stopped
@@ -173,6 +183,7 @@ class Run(msgspec.Struct, frozen=True, gc=False):
 
     record: TaskRecord
     params: msgspec.Raw
+    checkpoint: msgspec.Raw | None = None  # the newest of an earlier attempt
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

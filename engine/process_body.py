@@ -17,10 +17,12 @@ def run_process_body(
     task_id: str,
     attempt: int,
     last_attempt: bool,
+    resumed: bytes | None,
     *,
     report: Callable[..., None],
+    save: Callable[[Any], None],
 ) -> bytes:
     """Run the body and give its result as JSON, encoded here so that the parent need not."""
-    ctx = ChildContext(task_id, declared.name, attempt, report, last_attempt)
+    ctx = ChildContext(task_id, declared.name, attempt, report, save, resumed, last_attempt)
     arguments = (declared.decode_params(msgspec.Raw(params)),) if declared.takes_params else ()
     return declared.encode_result(declared.body(ctx, *arguments))

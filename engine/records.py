@@ -55,7 +55,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     priority: int = 0  # within its type; higher ones start first
     attempt: int = 0  # 0 until it first runs
     retries: int = 0  # how often it failed and was to be tried again
-    interruptions: int = 0  # how often a crash or a drain cut an attempt short
+    interruptions: int = 0  # how often the process died in the middle of an attempt
     attempts: tuple[AttemptRecord, ...] = ()  # before the newest; the last MAX_ATTEMPTS_KEPT
     cancel_requested_at: datetime | None = None
     dedupe_key: str | None = None

@@ -14,8 +14,6 @@ from .records import TaskRecord
 from .registry import Registry
 from .storage import Recovered
 
-MAX_INTERRUPTIONS = 5  # attempts that a resumable task may lose to crashes before it is poisonous
-
 _NOTHING = msgspec.Raw(b"{}")
 _INTERRUPTED = "interrupted by server restart"
 
@@ -24,7 +22,8 @@ def recover(tasks: LiveTasks, recovered: Recovered, registry: Registry) -> None:
     """Take up what a backend holds: each task is then final, or pending in this process."""
     tasks.seq = recovered.last_seq
     for record in _as_they_stood_in_line(recovered.records):
-        live = LiveTask(record, recovered.params.get(record.id, _NOTHING))
+        params = recovered.params.get(record.id, _NOTHING)
+        live = LiveTask(record, params, recovered.checkpoints.get(record.id))
         tasks.by_id[record.id] = live
         _recover_one(tasks, live, registry)
 
@@ -55,24 +54,30 @@ def _recover_one(tasks: LiveTasks, live: LiveTask, registry: Registry) -> None:
     elif record.cancel_requested_at is not None:
         # The process is gone, and the body with it: what was asked for has happened.
         tasks.finish(live, LifeEvent.STOP, {"message": "Task cancelled"})
-    elif (
-        record.type in registry
-        and registry.find(record.type).on_restart == "resume"
-        and record.interruptions + 1 < MAX_INTERRUPTIONS
-    ):
-        fields: Fields = {
-            "message": f"Pending: {_INTERRUPTED}",
-            "interruptions": record.interruptions + 1,
-        }
+    elif record.type in registry and registry.find(record.type).on_restart == "resume":
+        _resume(tasks, live, registry.find(record.type).max_interruptions)
+    else:
+        _interrupt(tasks, live, _INTERRUPTED)
+
+
+def _resume(tasks: LiveTasks, live: LiveTask, max_interruptions: int) -> None:
+    count = live.record.interruptions + 1
+    if count < max_interruptions:
+        fields: Fields = {"message": f"Pending: {_INTERRUPTED}", "interruptions": count}
         tasks.requeue(live, LifeEvent.REQUEUE, _INTERRUPTED, fields)
     else:
-        _interrupt(tasks, live)
+        times = "once" if count == 1 else f"{count} times"
+        error = (
+            f"{_INTERRUPTED} {times}: poisonous, as it may be what brings the "
+            f"server down, so it is not run again (max_interruptions={max_interruptions})"
+        )
+        _interrupt(tasks, live, error)
 
 
-def _interrupt(tasks: LiveTasks, live: LiveTask) -> None:
-    count = live.record.interruptions + 1
-    error = _INTERRUPTED
-    if count >= MAX_INTERRUPTIONS:
-        error = f"{error} {count} times: given up, it may be what brings the server down"
-    fields = {"error": error, "message": f"Failed: {error}", "interruptions": count}
+def _interrupt(tasks: LiveTasks, live: LiveTask, error: str) -> None:
+    fields = {
+        "error": error,
+        "message": f"Failed: {error}",
+        "interruptions": live.record.interruptions + 1,
+    }
     tasks.finish(live, LifeEvent.INTERRUPT, fields)

@@ -48,6 +48,7 @@ class TaskType(Generic[P, R]):
         concurrency: int,
         timeout: float | None,
         on_restart: OnRestart,
+        max_interruptions: int,
         max_pending: int,
         cancel_grace: float,
         runs: Runs,
@@ -61,6 +62,7 @@ class TaskType(Generic[P, R]):
         self.concurrency = concurrency
         self.timeout = timeout
         self.on_restart = on_restart
+        self.max_interruptions = max_interruptions
         self.max_pending = max_pending
         self.cancel_grace = cancel_grace
         self.runs = runs
@@ -171,6 +173,7 @@ def task_type(
     concurrency: int = 1,
     timeout: float | None = None,
     on_restart: OnRestart = "fail",
+    max_interruptions: int = 5,
     max_pending: int = 10_000,
     cancel_grace: float = 5.0,
     runs: Runs = "loop",
@@ -187,6 +190,8 @@ def task_type(
 
     concurrency: how many run at once. timeout: seconds an attempt may take (None: any).
     on_restart: what becomes of a task whose process died: "fail", or "resume" under the same id.
+    max_interruptions: how many crashes in its attempts a task that resumes may see until it fails,
+    as it may be what causes them. (A restart in order is none.)
     max_pending: beyond it a submit raises QueueFull. cancel_grace: seconds after which a body that
     ignores a cancel is reported. params: the parameter type, where the annotation cannot say it.
 
@@ -201,6 +206,7 @@ def task_type(
             f"{name!r} is no name for a task type: use a letter, then letters, digits and _ . -"
         )
     _check_number(name, "concurrency", concurrency, at_least=1)
+    _check_number(name, "max_interruptions", max_interruptions, at_least=1)
     _check_number(name, "max_pending", max_pending, at_least=1)
     if timeout is not None and not timeout > 0:
         raise TaskTypeError(f"timeout of {name!r} must be more than 0 seconds, not {timeout!r}")
@@ -229,6 +235,7 @@ def task_type(
             concurrency=concurrency,
             timeout=timeout,
             on_restart=on_restart,
+            max_interruptions=max_interruptions,
             max_pending=max_pending,
             cancel_grace=cancel_grace,
             runs=runs,

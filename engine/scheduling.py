@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import assert_never
 
-from .errors import EngineNotRunning, QueueFull, TaskAlreadyFinal, TaskNotFound
+from .errors import AttemptOver, EngineNotRunning, QueueFull, TaskAlreadyFinal, TaskNotFound
 from .failures import plain_text
 from .lifecycle import LifeEvent, TaskStatus
 from .live_tasks import Decision, Fields, LiveTask, LiveTasks
@@ -29,6 +29,7 @@ from .messages import (
     Progressed,
     ProgressReport,
     Reply,
+    Save,
     Stopped,
     StopReason,
     Submission,
@@ -86,6 +87,8 @@ class Scheduler:
                 case Progressed():
                     for report in message.reports:
                         self._progress(report)
+                case Save():
+                    self._save(message)
                 case Cancel():
                     self._cancel(message)
                 case Overdue():
@@ -176,6 +179,15 @@ class Scheduler:
         live = self._of_this_attempt(report.task_id, report.attempt)
         if live is not None:
             self._tasks.change(live, progress_fields(live.record, report))
+
+    def _save(self, message: Save) -> None:
+        live = self._of_this_attempt(message.task_id, message.attempt)
+        if live is None:
+            error = AttemptOver(message.task_id, message.attempt)
+            self._tasks.answer(message.reply, error, refused=True)
+        else:
+            self._tasks.save(live, message.checkpoint)
+            self._tasks.answer(message.reply, None)
 
     def _outcome(self, outcome: Outcome) -> None:
         live = self._of_this_attempt(outcome.task_id, outcome.attempt)

@@ -18,6 +18,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     max_params_bytes: int = 16 * MIB  # a submit beyond it raises InvalidParameters
     max_result_bytes: int = 256 * MIB  # a task beyond it fails and says so
+    max_checkpoint_bytes: int = 16 * MIB  # ctx.checkpoint raises TooLarge beyond it
     max_message_chars: int = 1_000  # of a progress message: cut, and the rest is counted
     max_error_chars: int = 4_000  # cut likewise
     max_traceback_chars: int = 20_000  # cut at its beginning, since the end tells most

@@ -19,12 +19,14 @@ class Put(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="op", tag="
     """Keep this record in place of any earlier one with its id.
 
     `params` comes with the first put of a task, `result` with the one that completes it; both are
-    JSON, and stay readable until the task is dropped.
+    JSON, and stay readable until the task is dropped. `checkpoint` is JSON too, and comes whenever
+    a body saves one: it takes the place of the one before, and goes with the put of a final record.
     """
 
     record: TaskRecord
     params: msgspec.Raw | None = None
     result: msgspec.Raw | None = None
+    checkpoint: msgspec.Raw | None = None
 
     @property
     def seq(self) -> int:
@@ -33,7 +35,7 @@ class Put(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="op", tag="
 
 
 class Drop(msgspec.Struct, frozen=True, tag_field="op", tag="drop", gc=False):
-    """Forget the task with its parameters and result. Dropping an unknown id does nothing."""
+    """Forget the task with all of its values. Dropping an unknown id does nothing."""
 
     task_id: str
     seq: int
@@ -48,10 +50,12 @@ class Recovered(msgspec.Struct, frozen=True):
     records: list[TaskRecord]  # in the order in which the tasks were first put
     params: dict[str, msgspec.Raw]  # of every task that is not final
     last_seq: int  # the highest number ever committed, also if its task was dropped since
+    # The newest of every task that has one and is not final.
+    checkpoints: dict[str, msgspec.Raw] = msgspec.field(default_factory=dict)
 
 
 class Backend(Protocol):
-    """Keeps task records, parameters and results."""
+    """Keeps task records, parameters, results and checkpoints."""
 
     async def open(self) -> Recovered:
         """Take exclusive hold of the storage and give back all that was ever committed.

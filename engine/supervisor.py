@@ -1,7 +1,7 @@
 """The supervisor: the one actor that owns task state.
 
 It hears   Submit  Cancel  CleanUp  Drain  Halt            from callers, through the engine
-           Progressed  Succeeded  Failed  Stopped  Overdue  from workers
+           Progressed  Save  Succeeded  Failed  Stopped  Overdue  from workers
            Due                                             from the alarm
 It says    Stop   to a worker, at once
            Run    to a worker, once the start is kept
@@ -24,7 +24,7 @@ from .errors import EngineNotRunning, StorageError
 from .journal import JournalWriter
 from .ledger import Ledger
 from .live_tasks import Decision
-from .messages import Answer, Cancel, CleanUp, Drain, Heard, Run, Submit
+from .messages import Answer, Cancel, CleanUp, Drain, Heard, Run, Save, Submit
 from .scheduling import Scheduler
 from .storage import Backend, Recovered
 from .surroundings import Clock
@@ -148,7 +148,7 @@ class Supervisor:
 
     def _refuse_all(self, messages: list[Heard], error: StorageError) -> None:
         for message in messages:
-            if isinstance(message, Submit | Cancel | CleanUp | Drain):
+            if isinstance(message, Submit | Save | Cancel | CleanUp | Drain):
                 message.reply.refuse(error)
 
 

@@ -2,7 +2,7 @@
 
 It hears   Run   from the supervisor, when one of its places is free
            Stop  from the supervisor, at any time
-It says    Progressed  Overdue   to the supervisor; its places say Succeeded  Failed  Stopped
+It says    Progressed  Save  Overdue   to the supervisor; its places say Succeeded  Failed  Stopped
 
 A worker reports; it never writes state.
 """
@@ -20,9 +20,10 @@ from .attempts import Attempt
 from .bodies import Bodies
 from .context import Children, TaskContext
 from .failures import stack_of
-from .messages import Heard, Overdue, Progressed, Run, StopReason
+from .messages import Heard, Overdue, Progressed, Run, Save, StopReason
 from .places import Place
 from .registry import TaskType
+from .replies import OneReply
 from .settings import Limits
 from .surroundings import Surroundings
 
@@ -48,7 +49,7 @@ class Worker:
         self._children = children
         self._progress_interval = progress_interval
         self._limits = limits
-        self._bodies = Bodies(declared, limits, surroundings.offload)
+        self._bodies = Bodies(declared, limits, surroundings.offload, children)
         self._attempts: dict[str, Attempt] = {}  # handed over and not over, oldest first
         # Never more than the concurrency, which the supervisor keeps to, so it need never wait.
         self._free: list[Place] = []
@@ -74,6 +75,8 @@ class Worker:
             note_progress=self._note_progress,
             last_attempt=record.retries >= self._declared.retry_policy.retries,
             limits=self._limits,
+            resumed=run.checkpoint,
+            save=self._save,
         )
         if told is not None:
             attempt.stop(told)
@@ -139,6 +142,11 @@ class Worker:
         self._moved.pop(attempt.record.id, None)
         if not self._attempts:
             self._none_run.set()
+
+    async def _save(self, task_id: str, attempt: int, checkpoint: msgspec.Raw) -> None:
+        reply: OneReply[None] = OneReply()
+        await self._post(Save(task_id, attempt, checkpoint, reply))
+        await reply.wait()
 
     # -- progress --------------------------------------------------------------------------------
 

@@ -20,7 +20,8 @@ class InlineChildren:
 
     With `faithful`, what a real child could not be sent is refused as there: a function that
     cannot be imported by name (NotImportable), an argument that cannot be pickled (TypeError);
-    and function and caller share no object, as over a pipe.
+    and function and caller share no object, as over a pipe. Checkpoints are kept once the function
+    has ended, in their order: nothing can be waited for inside it.
     """
 
     def __init__(self, before: Hook | None = None, *, faithful: bool = False) -> None:
@@ -32,6 +33,7 @@ class InlineChildren:
         function: Callable[..., T],
         *args: Any,
         on_progress: Callable[[dict[str, Any]], None] | None = None,
+        on_save: Callable[[Any], Awaitable[None]] | None = None,
         **kwargs: Any,
     ) -> T:
         """Give what the function gives."""
@@ -43,7 +45,15 @@ class InlineChildren:
             args, kwargs = _sent((args, kwargs))
         if on_progress is not None:
             kwargs["report"] = lambda **said: on_progress(said)
-        result = function(*args, **kwargs)
+        saved: list[Any] = []
+        if on_save is not None:
+            kwargs["save"] = saved.append
+        try:
+            result = function(*args, **kwargs)
+        finally:
+            if on_save is not None:
+                for checkpoint in saved:
+                    await on_save(_sent(checkpoint) if self._faithful else checkpoint)
         return cast("T", _sent(result)) if self._faithful else result
 
     async def aclose(self) -> None:

@@ -60,3 +60,27 @@ def process_broken(ctx: ChildContext, params: Text) -> object:
 @task_type("process_odd", runs="process")
 def process_odd(ctx: ChildContext) -> object:
     return {"seen": {1}}
+
+
+class Row(msgspec.Struct):
+    number: int
+    seen: set[str]
+
+
+@task_type("process_save", runs="process", on_restart="resume")
+def process_save(ctx: ChildContext) -> list[object]:
+    """Saves what cannot be kept and is told so, then something, and at first goes no further."""
+    refused = []
+    for value in ({"seen": {1}}, "x" * 1_000):
+        try:
+            ctx.checkpoint(value)
+        except ValueError as error:
+            refused.append(f"{type(error).__name__}: {error}")
+    row = ctx.resumed_as(Row)
+    if row is None:
+        ctx.checkpoint(Row(1, {"a"}))
+        ctx.checkpoint(Row(2, {"a", "b"}))
+        ctx.progress(message="saved")
+        while True:
+            pass
+    return [ctx.attempt, row.number, sorted(row.seen), ctx.resumed_from["number"], *refused]

@@ -19,6 +19,7 @@ import msgspec
 from cortex_tasks.backends.compaction import CompactionRule
 from cortex_tasks.backends.disk import DiskFiles
 from cortex_tasks.backends.journal import Journal, JournalOptions, open_journal
+from cortex_tasks.backends.values import FOLDERS
 from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.records import TaskRecord
 from cortex_tasks.engine.storage import Change, Put
@@ -90,7 +91,7 @@ class StoppingFiles(DiskFiles):
         self._take_as_synced(folder)
 
     def _take_as_synced(self, folder: Path) -> None:
-        for part in (folder, folder / "params", folder / "results"):
+        for part in (folder, *(folder / name for name in FOLDERS)):
             if part.exists():
                 self._note_names(part)
                 for path in part.glob("*.json*"):
@@ -276,7 +277,8 @@ def commit(journal: Journal, changes: Sequence[Change]) -> None:
     journal.remove(journal.take(batch))
 
 
-Kept = tuple[dict[str, tuple[TaskRecord, bytes | None, bytes | None]], int]
+Values = tuple[TaskRecord, bytes | None, bytes | None, bytes | None]
+Kept = tuple[dict[str, Values], int]
 
 
 def kept_by(journal: Journal) -> Kept:
@@ -286,6 +288,7 @@ def kept_by(journal: Journal) -> Kept:
             held.record,
             held.params.read() if held.params else None,
             held.result.read() if held.result else None,
+            held.checkpoint.read() if held.checkpoint else None,
         )
         for task_id, held in journal.index.tasks.items()
     }
@@ -294,15 +297,17 @@ def kept_by(journal: Journal) -> Kept:
 
 def kept_after(commits: Sequence[Sequence[Change]]) -> Kept:
     """All that must be held after these commits."""
-    tasks: dict[str, tuple[TaskRecord, bytes | None, bytes | None]] = {}
+    tasks: dict[str, Values] = {}
     last_seq = 0
     for change in (change for changes in commits for change in changes):
         last_seq = change.seq
         if isinstance(change, Put):
-            _, params, result = tasks.get(change.record.id, (None, None, None))
+            _, params, result, saved = tasks.get(change.record.id, (None, None, None, None))
             params = bytes(change.params) if change.params else params
             result = bytes(change.result) if change.result else result
-            tasks[change.record.id] = (change.record, params, result)
+            saved = bytes(change.checkpoint) if change.checkpoint else saved
+            saved = None if change.record.final else saved
+            tasks[change.record.id] = (change.record, params, result, saved)
         else:
             tasks.pop(change.task_id, None)
     return tasks, last_seq

@@ -37,9 +37,10 @@ _BROKEN = b'{\n  "text": "in two lines"\n}'  # large or not, it gets a file of i
 _SMALL = '{"text":"é"}'.encode()
 
 
-def _report(task: str, seq: int, percent: int) -> Put:
+def _report(task: str, seq: int, percent: int, saved: bytes) -> Put:
     started = msgspec.structs.replace(pending(task, seq), status=TaskStatus.RUNNING, attempt=1)
-    return Put(msgspec.structs.replace(started, progress_percent=percent, message=f"at {percent}"))
+    record = msgspec.structs.replace(started, progress_percent=percent, message=f"at {percent}")
+    return Put(record, checkpoint=msgspec.Raw(saved))
 
 
 def tell(rounds: int) -> list[list[Change]]:
@@ -51,9 +52,9 @@ def tell(rounds: int) -> list[list[Change]]:
             submit(f"task_{at}", next(numbers), [_SMALL, _LARGE, _BROKEN][at % 3])
         ]
         if at >= 1:
-            changes.append(_report(f"task_{at - 1}", next(numbers), 0))
+            changes.append(_report(f"task_{at - 1}", next(numbers), 0, [_LARGE, b"1"][at % 2]))
         if at >= 2:
-            changes.append(_report(f"task_{at - 2}", next(numbers), 40))
+            changes.append(_report(f"task_{at - 2}", next(numbers), 40, [_BROKEN, _SMALL][at % 2]))
             story.append(changes)
             changes = [complete(f"task_{at - 2}", next(numbers), [_LARGE, b"[2]"][at % 2])]
         if at >= 4:
@@ -90,7 +91,8 @@ async def all_in(backend: JsonBackend, recovered: Recovered) -> Kept:
         params, result = [
             await _value(read, record.id) for read in (backend.read_params, backend.read_result)
         ]
-        tasks[record.id] = (record, params, result)
+        saved = recovered.checkpoints.get(record.id)
+        tasks[record.id] = (record, params, result, None if saved is None else bytes(saved))
         if not record.final:
             assert bytes(recovered.params[record.id]) == params
     return tasks, recovered.last_seq

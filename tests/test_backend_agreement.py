@@ -38,7 +38,9 @@ values = st.none() | st.builds(
     st.sampled_from(["", "", "", " ", "\n"]),
 )
 steps = st.lists(
-    st.tuples(st.sampled_from(IDS), st.sampled_from(["put", "put", "end", "drop"]), values, values),
+    st.tuples(
+        st.sampled_from(IDS), st.sampled_from(["put", "put", "end", "drop"]), values, values, values
+    ),
     min_size=1,
     max_size=4,
 )
@@ -61,7 +63,9 @@ class Agreement(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
     @rule(steps=steps)
-    def commit(self, steps: list[tuple[str, str, bytes | None, bytes | None]]) -> None:
+    def commit(
+        self, steps: list[tuple[str, str, bytes | None, bytes | None, bytes | None]]
+    ) -> None:
         changes = [self._change(*step) for step in steps]
         self._both(lambda backend: backend.commit(changes))
 
@@ -90,7 +94,12 @@ class Agreement(RuleBasedStateMachine):
         )
 
     def _change(
-        self, task_id: str, what: str, params: bytes | None, result: bytes | None
+        self,
+        task_id: str,
+        what: str,
+        params: bytes | None,
+        result: bytes | None,
+        checkpoint: bytes | None,
     ) -> Change:
         self.seq += 1
         if what == "drop":
@@ -100,6 +109,7 @@ class Agreement(RuleBasedStateMachine):
             record,
             params=None if params is None else msgspec.Raw(params),
             result=None if result is None else msgspec.Raw(result),
+            checkpoint=None if checkpoint is None else msgspec.Raw(checkpoint),
         )
 
     def _both(self, call: Callable[[Backend], Awaitable[object]]) -> tuple[object, object]:

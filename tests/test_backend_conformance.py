@@ -11,7 +11,7 @@ from cortex_tasks.backends.json_backend import JsonBackend
 from cortex_tasks.backends.memory import MemoryBackend
 from cortex_tasks.engine.conformance import check_backend
 from cortex_tasks.engine.errors import StorageError
-from cortex_tasks.engine.storage import Change, Drop, Recovered
+from cortex_tasks.engine.storage import Change, Drop, Put, Recovered
 from cortex_tasks.engine.surroundings import offload_inline
 
 
@@ -95,6 +95,26 @@ class ReadingWhenClosed(MemoryBackend):
             return self._params[task_id]
 
 
+class ForgettingCheckpoints(MemoryBackend):
+    async def open(self) -> Recovered:
+        return msgspec.structs.replace(await super().open(), checkpoints={})
+
+
+class KeepingTheFirstCheckpoint(MemoryBackend):
+    def _put(self, put: Put) -> None:
+        if put.record.id in self._checkpoints and put.checkpoint is not None:
+            put = msgspec.structs.replace(put, checkpoint=None)
+        super()._put(put)
+
+
+class KeepingCheckpointsOfFinalTasks(MemoryBackend):
+    def _put(self, put: Put) -> None:
+        saved = self._checkpoints.get(put.record.id)
+        super()._put(put)
+        if saved is not None:
+            self._checkpoints.setdefault(put.record.id, saved)
+
+
 class SortingById(MemoryBackend):
     async def open(self) -> Recovered:
         found = await super().open()
@@ -116,6 +136,9 @@ class SortingById(MemoryBackend):
         TakingCommitsWhenClosed,
         ReadingWhenClosed,
         SortingById,
+        ForgettingCheckpoints,
+        KeepingTheFirstCheckpoint,
+        KeepingCheckpointsOfFinalTasks,
     ],
 )
 async def test_the_check_finds_a_backend_that_breaks_a_promise(kind: type[MemoryBackend]) -> None:

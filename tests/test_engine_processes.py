@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 
+from cortex_tasks.backends.memory import MemoryBackend
 from cortex_tasks.engine.context import TaskContext
 from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.records import TaskRecord
@@ -23,6 +24,7 @@ from .engine_process_bodies import (
     process_broken,
     process_count,
     process_nothing,
+    process_save,
     process_slow,
     process_spin,
 )
@@ -102,6 +104,24 @@ async def test_a_body_that_breaks_in_its_process_fails_alone() -> None:
         assert "object" in errors["result"]
         assert "finite number" in errors["progress"]
         assert await (await engine.submit(process_count, Text("a"))).result()
+
+
+async def test_a_body_in_a_process_goes_on_from_what_it_saved() -> None:
+    backend, limits = MemoryBackend(), Limits(max_checkpoint_bytes=1_000)
+    async with an_engine(process_save, backend=backend, limits=limits, drain_grace=0) as engine:
+        handle = await engine.submit(process_save)
+        record = await engine.get(handle.id)
+        while record.message != "saved":
+            record = await engine.wait_change(record.id, record.seq)
+    async with an_engine(process_save, backend=backend, limits=limits) as engine:
+        await engine.wait(handle.id)
+        attempt, number, seen, plain, odd, large = await engine.result(handle.id)
+    assert (attempt, number, seen, plain) == (2, 2, ["a", "b"], 2)
+    assert odd == (
+        "NotJson: the checkpoint cannot be written as JSON: $.seen: set would come back as list "
+        "([1]): declare the type, or make it a list"
+    )
+    assert large.startswith("TooLarge: the checkpoint is 1,002 bytes of JSON, over the limit")
 
 
 # -- the watchdog --------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ def test_compaction_leaves_one_snapshot_and_an_empty_journal_of_the_same_tasks(
     run_compaction(journal)
     journal.close()
     kept = ["journal-00000002.jsonl", "lock", "params", "results", "snapshot-00000001.jsonl"]
-    assert names(tmp_path) == kept
+    assert names(tmp_path) == ["checkpoints", *kept]
     assert (tmp_path / "snapshot-00000001.jsonl").stat().st_size < size / 5
     journal = open_at(tmp_path)
     assert same(kept_by(journal), before)

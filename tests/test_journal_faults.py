@@ -112,7 +112,7 @@ class Trial:
 
     async def _read_all(self, backend: JsonBackend) -> None:
         """What was acknowledged can still be read, whatever the backend does not take."""
-        for task_id, (_, params, result) in KEPT[self.teller.kept][0].items():
+        for task_id, (_, params, result, _) in KEPT[self.teller.kept][0].items():
             if params is not None:
                 assert bytes(await backend.read_params(task_id)) == params
             if result is not None:

@@ -67,6 +67,7 @@ def test_a_name_that_cannot_stand_in_a_url_is_refused(name: str) -> None:
         ({"concurrency": 1.5}, "concurrency of 'x' must be a whole number"),
         ({"concurrency": True}, "concurrency of 'x' must be a whole number"),
         ({"max_pending": 0}, "max_pending of 'x' must be a whole number of 1 or more"),
+        ({"max_interruptions": 0}, "max_interruptions of 'x' must be a whole number of 1 or more"),
         ({"timeout": 0}, "timeout of 'x' must be more than 0 seconds"),
         ({"timeout": -1.0}, "timeout of 'x' must be more than 0 seconds"),
         ({"timeout": float("nan")}, "timeout of 'x' must be more than 0 seconds"),

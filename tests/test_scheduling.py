@@ -35,7 +35,6 @@ from cortex_tasks.engine.messages import (
     Succeeded,
 )
 from cortex_tasks.engine.records import ChainStep, TaskRecord
-from cortex_tasks.engine.recovery import MAX_INTERRUPTIONS
 from cortex_tasks.engine.registry import task_type
 from cortex_tasks.engine.storage import Drop, Put
 from cortex_tasks.testing.promises import is_legal
@@ -667,17 +666,24 @@ def test_pending_tasks_keep_their_order_over_a_restart(desk: Desk) -> None:
         desk.succeed(task_id)
 
 
-def test_what_crashes_the_process_again_and_again_is_given_up(desk: Desk) -> None:
+@pytest.mark.parametrize(("limit", "times"), [(5, "5 times"), (2, "2 times"), (1, "once")])
+def test_what_crashes_the_process_again_and_again_is_given_up(limit: int, times: str) -> None:
+    @task_type("long", on_restart="resume", max_interruptions=limit)
+    async def long(ctx: TaskContext) -> None:
+        return None
+
+    desk = Desk(work, other, long)
     record = desk.submit_one("long")
-    for crash in range(1, MAX_INTERRUPTIONS + 1):
+    for crash in range(1, limit + 1):
         found = list(desk.kept.values())
         desk = Desk(work, other, long)
         desk.recover(found)
         record = desk.kept[record.id]
         assert record.interruptions == crash
-        assert record.status is (FAILED if crash == MAX_INTERRUPTIONS else RUNNING)
+        assert record.status is (FAILED if crash == limit else RUNNING)
     assert record.error is not None
-    assert record.error.startswith("interrupted by server restart 5 times: given up")
+    assert record.error.startswith(f"interrupted by server restart {times}: poisonous")
+    assert record.error.endswith(f"(max_interruptions={limit})")
     assert desk.runs == []
 
 
