@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .engine.context import ChildContext, TaskContext
     from .engine.engine import TaskEngine
     from .engine.errors import (
+        AttemptOver,
         CallerError,
         ChildCrashed,
         CortexTasksError,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         EventsMissed,
         InvalidParameters,
         NotImportable,
+        NotJson,
         QueueFull,
         ResultNotReady,
         StorageCorrupt,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
         TaskFailed,
         TaskNotFound,
         TaskTypeError,
+        TooLarge,
         UnknownTaskType,
     )
     from .engine.handles import TaskHandle
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from .engine.surroundings import Surroundings
 
 __all__ = [
+    "AttemptOver",
     "AttemptRecord",
     "Backoff",
     "CallerError",
@@ -56,6 +60,7 @@ __all__ = [
     "Limits",
     "MemoryBackend",
     "NotImportable",
+    "NotJson",
     "QueueFull",
     "ResultNotReady",
     "Retention",
@@ -79,6 +84,7 @@ __all__ = [
     "TaskStatus",
     "TaskType",
     "TaskTypeError",
+    "TooLarge",
     "UnknownTaskType",
     "task_type",
 ]
@@ -91,6 +97,7 @@ _PUBLIC = {
     "engine.context": ("ChildContext", "TaskContext"),
     "engine.engine": ("TaskEngine",),
     "engine.errors": (
+        "AttemptOver",
         "CallerError",
         "ChildCrashed",
         "CortexTasksError",
@@ -99,6 +106,7 @@ _PUBLIC = {
         "EventsMissed",
         "InvalidParameters",
         "NotImportable",
+        "NotJson",
         "QueueFull",
         "ResultNotReady",
         "StorageCorrupt",
@@ -111,6 +119,7 @@ _PUBLIC = {
         "TaskFailed",
         "TaskNotFound",
         "TaskTypeError",
+        "TooLarge",
         "UnknownTaskType",
     ),
     "engine.handles": ("TaskHandle",),

@@ -75,7 +75,7 @@ class Scheduler:
         recover(self._tasks, recovered, self._registry)
         return self._end()
 
-    def hear(self, messages: Iterable[Heard], now: datetime) -> Decision:  # noqa: C901  a case a message
+    def hear(self, messages: Iterable[Heard], now: datetime) -> Decision:  # noqa: C901, PLR0912  a case a message
         """Decide what follows from the messages, in their order."""
         self._tasks.begin(now)
         for message in messages:
