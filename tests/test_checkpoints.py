@@ -20,6 +20,7 @@ from cortex_tasks.engine.errors import (
     StorageError,
     TooLarge,
 )
+from cortex_tasks.engine.journal import _latest
 from cortex_tasks.engine.messages import Cancel, Halt, Save, Stopped
 from cortex_tasks.engine.storage import Put
 from cortex_tasks.engine.surroundings import offload_inline
@@ -318,6 +319,27 @@ def test_a_late_checkpoint_of_an_earlier_attempt_changes_nothing() -> None:
     assert isinstance(reply.answer, AttemptOver)
     assert desk.kept[record.id] == before
     assert desk.runs[-1].checkpoint is None
+
+
+def test_another_attempt_in_the_same_process_goes_on_from_the_checkpoint_too() -> None:
+    desk = Desk(work)
+    record = desk.submit_one("work")
+    desk.hear(Save(record.id, 1, msgspec.Raw(b'"here"'), ListedReply()))
+    desk.hear(Halt())
+    desk.hear(Stopped(record.id, 1, None, None))
+    assert [run.checkpoint for run in desk.runs] == [None, msgspec.Raw(b'"here"')]
+
+
+def test_a_checkpoint_that_shares_a_commit_with_later_changes_is_kept_until_the_end() -> None:
+    first = a_record(1, TaskStatus.RUNNING)
+    later, ended = a_record(2, TaskStatus.RUNNING), a_record(3, TaskStatus.COMPLETED)
+    later, ended = (msgspec.structs.replace(one, id=first.id) for one in (later, ended))
+    begun, saved = Put(first, params=EMPTY), Put(later, checkpoint=msgspec.Raw(b"1"))
+    assert _latest([begun, saved, Put(later)]) == [Put(later, EMPTY, None, saved.checkpoint)]
+    again = Put(later, checkpoint=msgspec.Raw(b"2"))
+    assert _latest([saved, again]) == [Put(later, None, None, again.checkpoint)]
+    result = msgspec.Raw(b"[]")
+    assert _latest([begun, saved, Put(ended, result=result)]) == [Put(ended, EMPTY, result)]
 
 
 def test_a_checkpoint_saved_with_the_end_in_one_batch_changes_nothing_either() -> None:
