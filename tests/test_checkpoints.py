@@ -336,6 +336,7 @@ def test_a_checkpoint_that_shares_a_commit_with_later_changes_is_kept_until_the_
     later, ended = (msgspec.structs.replace(one, id=first.id) for one in (later, ended))
     begun, saved = Put(first, params=EMPTY), Put(later, checkpoint=msgspec.Raw(b"1"))
     assert _latest([begun, saved, Put(later)]) == [Put(later, EMPTY, None, saved.checkpoint)]
+    assert _latest([saved, Put(later)]) == [Put(later, None, None, saved.checkpoint)]
     again = Put(later, checkpoint=msgspec.Raw(b"2"))
     assert _latest([saved, again]) == [Put(later, None, None, again.checkpoint)]
     result = msgspec.Raw(b"[]")
