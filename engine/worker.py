@@ -15,6 +15,7 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import msgspec
 
 from .attempts import Attempt
 from .bodies import Bodies
