@@ -13,7 +13,7 @@ from .attempts import Attempt
 from .context import Children
 from .errors import TooLarge
 from .exact_json import Unwanted, is_large
-from .failures import describe, plain_text, traceback_of
+from .failures import describe, plain_text, shallow, traceback_of
 from .leftovers import Leftovers
 from .messages import Failed, Outcome, Stopped, Succeeded
 from .process_body import run_process_body
@@ -62,8 +62,10 @@ class Bodies:
                     try:
                         result = await self._run(attempt)
                     except BaseException as error:
-                        raised = error
-                        raise
+                        raised = shallow(error)
+                        if raised is error:
+                            raise
+                        raise raised from raised.__cause__
                     if not attempt.timed_out:
                         # Told or not: it finished before it heard, and the truth wins.
                         return _succeeded(attempt, result)

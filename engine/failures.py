@@ -6,6 +6,9 @@ import traceback
 from types import FrameType
 from typing import Any
 
+_LEVELS_NAMED = 3  # of groups in groups
+_LEVELS_KEPT = 50  # of groups in groups; task groups within task groups do not come near it
+
 
 def plain_text(text: str, limit: int) -> str:
     """Give text that can be written as UTF-8, cut to `limit` characters; what is cut is counted."""
@@ -26,14 +29,50 @@ def _count(cut: int) -> str:
 
 def describe(error: BaseException, limit: int) -> str:
     """Name the error as `Type: text`; a group also names what is in it. Never raises."""
+    return plain_text(_described(error, limit, _LEVELS_NAMED), limit)
+
+
+def _described(error: BaseException, limit: int, levels: int) -> str:
     name = type(error).__name__
     try:
         text = str(error)
     except BaseException:  # noqa: BLE001  an error's own __str__ may be what is broken
         text = "(its text cannot be read)"
-    if isinstance(error, BaseExceptionGroup):
-        text += ": " + "; ".join(describe(inner, limit) for inner in error.exceptions[:5])
+    if isinstance(error, BaseExceptionGroup) and levels > 0:
+        inner = error.exceptions[:5]
+        text += ": " + "; ".join(_described(one, limit, levels - 1) for one in inner)
     return plain_text(f"{name}: {text}" if text else name, limit)
+
+
+def shallow(error: BaseException) -> BaseException:
+    """Give the error itself or, for a group too deep to be split, a flat group of the same errors.
+
+    Python itself and both loops go through a group by recursion. They fail at some 300 levels, and
+    take for ever where a group is in several others, which are again in several others.
+    """
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    found: list[BaseException] = []  # that are no groups
+    seen: set[int] = set()  # groups, by identity
+    level: list[BaseException] = [error]
+    depth, shared = 0, False
+    while level:
+        depth += 1
+        inner: list[BaseException] = []
+        for one in level:
+            if not isinstance(one, BaseExceptionGroup):
+                found.append(one)
+            elif id(one) in seen:
+                shared = True
+            else:
+                seen.add(id(one))
+                inner.extend(one.exceptions)
+        level = inner
+    if depth <= _LEVELS_KEPT and not shared:
+        return error
+    flat = BaseExceptionGroup(f"{error.message} ({depth - 1} levels of groups, made one)", found)
+    flat.__cause__, flat.__suppress_context__ = error.__cause__, True
+    return flat.with_traceback(error.__traceback__)
 
 
 def traceback_of(error: BaseException, limit: int) -> str:

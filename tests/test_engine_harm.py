@@ -49,6 +49,20 @@ def sink(depth: int) -> int:
     return sink(depth + 1) + 1
 
 
+def deep(levels: int) -> BaseException:
+    error: Exception = ValueError("at the bottom")
+    for _ in range(levels):
+        error = ExceptionGroup("deep", [error])
+    return error
+
+
+def shared(levels: int) -> BaseException:
+    error: Exception = ValueError("everywhere")
+    for _ in range(levels):
+        error = ExceptionGroup("shared", [error, error])
+    return error
+
+
 async def raise_in_a_group() -> None:
     async with anyio.create_task_group():
         raise KeyError("inner")
@@ -58,6 +72,8 @@ RAISED: dict[str, Callable[[], BaseException]] = {
     "ValueError": lambda: ValueError("no luck"),
     "ExceptionGroup": lambda: ExceptionGroup("many", [ValueError("one"), KeyError("two")]),
     "BaseExceptionGroup": lambda: BaseExceptionGroup("many", [Panic("one"), KeyError("two")]),
+    "deep": lambda: deep(1_000),
+    "shared": lambda: shared(60),
     "SystemExit": lambda: SystemExit(3),
     "GeneratorExit": lambda: GeneratorExit(),
     "StopIteration": lambda: StopIteration(),
@@ -113,6 +129,26 @@ async def test_whatever_a_body_raises_fails_that_task_alone(what: str) -> None:
         await (await engine.submit(fail, what)).wait()
         assert (await engine.get(bystander.id)).status is TaskStatus.RUNNING
         await bystander.cancel()
+
+
+async def test_a_cancel_that_comes_out_at_the_bottom_of_a_deep_group_is_a_cancel() -> None:
+    begun = anyio.Event()
+
+    @task_type("wrapping")
+    async def wrapping(ctx: TaskContext) -> None:
+        try:
+            begun.set()
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class() as heard:
+            error: BaseException = heard
+            for _ in range(1_000):
+                error = BaseExceptionGroup("deep", [error])
+            raise error from None
+
+    async with running(wrapping) as engine:
+        handle = await engine.submit(wrapping)
+        await begun.wait()
+        assert (await handle.cancel()).status is TaskStatus.CANCELLED
 
 
 async def test_an_error_is_kept_with_its_type_its_text_and_where_it_was_raised() -> None:
