@@ -25,6 +25,7 @@ from ..engine.errors import CallerError, StorageCorrupt, StorageError
 
 KEY_FILE = "keys.json"  # in a data folder
 
+FIRST_KEY = "admin"  # its name
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 _FORMAT = 1
 
@@ -113,7 +114,7 @@ class KeyStore:
         with self._changing() as keys:
             if keys or self._admin is not None:
                 return None
-            secret, key = _new_key("admin", tuple(Permission), "admin")
+            secret, key = _new_key(FIRST_KEY, tuple(Permission), "admin")
             self._write((key,))
         return secret
 

@@ -17,7 +17,7 @@ from ..engine.storage import Backend
 from ..jobs.builtin import builtin_task_types
 from ..jobs.library import Library
 from .app import UPLOAD_LIMIT, create_app
-from .keys import KeyStore
+from .keys import FIRST_KEY, KeyStore
 from .listening import bind
 from .serving import serve
 from .stopping import StopSignals
@@ -76,7 +76,13 @@ async def _run(
     draining = anyio.Event()
 
     def ready(url: str) -> None:
-        on_ready(Ready(url, folder, keys.create_first()))
+        first_key = keys.create_first()
+        try:
+            on_ready(Ready(url, folder, first_key))
+        except BaseException:
+            if first_key is not None:  # nobody has seen it: the next start makes another
+                keys.revoke(FIRST_KEY)
+            raise
 
     patience = settings.request_grace + settings.grace + MARGIN
     with (

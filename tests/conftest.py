@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A shell makes what it runs in the background deaf to Ctrl-C, which children inherit; those of the
+# laws about Ctrl-C have to hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine must not fail a law: no deadline for an example, and slow drawing is no error.
 # Every run draws the same examples; `pytest --hypothesis-profile=search` looks for new ones.

@@ -8,7 +8,8 @@ import io
 
 import pytest
 
-from cortex_tasks.cli import main, parser
+from cortex_tasks.cli import main
+from cortex_tasks.cli.commands import parser
 from cortex_tasks.cli.uploads import ENDINGS
 from cortex_tasks.jobs.methods.formats import EXTENSIONS
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from cortex_tasks.cli import main
+from cortex_tasks.cli.screen import local_time, short_time
 
 from .cli_process import LIMIT, command
 from .test_cli_connection import answering
@@ -109,3 +112,18 @@ def test_surroundings_that_cannot_be_used_are_named(
     monkeypatch.setenv(variable, value)
     assert main(["list", "--url", "https://nowhere.invalid"]) == 2
     assert variable in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
+def test_a_time_at_the_end_of_the_calendar_is_shown_all_the_same(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        for moment in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)):
+            assert local_time(moment)
+            assert short_time(moment)
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -49,6 +49,24 @@ def test_the_first_start_makes_a_key_and_later_ones_do_not(
         assert status_of(f"{url}/api/tasks", key) == 200
 
 
+def test_a_first_key_that_nobody_could_see_is_made_anew_at_the_next_start(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            command("serve", "--port", "0", "--data", str(tmp_path)),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert "cannot be written" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    with serving(tmp_path) as (url, said, _):
+        [key] = set(re.findall(r"cortex_admin_\S+", said))
+        assert status_of(f"{url}/api/tasks", key) == 200
+
+
 def test_a_key_made_or_revoked_beside_a_running_server_counts_at_once(tmp_path: Path) -> None:
     data = ["--data", str(tmp_path)]
     with serving(tmp_path) as (url, _, _):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -53,6 +54,8 @@ def read_until(terminal: int, wanted: str | None = None) -> str:
     """Read until this was written, or until the end."""
     seen = b""
     while wanted is None or wanted not in seen.decode(errors="replace"):
+        ready, _, _ = select.select([terminal], [], [], LIMIT)
+        assert ready, f"nothing more for {LIMIT} s; waited for {wanted!r} after {seen!r}"
         try:
             more = os.read(terminal, 65536)
         except OSError:  # Linux says EIO where the last writer is gone
@@ -144,6 +147,25 @@ def test_ctrl_c_stops_the_waiting_and_not_the_task(server: SampleServer) -> None
     assert "interrupted. What was started on the server goes on there." in seen
     assert "Traceback" not in seen
     assert server.get(running).status == "running"
+
+
+def test_ctrl_c_while_the_commands_are_still_being_imported_is_no_traceback() -> None:
+    program = """
+import sys
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == "msgspec":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupts())
+from cortex_tasks.cli import main
+sys.exit(main(["--version"]))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert "interrupted" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_wait_outlives_a_restart_of_the_server(server: SampleServer) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cortex_tasks.cli import parser
+from cortex_tasks.cli.commands import parser
 
 from .documents import LIMIT, ROOT, Block, Place, blocks
 

@@ -1,5 +1,6 @@
 """The command `cortex-tasks`: runs the server, and talks to one.
 
+    commands                                                 the whole command line
     arguments  connection  screen  progress  following     what the commands are built from
     serving  keys  tasks  operations  uploads  demo        the commands, a group in each file
 
@@ -8,73 +9,18 @@ Its exit codes are in `exits`; scripts may rely on them.
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
-
-from ..engine.errors import CortexTasksError
-from ..http.keys import KeyNotFound
-from . import demo, keys, operations, serving, tasks, uploads
-from .exits import CommandFailed, Exit
-from .screen import claim_streams, flush_output, let_go_of_output, note
-
-EXIT_CODES = """\
-exit codes: 0 done, 1 failed, 2 usage, 3 cancelled, 4 not found, 130 interrupted
-
-The key is taken from the variable CORTEX_TASKS_API_KEY or from the file that --key-file names;
-there is no option for the key itself, because other users can see the command lines of processes.
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code; with a usage error, argparse exits with 2."""
-    claim_streams()
-    parsed = parser().parse_args(arguments)
-    try:
-        return _run(parsed)
-    except BrokenPipeError:
-        let_go_of_output()
-        return Exit.PIPE_CLOSED
+    try:  # Ctrl-C may come while the commands are still being imported
+        from .commands import run  # noqa: PLC0415 - for the reason above
 
-
-def parser() -> argparse.ArgumentParser:
-    """Build the parser: every command adds itself."""
-    whole = argparse.ArgumentParser(
-        prog="cortex-tasks",
-        description="Background tasks that are kept, really cancelled, and truthful about it.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    whole.add_argument("--version", action="version", version=f"cortex-tasks {own_version()}")
-    commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (serving, uploads, operations, tasks, keys, demo):
-        group.add_to(commands)
-    return whole
-
-
-def own_version() -> str:
-    """The version of the installed distribution."""
-    try:
-        return version("cortex-tasks")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "(not installed)"
-
-
-def _run(parsed: argparse.Namespace) -> int:
-    try:
-        code: int = parsed.run(parsed)
-        flush_output()
-    except CommandFailed as failed:
-        note(f"cortex-tasks: {failed}")
-        return failed.exit_code
-    except KeyNotFound as error:
-        note(f"cortex-tasks: {error}")
-        return Exit.NOT_FOUND
-    except CortexTasksError as error:
-        note(f"cortex-tasks: {error}")
-        return Exit.FAILED
+        return run(arguments)
     except KeyboardInterrupt:
-        note("\ncortex-tasks: interrupted. What was started on the server goes on there.")
-        return Exit.INTERRUPTED
-    return code
+        text = "\ncortex-tasks: interrupted. What was started on the server goes on there.\n"
+        if sys.stderr is not None:
+            sys.stderr.write(text)
+        return 130  # Exit.INTERRUPTED, without its import

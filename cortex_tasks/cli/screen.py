@@ -113,15 +113,22 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
 
 def local_time(moment: datetime | None) -> str:
     """Give a time of day as the clock on the wall shows it; empty for none."""
-    return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return "" if moment is None else _here(moment).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def short_time(moment: datetime | None) -> str:
     """Give the time of day if it was today, else the day."""
     if moment is None:
         return ""
-    here, now = moment.astimezone(), datetime.now().astimezone()
+    here, now = _here(moment), datetime.now().astimezone()
     return here.strftime("%H:%M:%S" if here.date() == now.date() else "%Y-%m-%d")
+
+
+def _here(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone()
+    except (OverflowError, ValueError):  # on the first or last day that the calendar has
+        return moment
 
 
 def draws(stream: TextIO) -> bool:
