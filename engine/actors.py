@@ -248,6 +248,9 @@ async def _supervise(supervisor: Supervisor) -> None:
     with anyio.CancelScope(shield=True):
         try:
             await supervisor.run()
+        except anyio.get_cancelled_exc_class():  # no scope of ours: on asyncio, KeyboardInterrupt
+            supervisor.fail("the event loop was ended while the engine ran")
+            raise
         except BaseException:
             supervisor.fail("the supervisor crashed; this is a bug in cortex-tasks")
             raise
