@@ -8,6 +8,7 @@ promise about durability is held.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Literal, Protocol
 
 import anyio
@@ -18,10 +19,11 @@ from ..backends.memory import MemoryBackend
 from ..engine.errors import StorageError, StorageFull
 from ..engine.records import TaskRecord
 from ..engine.storage import Backend, Change, Drop, Recovered
+from .files import SimulatedFiles
 
 INJECTED = "a fault of the harness"  # in the text of every error that comes from one
 
-CommitFate = Literal["kept", "refused", "lost", "unsaid"]
+CommitFate = Literal["kept", "refused", "lost", "unsaid", "cut"]
 
 
 class CommitFaults(Protocol):
@@ -33,17 +35,35 @@ class CommitFaults(Protocol):
 
     def fate(self) -> CommitFate:
         """kept; refused: StorageFull, nothing kept; lost or unsaid: StorageError, and nothing or
-        all of it was kept, and the disk takes no more until it is opened anew.
+        all of it was kept, and the disk takes no more until it is opened anew; cut: the power
+        fails amid the commit.
         """
+        ...
+
+    def happened(self, name: str) -> None:
+        """Count a fault that was planned and has come."""
         ...
 
 
 class Storage:
-    """What outlives a crash, and an account of it."""
+    """What outlives a crash, and an account of it.
 
-    def __init__(self, make_backend: Callable[[], Backend] | None = None) -> None:
+    `medium`: what the backends keep things on, if its power can fail too; None: they are told of
+    nothing.
+    """
+
+    def __init__(
+        self,
+        make_backend: Callable[[], Backend] | None = None,
+        medium: SimulatedFiles | None = None,
+    ) -> None:
         memory = MemoryBackend()
-        self._make_backend = make_backend or (lambda: memory)
+        if medium is not None:
+            self._make_backend: Callable[[], Backend] = medium.make_backend
+        else:
+            self._make_backend = make_backend or (lambda: memory)
+        self._medium = medium
+        self._under_way: Sequence[Change] = ()  # in a commit that has not come to its end
         self.kept: dict[str, TaskRecord] = {}
         self.results: dict[str, bytes] = {}
         self.dropped: set[str] = set()
@@ -62,6 +82,9 @@ class Storage:
         await self.close()  # after a loss of power, nobody else did
         backend = self._backend = self._make_backend()
         recovered = await backend.open()
+        if self._under_way and recovered.last_seq >= self._under_way[0].seq:
+            self.note(self._under_way)  # all of it, or `on_opened` will find a part missing
+        self._under_way = ()
         self.on_opened(recovered)
         self._wake()
         return backend, recovered
@@ -71,6 +94,35 @@ class Storage:
         if self._backend is not None:
             await self._backend.close()
             self._backend = None
+
+    def lose_power(self) -> None:
+        """What was not synced is gone, or not, when the storage is opened next."""
+        if self._medium is not None:
+            self._medium.lose_power()
+
+    async def commit(self, backend: Backend, changes: Sequence[Change]) -> None:
+        """Keep these, unless the process dies meanwhile: then all or nothing is kept."""
+        self._under_way = changes
+        try:
+            await backend.commit(changes)
+        except StorageFull:
+            self._under_way = ()
+            raise
+        self._under_way = ()
+        self.note(changes)
+
+    async def commit_amid_power_cut(
+        self, backend: Backend, changes: Sequence[Change], die: Callable[[], None]
+    ) -> None:
+        """Begin to keep these, and call `die` when the power fails, before or after it is done."""
+        self._under_way = changes
+        if self._medium is not None:
+            self._medium.fail_power_amid(die)
+            with suppress(StorageError):
+                await backend.commit(changes)
+        elif self.last_seq % 2:
+            await backend.commit(changes)
+        die()
 
     def note(self, changes: Sequence[Change]) -> None:
         """These are kept now."""
@@ -103,14 +155,22 @@ class Disk:
         *,
         on_commit: Callable[[], None],
         on_fault: Callable[[], None],
+        on_cut: Callable[[], None],
     ) -> None:
         self._storage = storage
         self._faults = faults
         self._on_commit = on_commit
         self._on_fault = on_fault
+        self._on_cut = on_cut
         self._backend: Backend | None = None
         self._broken: str | None = None
-        self.powered = True
+        self._powered = True
+
+    def lose_power(self) -> None:
+        """From now on it answers nobody. Again is fine."""
+        if self._powered:
+            self._powered = False
+            self._storage.lose_power()
 
     async def open(self) -> Recovered:
         """See `Backend.open`."""
@@ -124,6 +184,9 @@ class Disk:
         delay = self._faults.delay()
         await (anyio.sleep(delay) if delay else anyio.lowlevel.checkpoint())
         fate = self._faults.fate()
+        if fate == "cut":
+            await self._storage.commit_amid_power_cut(backend, changes, self._on_cut)
+            await anyio.sleep_forever()  # this step is its last
         if fate != "kept":
             self._on_fault()
         if fate == "refused":
@@ -131,8 +194,7 @@ class Disk:
         if fate in ("lost", "unsaid"):
             self._broken = f"the disk failed in a commit: {fate} ({INJECTED})"
         if fate in ("kept", "unsaid"):
-            await backend.commit(changes)
-            self._storage.note(changes)
+            await self._storage.commit(backend, changes)
         self._working()
         await anyio.lowlevel.checkpoint()
 
@@ -146,12 +208,12 @@ class Disk:
 
     async def close(self) -> None:
         """See `Backend.close`."""
-        if self.powered and self._backend is not None:
+        if self._powered and self._backend is not None:
             await self._storage.close()
         self._backend = None
 
     def _working(self) -> Backend:
-        if not self.powered or self._backend is None:
+        if not self._powered or self._backend is None:
             raise StorageError("the disk has no power")
         if self._broken is not None:
             raise StorageError(self._broken)

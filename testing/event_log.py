@@ -87,6 +87,16 @@ class EventLog(Sequence[LoggedEvent]):
                 found.append(event.what)
         return found
 
+    def known_tasks(self) -> set[str]:
+        """The ids of the tasks that are there: those that were not removed since."""
+        known: set[str] = set()
+        for event in self._events:
+            if event.record is not None:
+                known.add(event.task_id)
+            elif event.task_id:
+                known.discard(event.task_id)
+        return known
+
     # -- written by the harness ------------------------------------------------------------------
 
     def note(self, at: float, what: str) -> None:

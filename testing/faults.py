@@ -16,7 +16,8 @@ class Faults:
 
     commit_slow: a commit takes up to a second. commit_refused: the disk is full, nothing is kept.
     commit_torn: the disk fails in a commit, after which all of it or nothing is there, and takes
-    no more until the engine is started anew. crash: the power fails at some checkpoint of this
+    no more until the engine is started anew. power_cut: the power fails amid a commit, between two
+    of its operations on the disk. crash: the power fails at some checkpoint of this
     life. cancel: a task is cancelled at some checkpoint of its body. body_raises, body_hangs: at
     some checkpoint. body_lingers: a body that is stopped ignores it for up to a minute.
     """
@@ -24,6 +25,7 @@ class Faults:
     commit_slow: float = 0.0
     commit_refused: float = 0.0
     commit_torn: float = 0.0
+    power_cut: float = 0.0
     crash: float = 0.0
     cancel: float = 0.0
     body_raises: float = 0.0
@@ -33,7 +35,7 @@ class Faults:
     @classmethod
     def all(cls, chance: float = 0.1) -> Faults:
         """Everything may happen; what ends a life of the engine, less often."""
-        rare = ("commit_refused", "commit_torn")
+        rare = ("commit_refused", "commit_torn", "power_cut")
         chances = {
             field.name: chance / 10 if field.name in rare else chance for field in fields(cls)
         }
@@ -96,6 +98,8 @@ class Dice:
 
     def fate(self) -> CommitFate:
         """What becomes of a commit."""
+        if self._happens("power_cut"):
+            return "cut"
         if self._happens("commit_torn"):
             return self._dice["commit_torn"].choice(("lost", "unsaid"))
         return "refused" if self._happens("commit_refused") else "kept"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 import anyio
 
@@ -26,6 +26,7 @@ from .disk import Storage
 from .errors import HarnessError, Stuck
 from .event_log import EventLog
 from .faults import NO_FAULTS, Dice, Faults
+from .files import SimulatedFiles
 from .injected import NumberedIds, VirtualClock
 from .lasting import LastingEngine, lasting_handle
 from .lives import Lives
@@ -43,7 +44,7 @@ _active: list[object] = []  # at most one: what a harness takes hold of is the p
 
 
 class TaskHarness:
-    """An engine on the memory backend, in a block in which one seed decides everything.
+    """An engine in a block in which one seed decides everything.
 
     An async context manager, on trio or asyncio, whoever runs the loop. Within the block the loop's
     time is virtual: it stands still while anyone has something to do, and jumps to the next timer
@@ -61,6 +62,7 @@ class TaskHarness:
         seed: int = 0,
         faults: Faults = NO_FAULTS,
         crash_at: int = 0,
+        storage: Literal["memory", "json"] = "memory",
         make_backend: Callable[[], Backend] | None = None,
         watch: bool = True,
         limit: timedelta = A_YEAR,
@@ -69,7 +71,9 @@ class TaskHarness:
         """Declare a harness; nothing happens before it is entered.
 
         crash_at: the power fails once, after so many steps of the first engine (0: it does not).
-        make_backend: gives a backend on the same storage at each start (None: one in memory).
+        storage: what the engine keeps things in. "json": the JSON backend, on a simulated disk of
+        which a loss of power leaves what was synced, and of the rest whatever chance will have.
+        make_backend: gives a backend on the same storage at each start, in place of that.
         watch: notice bodies that use threads, processes and real clocks. limit: virtual time after
         which the run is taken for stuck. engine_options: as for TaskEngine.
         """
@@ -79,7 +83,10 @@ class TaskHarness:
         self._limit = limit.total_seconds()
         self._watch = Watch(enabled=watch)
         self._steps = Steps(self._watch)
-        self._storage = Storage(make_backend)
+        self._files = None
+        if storage == "json" and make_backend is None:
+            self._files = SimulatedFiles(f"{seed} files")
+        self._storage = Storage(make_backend, self._files)
         self._bodies = LiveBodies(self._watch)
         self._promises = Promises(self._storage, self._bodies)
         self._dice = Dice(faults, f"{seed} faults")
@@ -161,6 +168,8 @@ class TaskHarness:
                         self._loop.bury()
         finally:
             _active.remove(self)
+            if self._files is not None:
+                self._files.remove()
         self._raise_what_was_found(error)
 
     async def _end(self) -> None:

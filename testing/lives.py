@@ -69,12 +69,16 @@ class Life:
             await self.ended.wait()
         self.die()
 
+    def lose_power(self) -> None:
+        """Its disk is gone; its code still runs until it dies."""
+        self._disk.lose_power()
+
     def die(self) -> None:
         """End as the process would with the power: no line of its code runs any more."""
         if self.over:
             return
         self.dead = True
-        self._disk.powered = False
+        self._disk.lose_power()
         if self._root is not None:
             self._loop.kill(self._root, self)
         self.engine.die()
@@ -216,6 +220,7 @@ class Lives:
                 self._dice,
                 on_commit=self.read_events,
                 on_fault=self._suspect_trouble,
+                on_cut=self._cut_power,
             )
             engine = EngineUnderTest(
                 self._types,
@@ -264,6 +269,19 @@ class Lives:
             self._dice.happened("crash")
             self._lose_power("crash")
         except Exception as error:  # noqa: BLE001  the loop that called would keep it to itself
+            self._fail(error)
+
+    def _cut_power(self) -> None:
+        """The power fails now: the step that is under way is the last of this life."""
+        if self.present.over:
+            return
+        self.present.lose_power()
+        self._steps.set_trap(1, self.present, self._trapped_by_cut)
+
+    def _trapped_by_cut(self) -> None:
+        try:
+            self._lose_power("power cut")
+        except Exception as error:  # noqa: BLE001  as above
             self._fail(error)
 
     def _wake(self) -> None:
@@ -322,6 +340,9 @@ class Lives:
     def _look_at_opened(self, recovered: Recovered) -> None:
         """The storage was opened: there may be more in it than was ever shown."""
         self._promises.look_at_recovered(recovered)
+        held = {record.id for record in recovered.records}
+        for task_id in sorted(self._log.known_tasks() - held):
+            self._log.note_change(self._loop.now(), TaskEvent(recovered.last_seq, task_id, None))
         for record in sorted(recovered.records, key=lambda one: one.seq):
             if record.seq > self._logged:
                 self._log.note_change(self._loop.now(), TaskEvent(record.seq, record.id, record))

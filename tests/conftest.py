@@ -7,6 +7,8 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.torture import counted
+
 # A shell makes what it runs in the background deaf to Ctrl-C, which children inherit; those of the
 # laws about Ctrl-C have to hear it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -33,3 +35,11 @@ settings.load_profile("laws")
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The event loop of an async law: each runs on both. A module may replace it by its own."""
     return str(request.param)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much was tried by the attacks that ran."""
+    if counted:
+        terminalreporter.section("attacks")
+    for what, number in sorted(counted.items()):
+        terminalreporter.write_line(f"{number:>12,} {what}")

@@ -19,6 +19,7 @@ from cortex_tasks.backends.json_backend import JsonBackend
 from cortex_tasks.engine.errors import TaskNotFound
 from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.storage import Change, Drop, Put, Recovered
+from cortex_tasks.testing.power_cuts import State, write_state
 from tests.journal_setting import (
     Kept,
     UnsyncedFiles,
@@ -28,7 +29,6 @@ from tests.journal_setting import (
     same,
     submit,
 )
-from tests.power_cuts import State, write_state
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cortex_tasks.backends.disk import write_all
-from tests.disk_simulation import FAILURES, Fault, SimulatedDisk
-from tests.power_cuts import State, Thoroughness
+from cortex_tasks.testing.power_cuts import State, Thoroughness
+from cortex_tasks.testing.simulated_disk import FAILURES, Fault, SimulatedDisk
 
 ALL = Thoroughness(subsets=20, prefixes=100)
 

@@ -12,10 +12,10 @@ import pytest
 from cortex_tasks.backends.json_backend import JsonBackend
 from cortex_tasks.engine.errors import StorageCorrupt, StorageError
 from cortex_tasks.engine.storage import Change, Drop
-from tests.disk_simulation import folder_in_memory
+from cortex_tasks.testing.power_cuts import State, write_state
+from cortex_tasks.testing.simulated_disk import folder_in_memory
 from tests.journal_setting import Kept, UnsyncedFiles, complete, kept_after, same, submit
 from tests.journal_story import all_in, at_once
-from tests.power_cuts import State, write_state
 from tests.torture import every
 
 LARGE = b'"' + b"large" * 8 + b'"'

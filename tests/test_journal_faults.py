@@ -15,9 +15,9 @@ import pytest
 
 from cortex_tasks.backends.json_backend import JsonBackend
 from cortex_tasks.engine.errors import StorageError, StorageFull
-from tests.disk_simulation import FAILURES, Fault, SimulatedDisk, folder_in_memory
+from cortex_tasks.testing.power_cuts import Thoroughness
+from cortex_tasks.testing.simulated_disk import FAILURES, Fault, SimulatedDisk, folder_in_memory
 from tests.journal_story import KEPT, REOPENED, STORY, Teller, check
-from tests.power_cuts import Thoroughness
 from tests.torture import FULL, THOROUGHNESS, every
 
 HOW = THOROUGHNESS if FULL else Thoroughness(subsets=1, chosen=1, prefixes=1)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.disk_simulation import SimulatedDisk, folder_in_memory
+from cortex_tasks.testing.power_cuts import Folder, State, Thoroughness
+from cortex_tasks.testing.simulated_disk import SimulatedDisk, folder_in_memory
 from tests.journal_story import STORY, Teller, check
-from tests.power_cuts import Folder, State, Thoroughness
 from tests.torture import FULL, THOROUGHNESS, every
 
 FEW = THOROUGHNESS if FULL else Thoroughness(subsets=2, chosen=0, prefixes=1)

@@ -17,7 +17,9 @@ from typing import Any
 import httpx2
 import pytest
 
-ROUNDS = 11  # on each loop
+from .torture import FULL, count
+
+ROUNDS = 250 if FULL else 11  # on each loop
 KEY = "cortex_admin_of-this-test-alone"
 FINAL = {"completed", "failed", "cancelled"}
 TEXT = (
@@ -155,6 +157,7 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(loop: str, tmp_p
             _assert_every_task_ends(http, client)
     finally:
         server.kill()
+    count("servers killed under the hands of their clients", ROUNDS)
 
 
 def _assert_every_document_is_there(http: httpx2.Client, client: Client) -> None:

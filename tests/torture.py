@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tests.power_cuts import Thoroughness
+from cortex_tasks.testing.power_cuts import Thoroughness
 
 _ASKED = os.environ.get("CORTEX_TASKS_TORTURE", "1")
 FULL = _ASKED == "full"
@@ -20,3 +20,11 @@ THOROUGHNESS = (
 def every(usual: int) -> int:
     """Of many cases, take each one whose number can be divided by this; in full, all."""
     return max(1, round(usual / FACTOR))
+
+
+counted: dict[str, int] = {}  # what has been tried in this run; conftest.py says it at the end
+
+
+def count(what: str, number: int) -> None:
+    """Say that so many of these have been tried."""
+    counted[what] = counted.get(what, 0) + number

@@ -38,6 +38,8 @@ class Step:
 
 @dataclass(eq=False)
 class Write(Step):
+    """Bytes were written at a place of a file."""
+
     offset: int
     data: bytes
 
@@ -52,6 +54,8 @@ class Write(Step):
 
 @dataclass(eq=False)
 class SetLength(Step):
+    """A file was cut, or made longer by zeros."""
+
     length: int
 
     def do(self, content: bytearray) -> None:
@@ -88,6 +92,8 @@ WITHOUT_CUT = Cut()
 
 
 class File:
+    """A file, and what was done to it that may not last."""
+
     def __init__(self, content: bytes = b"") -> None:
         self.synced = content  # what comes before the steps
         self.steps: list[Write | SetLength] = []
@@ -111,6 +117,8 @@ class File:
 
 
 class Folder:
+    """A folder, and what was done to its names that may not last."""
+
     def __init__(self) -> None:
         self.synced: dict[str, File | Folder] = {}
         self.steps: list[Name] = []
@@ -190,6 +198,20 @@ def states_after_power_cut(top: Folder, how: Thoroughness, chance: Random) -> li
             cuts += [Cut(dropped, {writes[-1]: torn}) for dropped in (frozenset(), others)]
     states = [top.state(cut) for cut in cuts]
     return list({tuple(state.items()): state for state in states}.values())
+
+
+def some_state_after_power_cut(top: Folder, chance: Random) -> State:
+    """Give one of the states that the disk may be in, drawn by chance."""
+    nodes = dict.fromkeys(top.everything())
+    uncertain = [step for node in nodes for step in node.steps if step.fate is not Fate.CERTAIN]
+    dropped = frozenset(step for step in uncertain if chance.random() < 0.5)
+    torn: dict[Step, Write | SetLength] = {}
+    written = [step for step in uncertain if isinstance(step, Write) and step not in dropped]
+    last = max(written, key=lambda step: step.number, default=None)
+    if last is not None and chance.random() < 0.5:
+        ways = list(tears(last, _length_before(nodes, last), prefixes=4))
+        torn[last] = chance.choice(ways)
+    return top.state(Cut(dropped, torn))
 
 
 def _droppings(

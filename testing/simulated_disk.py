@@ -17,8 +17,8 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from cortex_tasks.backends.disk import DiskFiles
-from tests.power_cuts import (
+from ..backends.disk import DiskFiles
+from .power_cuts import (
     Fate,
     File,
     Folder,
@@ -52,7 +52,7 @@ _NEEDS_ROOM = {"make_folder", "create", "write"}
 
 def folder_in_memory(otherwise: Path) -> TemporaryDirectory[str]:
     """Give a folder in memory, if the system has such: a real disk is only slow for a simulated."""
-    memory = Path("/dev/shm")
+    memory = Path("/dev/shm")  # noqa: S108  a folder of its own is made in it
     return TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else otherwise)
 
 
