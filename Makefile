@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check bench demo lock clean
+.PHONY: help serve test check torture mutants bench demo lock clean
 
 PYTHON ?= python3.11 python3
 ARGS ?=
@@ -14,7 +14,7 @@ CODE := cortex_tasks tests benchmarks
 
 help:  ## Print this list (the default)
 	@sed -nE 's/^([a-z]+):.*  ## (.*)/\1 \2/p' Makefile | while read -r target line; do \
-		printf 'make %-6s  %s\n' "$$target" "$$line"; done
+		printf 'make %-7s  %s\n' "$$target" "$$line"; done
 
 serve: .venv/.installed  ## Serve on 127.0.0.1:8000, with the data in ./data (ARGS='--port 9000 …')
 	$(BIN)/cortex-tasks serve $(ARGS)
@@ -27,6 +27,13 @@ check: .venv/.installed  ## Lint, check the format, the types, and who imports w
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports --no-cache --no-logo
+
+torture: .venv/.installed  ## Run the attacks on ourselves to the full: hours (ARGS='-k simulation')
+	CORTEX_TASKS_TORTURE=full $(BIN)/python -m pytest -o faulthandler_timeout=0 \
+		$$($(BIN)/python -m tests.torture) $(ARGS)
+
+mutants: .venv/.installed  ## Break the code on purpose, in a copy, and see that the laws notice (ARGS='fsync')
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 bench: .venv/.installed  ## Measure, and print each figure beside the limit it is held against
 	$(BIN)/python -m benchmarks $(ARGS)

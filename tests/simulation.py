@@ -64,7 +64,7 @@ class World:
 world = World()
 
 
-# -- the task types --------------------------------------------------------------------------------
+# -- the task types ------------------------------------------------------------------------------
 
 
 @task_type("errand", concurrency=2, retries=2, backoff=Backoff(first=1, longest=3))
@@ -107,7 +107,7 @@ async def deaf(ctx: TaskContext, seconds: float) -> str:
 TYPES: Final = (errand, climb, deaf)
 
 
-# -- what its clients do -----------------------------------------------------------------------------
+# -- what its clients do -------------------------------------------------------------------------
 
 
 async def busy(harness: TaskHarness) -> None:
@@ -211,7 +211,7 @@ async def _end_a_life(harness: TaskHarness) -> None:
     await (harness.crash() if harness.random.random() < 0.5 else harness.restart())
 
 
-# -- what must hold when all is over -----------------------------------------------------------------
+# -- what must hold when all is over -------------------------------------------------------------
 
 
 async def all_ended(harness: TaskHarness) -> None:

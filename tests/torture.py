@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from cortex_tasks.testing.power_cuts import Thoroughness
 
 _ASKED = os.environ.get("CORTEX_TASKS_TORTURE", "1")
 FULL = _ASKED == "full"
+
+# Where the attacks on ourselves are: what `make torture` runs, with FULL.
+ATTACKS = (
+    "tests/test_simulation.py",
+    "tests/test_exhaustive_core.py",
+    "tests/test_kill_nine.py",
+    "tests/test_kill_nine_engine.py",
+    "tests/test_engine_random_decisions.py",
+    "tests/test_testing_promises.py",
+    "tests/test_journal_damage.py",
+    "tests/test_journal_faults.py",
+    "tests/test_journal_kill.py",
+    "tests/test_journal_power_cuts.py",
+)
 FACTOR = 1_000_000.0 if FULL else float(_ASKED)
 
 THOROUGHNESS = (
@@ -28,3 +43,7 @@ counted: dict[str, int] = {}  # what has been tried in this run; conftest.py say
 def count(what: str, number: int) -> None:
     """Say that so many of these have been tried."""
     counted[what] = counted.get(what, 0) + number
+
+
+if __name__ == "__main__":
+    sys.stdout.write(" ".join(ATTACKS))

@@ -1,0 +1,348 @@
+"""Deliberate breakages of our own code, and the laws that must notice each of them.
+
+`make mutants` applies one after the other in a copy of the tree, runs only the laws named, and
+says which were caught. It ends with 1 if one was missed, or if what it breaks is no longer there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+LONGEST = 300  # seconds for the laws of one mutant; one that hangs them is caught
+_LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "data", "build", "dist")
+
+
+class Mutant(NamedTuple):
+    """One breakage: in `file` the text `old`, which stands there once, becomes `new`."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    laws: tuple[str, ...]
+
+
+DECISIONS = ("test_scheduling.py", "test_scheduling_retries.py", "test_engine_random_decisions.py")
+RUNS = ("test_engine_life.py", "test_simulation.py")
+CHECKPOINTS = ("test_checkpoints.py", "test_simulation.py")
+FILES = ("test_journal_damage.py", "test_journal_faults.py", "test_journal_power_cuts.py")
+
+SCHEDULING = "engine/scheduling.py"
+LIVE = "engine/live_tasks.py"
+RECOVERY = "engine/recovery.py"
+SEGMENT = "backends/segment.py"
+JOURNAL = "backends/journal.py"
+
+MUTANTS = (
+    Mutant(
+        "acknowledge before it is kept",
+        "engine/journal.py",
+        "            try:\n                await self.keep(changes)\n",
+        "            for decision in batch:\n"
+        "                self._carry_out(decision)\n"
+        "                decision.once_kept.clear()\n"
+        "            try:\n                await self.keep(changes)\n",
+        ("test_engine_promises.py", "test_simulation.py"),
+    ),
+    Mutant(
+        "acknowledge before fsync",
+        SEGMENT,
+        "        self._files.sync(self._descriptor)\n        self.length += len(line)",
+        "        self.length += len(line)",
+        FILES,
+    ),
+    Mutant(
+        "skip a row of the table",
+        "engine/lifecycle.py",
+        "    (TaskStatus.RUNNING, LifeEvent.RETRY): TaskStatus.PENDING,\n",
+        "",
+        ("test_lifecycle.py", *DECISIONS),
+    ),
+    Mutant(
+        "leave a child's children alive",
+        "engine/child_process.py",
+        "os.killpg(self.pid, signal.SIGKILL)",
+        "os.kill(self.pid, signal.SIGKILL)",
+        ("test_children.py",),
+    ),
+    Mutant(
+        "resurrect on late progress",
+        SCHEDULING,
+        "        if live is None or live.record.attempt != attempt:\n            return None\n"
+        "        return live if live.record.status is TaskStatus.RUNNING else None",
+        "        return live",
+        DECISIONS,
+    ),
+    Mutant(
+        "drop a stop",
+        LIVE,
+        "        self.decision.at_once.append(Stop(live.record.type, live.record.id, why))\n",
+        "",
+        DECISIONS,
+    ),
+    Mutant(
+        "forget a retry's wait",
+        SCHEDULING,
+        "        run_at = now + wait\n",
+        "        run_at = now\n",
+        DECISIONS,
+    ),
+    Mutant(
+        "lose a checkpoint at the next attempt",
+        LIVE,
+        "        live.checkpoint = checkpoint\n",
+        "",
+        CHECKPOINTS,
+    ),
+    Mutant(
+        "lose a checkpoint at a restart",
+        RECOVERY,
+        "recovered.checkpoints.get(record.id)",
+        "None",
+        CHECKPOINTS,
+    ),
+    Mutant(
+        "cut a result",
+        "backends/memory.py",
+        "put.result.copy()",
+        "msgspec.Raw(bytes(put.result)[:-1])",
+        ("test_backend_conformance.py", "test_simulation.py"),
+    ),
+    Mutant(
+        "keep the lock",
+        "backends/lock.py",
+        "        if self._descriptor is not None:\n",
+        "        if self._descriptor is None:\n",
+        ("test_journal_lock.py",),
+    ),
+    Mutant("ignore a torn line", JOURNAL, "        segment.cut(found.length)\n", "", FILES),
+    Mutant(
+        "count a failed task as completed",
+        SCHEDULING,
+        "        self._tasks.finish(live, LifeEvent.FAIL, fields)\n",
+        "        self._tasks.finish(live, LifeEvent.SUCCEED, fields)\n",
+        DECISIONS,
+    ),
+    Mutant(
+        "let the progress fall",
+        "engine/progress.py",
+        "int(max(record.progress_percent, min(99, percent)))",
+        "int(max(0, min(99, percent)))",
+        DECISIONS,
+    ),
+    Mutant(
+        "say 100 % before it is completed",
+        "engine/progress.py",
+        "min(99, percent)",
+        "min(100, percent)",
+        DECISIONS,
+    ),
+    Mutant(
+        "keep the place of a task that is tried again",
+        LIVE,
+        "        self.queues.leave(before.type)\n",
+        "",
+        DECISIONS,
+    ),
+    Mutant(
+        "keep the key of a task that is over",
+        LIVE,
+        '        self.free_key(record)\n        fields["completed_at"]',
+        '        fields["completed_at"]',
+        DECISIONS,
+    ),
+    Mutant(
+        "keep a task's stop for its next attempt",
+        LIVE,
+        "        live.told, live.overdue = None, False\n",
+        "",
+        DECISIONS,
+    ),
+    Mutant(
+        "forget a delay",
+        LIVE,
+        "            run_at=self.in_future(submission.run_at),\n",
+        "",
+        DECISIONS,
+    ),
+    Mutant(
+        "forget a priority",
+        LIVE,
+        "            priority=submission.priority,\n",
+        "",
+        DECISIONS,
+    ),
+    Mutant(
+        "answer a cancel while the body runs",
+        SCHEDULING,
+        "            live.cancel_replies += (reply,)\n",
+        "            self._tasks.answer(reply, live.record)\n",
+        DECISIONS,
+    ),
+    Mutant(
+        "bring back a cancelled task after a crash",
+        RECOVERY,
+        "    elif record.cancel_requested_at is not None:\n",
+        "    elif False:\n",
+        DECISIONS,
+    ),
+    Mutant(
+        "never see that a task is poisonous",
+        RECOVERY,
+        "    count = live.record.interruptions + 1\n",
+        "    count = 1\n",
+        ("test_checkpoints.py", "test_poison.py"),
+    ),
+    Mutant(
+        "take more than the queue may hold",
+        SCHEDULING,
+        "            if not queue.has_room_for(ready, early):\n",
+        "            if False:\n",
+        DECISIONS,
+    ),
+    Mutant(
+        "take tasks while it drains",
+        SCHEDULING,
+        "        if self._draining:\n            return EngineNotRunning",
+        "        if False:\n            return EngineNotRunning",
+        DECISIONS,
+    ),
+    Mutant(
+        "drop a task twice",
+        SCHEDULING,
+        "            if task_id not in self._dropping:",
+        "            if True:",
+        DECISIONS,
+    ),
+    Mutant(
+        "drop a task that is not over",
+        SCHEDULING,
+        "            if record is None or not record.final or task_id in self._tasks.by_id:\n",
+        "            if record is None:\n",
+        DECISIONS,
+    ),
+    Mutant(
+        "retry a failed fsync",
+        SEGMENT,
+        "        self._files.sync(self._descriptor)\n        self.length += len(line)",
+        "        try:\n            self._files.sync(self._descriptor)\n"
+        "        except OSError:\n            self._files.sync(self._descriptor)\n"
+        "        self.length += len(line)",
+        FILES,
+    ),
+    Mutant(
+        "leave half a line on a full disk",
+        SEGMENT,
+        "            self.cut(self.length)\n            raise as_storage_error",
+        "            raise as_storage_error",
+        FILES,
+    ),
+    Mutant(
+        "cut without a sync",
+        SEGMENT,
+        "        self._files.truncate(self._descriptor, length)\n"
+        "        self._files.sync(self._descriptor)",
+        "        self._files.truncate(self._descriptor, length)",
+        FILES,
+    ),
+    Mutant(
+        "leave the name of a new journal unsynced",
+        SEGMENT,
+        "        files.sync_folder(folder)\n        return Segment(",
+        "        return Segment(",
+        FILES,
+    ),
+    Mutant(
+        "leave the names of value files unsynced",
+        "backends/values.py",
+        "            files.sync_folder(folder / name)",
+        "            pass",
+        FILES,
+    ),
+    Mutant(
+        "give a new file its name before it is synced",
+        "backends/disk.py",
+        "        self._files.sync(self._descriptor)\n        self._close()",
+        "        self._close()",
+        FILES,
+    ),
+    Mutant(
+        "believe a line that was never synced",
+        JOURNAL,
+        "    segment.settle(found.last)\n",
+        "",
+        FILES,
+    ),
+    Mutant(
+        "read a large value whatever its check sum",
+        "backends/values.py",
+        '        if f"{zlib.crc32(data):08x}" != self.file.crc:',
+        "        if False:",
+        FILES,
+    ),
+    Mutant(
+        "forget the numbers of dropped tasks",
+        "backends/recovery.py",
+        "    found.index.last_seq = max(found.index.last_seq, start.seq)",
+        "    pass",
+        FILES,
+    ),
+)
+
+
+def is_there(mutant: Mutant) -> bool:
+    """Whether what it breaks stands in the code, once."""
+    return (ROOT / mutant.file).read_text().count(mutant.old) == 1
+
+
+def is_caught(mutant: Mutant, tree: Path) -> bool:
+    """Break this copy of the tree, run the laws, and mend it."""
+    file = tree / mutant.file
+    whole = file.read_text()
+    file.write_text(whole.replace(mutant.old, mutant.new))
+    laws = [f"tests/{law}" for law in mutant.laws]
+    command = [sys.executable, "-m", "pytest", "-xq", "-p", "no:cacheprovider", "--tb=no"]
+    try:
+        ended = subprocess.run(
+            [*command, *laws],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            timeout=LONGEST,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        file.write_text(whole)
+    return ended.returncode == 1  # a law failed; 0: all held; more: they could not be run
+
+
+def main(words: list[str]) -> int:
+    """Try every mutant, or those whose name holds one of the words."""
+    say = sys.stdout.write
+    chosen = [one for one in MUTANTS if not words or any(word in one.name for word in words)]
+    missed = 0
+    with tempfile.TemporaryDirectory() as place:
+        tree = Path(place) / "tree"
+        shutil.copytree(ROOT, tree, symlinks=True, ignore=_LEFT_OUT)
+        for mutant in chosen:
+            said = "gone  "
+            if is_there(mutant):
+                said = "caught" if is_caught(mutant, tree) else "MISSED"
+            missed += said != "caught"
+            say(f"{said}  {mutant.name}\n")
+            sys.stdout.flush()
+    say(f"{len(chosen) - missed} of {len(chosen)} caught\n")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
