@@ -48,7 +48,8 @@ class JournalWriter:
         self._more.set()
 
     async def run(self) -> None:
-        """Keep and carry out, until closed or until nothing can be kept any more."""
+        """Keep and carry out, until closed; once a commit has failed, give all up that comes."""
+        failed: StorageError | None = None
         while True:
             if not self._waiting:
                 if self._closing:
@@ -57,10 +58,16 @@ class JournalWriter:
                 await self._more.wait()
                 continue
             batch, self._waiting = self._waiting, []
+            if failed is not None:
+                # Decided before it was known, and so it rests on what was not kept: a backend
+                # that has room again must not have it.
+                self._give_up(failed, batch)
+                continue
             changes = [change for decision in batch for change in decision.changes]
             try:
                 await self.keep(changes)
             except StorageError as error:
+                failed = error
                 self._give_up(error, batch)
                 continue
             for decision in batch:

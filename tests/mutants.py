@@ -30,7 +30,6 @@ class Mutant(NamedTuple):
 
 
 DECISIONS = ("test_scheduling.py", "test_scheduling_retries.py", "test_engine_random_decisions.py")
-RUNS = ("test_engine_life.py", "test_simulation.py")
 CHECKPOINTS = ("test_checkpoints.py", "test_simulation.py")
 FILES = ("test_journal_damage.py", "test_journal_faults.py", "test_journal_power_cuts.py")
 
@@ -49,7 +48,14 @@ MUTANTS = (
         "                self._carry_out(decision)\n"
         "                decision.once_kept.clear()\n"
         "            try:\n                await self.keep(changes)\n",
-        ("test_engine_promises.py", "test_simulation.py"),
+        ("test_simulation.py",),
+    ),
+    Mutant(
+        "keep what rests on a commit that was refused",
+        "engine/journal.py",
+        "                failed = error\n",
+        "",
+        ("test_engine_refused_commit.py", "test_simulation.py"),
     ),
     Mutant(
         "acknowledge before fsync",
