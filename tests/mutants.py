@@ -176,7 +176,7 @@ MUTANTS = (
         LIVE,
         "            run_at=self.in_future(submission.run_at),\n",
         "",
-        DECISIONS,
+        ("test_engine_delays.py",),
     ),
     Mutant(
         "forget a priority",
