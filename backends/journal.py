@@ -188,7 +188,7 @@ def open_journal(folder: Path, options: JournalOptions) -> Journal:
     lock = FolderLock(folder)
     try:
         found = recover(folder)
-        segment = _mend(folder, options.files, found)
+        segment = mend(folder, options.files, found)
     except BaseException:
         lock.release()
         raise
@@ -206,7 +206,7 @@ def _make_folders(files: DiskFiles, folder: Path) -> None:
     files.sync_folder(folder.parent)
 
 
-def _mend(folder: Path, files: DiskFiles, found: Recovery) -> Segment:
+def mend(folder: Path, files: DiskFiles, found: Recovery) -> Segment:
     """Make the folder as if the crash had never been, and ready to be written to.
 
     What was found may not be on disk yet. It is made sure of before anything is done because of

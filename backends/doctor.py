@@ -1,0 +1,167 @@
+"""Looks at a folder of tasks and says what is in it, whatever is in it; mends what a crash left.
+
+Looking changes nothing and takes no lock for longer than an instant, so that it may be done beside
+a running server.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from ..engine.errors import StorageCorrupt, StorageError
+from .disk import DiskFiles
+from .journal import mend
+from .journal_format import parse_name
+from .lock import FolderLock
+from .recovery import Recovery, recover
+from .values import FOLDERS, OwnFileValue
+
+_TRIES = 3  # a compaction of the running server may remove files while they are read
+
+
+class Findings(msgspec.Struct):
+    """What was found. `problems` need a person; `mendable` the next opening, or a repair, mends."""
+
+    folder: str
+    in_use: bool = False
+    tasks: int = 0
+    commits: int = 0
+    bytes: int = 0
+    problems: list[str] = msgspec.field(default_factory=list)
+    mendable: list[str] = msgspec.field(default_factory=list)
+    unknown: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong; unknown files are no harm."""
+        return not self.problems and not self.mendable
+
+
+def examine(folder: Path) -> Findings:
+    """Read all that the folder holds, and check it. Never raises for what it finds there."""
+    findings = _examine_once(folder)
+    for _ in range(_TRIES - 1):
+        if not (findings.in_use and findings.problems):
+            break
+        findings = _examine_once(folder)
+    return findings
+
+
+def repair(folder: Path, files: DiskFiles | None = None) -> Path | None:
+    """Mend what a crash left, under the lock; give the place of the copy of what was changed.
+
+    Raises StorageInUse while a server runs, and StorageError for what nobody can mend without
+    inventing something; then nothing was changed.
+    """
+    _refuse_odd_files(folder)  # the lock too: a link in its place leads to a file of somebody
+    lock = FolderLock(folder)
+    try:
+        _refuse_odd_files(folder)
+        found = recover(folder)
+        if not found.torn and not found.leftovers:
+            return None
+        copy = _copy(folder, found)
+        mend(folder, files or DiskFiles(), found).close()
+        return copy
+    finally:
+        lock.release()
+
+
+def _examine_once(folder: Path) -> Findings:
+    findings = Findings(str(folder))
+    try:
+        findings.in_use = _is_locked(folder)
+        _survey(folder, findings)
+        if not findings.problems:
+            _read(folder, findings)
+    except (OSError, StorageError, ValueError) as error:
+        findings.problems.append(str(error))
+    except (MemoryError, RecursionError) as error:
+        findings.problems.append(
+            f"{folder} holds a line that is too large to be read ({type(error).__name__})."
+        )
+    return findings
+
+
+def _is_locked(folder: Path) -> bool:
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)  # which lets go of the lock too
+    return False
+
+
+def _refuse_odd_files(folder: Path) -> None:
+    findings = Findings(str(folder))
+    _survey(folder, findings)
+    if findings.problems:
+        raise StorageCorrupt("; ".join(findings.problems))
+
+
+def _survey(folder: Path, findings: Findings) -> None:
+    """Look at the names and kinds of files alone: opening a pipe would wait for ever."""
+    for path in sorted(folder.iterdir()):
+        if path.name in FOLDERS:
+            if not stat.S_ISDIR(path.lstat().st_mode):
+                findings.problems.append(f"{path} is not a folder.")
+                continue
+            for value in sorted(path.iterdir()):
+                _look_at(value, findings)
+        elif parse_name(path.name) or parse_name(path.stem) or path.name == "lock":
+            _look_at(path, findings)
+        else:
+            findings.unknown.append(str(path))
+
+
+def _look_at(path: Path, findings: Findings) -> None:
+    found = path.lstat()
+    if stat.S_ISREG(found.st_mode):
+        findings.bytes += found.st_size
+    else:
+        findings.problems.append(f"{path} is not a regular file: move it out of the folder.")
+
+
+def _read(folder: Path, findings: Findings) -> None:
+    found = recover(folder)
+    findings.tasks, findings.commits = len(found.index.tasks), found.line
+    for held in found.index.tasks.values():
+        for value in (held.params, held.result, held.checkpoint):
+            if isinstance(value, OwnFileValue):
+                try:
+                    value.read()
+                except (OSError, StorageError) as error:
+                    findings.problems.append(str(error))
+    if findings.in_use:  # what looks left over is what the server is just writing
+        return
+    if found.torn and found.active is not None:
+        findings.mendable.append(
+            f"{found.active.path}: a crash cut the last line short, {found.torn} bytes from byte "
+            f"{found.length} on. They were never acknowledged."
+        )
+    findings.mendable += [f"{path} is left over: nothing refers to it." for path in found.leftovers]
+
+
+def _copy(folder: Path, found: Recovery) -> Path:
+    now = datetime.now(UTC)
+    copy = folder.with_name(f"{folder.name}.before-repair-{now:%Y%m%dT%H%M%S%f}")
+    copy.mkdir(mode=0o700)
+    changed = [*found.leftovers, *([found.active.path] if found.active is not None else [])]
+    for path in changed:
+        place = copy / path.relative_to(folder)
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+        shutil.copy2(path, place)
+    os.sync()  # the copy is on disk before anything is changed
+    return copy
