@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from .calls import Answer, Call, encode
 from .wire import Health
 
+STORAGE_FAILED = (
+    "The storage has failed, and nothing more is accepted. What was acknowledged is kept; the "
+    "server's log says why. Mend that, then restart the server."
+)
+LIBRARY_UNREACHABLE = "The library cannot be read. The server's log says why."
+STOPPING = "The server is stopping, or has not started yet."
+
 
 async def show_health(call: Call[None]) -> Answer:
-    """Tell anybody whether this server can do its work, but not what ails it."""
+    """Tell anybody whether this server can do its work and what kind of thing ails it.
+
+    Never in the words of an error: they may name folders.
+    """
     services = call.services
-    reachable = services.engine.trouble is None
-    if services.has_library:
-        reachable = reachable and await services.library.reachable()
+    storage = services.engine.trouble is None
+    library = not services.has_library or await services.library.reachable()
+    reachable = storage and library
     healthy = reachable and services.engine.accepting and not services.draining.is_set()
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+    if not storage:
+        reason = STORAGE_FAILED
+    elif not library:
+        reason = LIBRARY_UNREACHABLE
+    elif not healthy:
+        reason = STOPPING
     health = Health(
         status="healthy" if healthy else "degraded",
         neo4j_connected=reachable,
         schema_initialized=reachable,
         version=services.version,
+        reason=reason,
     )
     return Answer(encode(health), status=200 if healthy else 503)

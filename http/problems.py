@@ -32,6 +32,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 Table = Mapping[type[Exception], tuple[int, str]]
 
 RETRY_LATER: Headers = ((b"retry-after", b"5"),)
+_PASSING = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
 
 # Looked up along the error's own line of ancestors, the nearest first.
 PROBLEMS: Table = {
@@ -99,7 +100,7 @@ def problem_of(error: Exception, table: Table, query: bytes = b"") -> Problem | 
     for kind in type(error).__mro__:
         if kind in table:
             status, title = table[kind]
-            headers = RETRY_LATER if status == HTTPStatus.SERVICE_UNAVAILABLE else ()
+            headers = RETRY_LATER if status in _PASSING else ()
             return Problem(status, title, str(error), headers=headers, extra=_errors(error, query))
     return None
 

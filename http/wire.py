@@ -91,6 +91,7 @@ class Health(msgspec.Struct, frozen=True):
     neo4j_connected: bool
     schema_initialized: bool
     version: str
+    reason: str | msgspec.UnsetType = msgspec.UNSET  # there only where it is degraded
 
 
 def view(record: TaskRecord) -> TaskView:

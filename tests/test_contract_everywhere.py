@@ -12,6 +12,7 @@ import pytest
 from cortex_tasks.engine.engine import TaskEngine
 from cortex_tasks.engine.errors import EngineNotRunning, QueueFull, StorageError, StorageFull
 from cortex_tasks.http.app import create_app
+from cortex_tasks.http.health import LIBRARY_UNREACHABLE, STORAGE_FAILED
 from cortex_tasks.http.keys import KeyStore, Permission
 from cortex_tasks.http.library_routes import LIBRARY_ENDPOINTS
 from cortex_tasks.http.routes import TASK_ENDPOINTS
@@ -363,6 +364,7 @@ async def test_health_is_degraded_when_the_store_has_failed() -> None:
             assert response.headers["content-type"] != PROBLEM
             health = response.json()
             assert (health["status"], health["neo4j_connected"]) == ("degraded", False)
+            assert health["reason"] == STORAGE_FAILED
             assert "secret" not in response.text
 
 
@@ -375,4 +377,5 @@ async def test_health_is_degraded_when_the_library_cannot_be_reached() -> None:
             response = await client.get("/health")
             assert response.status_code == 503
             assert response.json()["neo4j_connected"] is False
+            assert response.json()["reason"] == LIBRARY_UNREACHABLE
             assert_problem(await client.get("/api/documents"), 503)
