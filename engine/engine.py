@@ -29,7 +29,14 @@ from .records import ChainStep, TaskEvent, TaskPage, TaskRecord
 from .registry import Registry, TaskType
 from .settings import Limits, Retention
 from .storage import Backend
-from .submissions import check_key, check_priority, checked_delay, start_of
+from .submissions import (
+    check_idempotency_key,
+    check_key,
+    check_priority,
+    checked_delay,
+    fingerprint,
+    start_of,
+)
 from .surroundings import Surroundings
 
 P = TypeVar("P")
@@ -136,6 +143,7 @@ class TaskEngine:
         delay: float | timedelta | None = None,
         run_at: datetime | None = None,
         priority: int = 0,
+        idempotency_key: str | None = None,
     ) -> TaskHandle[R]: ...
     @overload
     async def submit(
@@ -148,6 +156,7 @@ class TaskEngine:
         delay: float | timedelta | None = None,
         run_at: datetime | None = None,
         priority: int = 0,
+        idempotency_key: str | None = None,
     ) -> TaskHandle[Any]: ...
     async def submit(
         self,
@@ -159,6 +168,7 @@ class TaskEngine:
         delay: float | timedelta | None = None,
         run_at: datetime | None = None,
         priority: int = 0,
+        idempotency_key: str | None = None,
     ) -> TaskHandle[Any]:
         """Submit a task; returns once the backend has it.
 
@@ -174,11 +184,18 @@ class TaskEngine:
         a higher one (-1000 to 1000) start first, those of the same in the order in which they
         became ready. While higher ones keep coming, lower ones do not start.
 
+        idempotency_key: names this request, over all types: repeated with the same key while the
+        task's record is kept, also after a restart, it gives that task, as it is, even if it has
+        ended. IdempotencyConflict if anything else was asked for before. A request that was given
+        the task of another by its dedupe_key leaves its key unused.
+
         Raises UnknownTaskType, InvalidParameters (nothing is stored) and QueueFull. Cancelled
         while it waits, the task may or may not have been submitted.
         """
         start = start_of(delay, run_at)
-        handles = await self._submit([(task, params)], start, priority, dedupe_key, then)
+        handles = await self._submit(
+            [(task, params)], start, priority, dedupe_key, then, idempotency_key
+        )
         return handles[0]
 
     async def submit_many(
@@ -204,10 +221,13 @@ class TaskEngine:
         priority: int,
         dedupe_key: str | None = None,
         then: Then = (),
+        idempotency_key: str | None = None,
     ) -> list[TaskHandle[Any]]:
         steps = tuple(self._step(step) for step in then)
         if dedupe_key is not None:
             check_key(dedupe_key)
+        if idempotency_key is not None:
+            check_idempotency_key(idempotency_key)
         check_priority(priority)
         types: list[TaskType[Any, Any]] = []
         submissions: list[Submission] = []
@@ -216,9 +236,20 @@ class TaskEngine:
             declared = self._declaration.registry.find(task)
             encoded = self._encode(declared, params)
             types.append(declared)
+            asked = None
+            if idempotency_key is not None:
+                asked = fingerprint(declared.name, encoded, dedupe_key, steps, start, priority)
             submissions.append(
                 Submission(
-                    new_task_id(), declared.name, encoded, dedupe_key, steps, start, priority
+                    new_task_id(),
+                    declared.name,
+                    encoded,
+                    dedupe_key,
+                    steps,
+                    start,
+                    priority,
+                    idempotency_key,
+                    asked,
                 )
             )
         if not self._actors.accepting:

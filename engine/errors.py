@@ -107,6 +107,17 @@ class ResultNotReady(CallerError):
         self.status = status
 
 
+class IdempotencyConflict(CallerError):
+    """This idempotency key came before, with another request; nothing was submitted."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(
+            f"this idempotency key was used for another request, which made {task_id}: use a new "
+            "key for each request, and repeat a request with exactly what it asked for before"
+        )
+        self.task_id = task_id
+
+
 class QueueFull(CallerError):
     """So many tasks of this type wait already that no more are taken; try again later."""
 

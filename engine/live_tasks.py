@@ -89,6 +89,8 @@ class LiveTasks:
             previous_id=previous_id,
             run_at=self.in_future(submission.run_at),
             priority=submission.priority,
+            idempotency_key=submission.idempotency_key,
+            fingerprint=submission.fingerprint,
         )
         live = self.by_id[record.id] = LiveTask(record, submission.params)
         self.decision.changes.append(Put(record, params=submission.params))

@@ -42,6 +42,8 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     then: tuple[ChainStep, ...] = ()
     run_at: datetime | timedelta | None = None  # not before; a timedelta counts from `created_at`
     priority: int = 0
+    idempotency_key: str | None = None
+    fingerprint: str | None = None  # of the request; given with the key
 
 
 class Submit(msgspec.Struct, frozen=True, gc=False):
@@ -52,7 +54,7 @@ class Submit(msgspec.Struct, frozen=True, gc=False):
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """The task that stands for a submission: a new one, or the one with the same dedupe key."""
+    """The task that stands for a submission: a new one, or one that has the same key."""
 
     record: TaskRecord
     deduplicated: bool = False

@@ -59,6 +59,8 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     attempts: tuple[AttemptRecord, ...] = ()  # before the newest; the last MAX_ATTEMPTS_KEPT
     cancel_requested_at: datetime | None = None
     dedupe_key: str | None = None
+    idempotency_key: str | None = None  # of the request that made it
+    fingerprint: str | None = None  # of all that this request asked for; set with the key
     then: tuple[ChainStep, ...] = ()  # what follows when this completes
     previous_id: str | None = None  # the task of the chain before this one
     next_id: str | None = None  # the task of the chain after this one, once submitted

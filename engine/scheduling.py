@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import assert_never
 
-from .errors import AttemptOver, EngineNotRunning, QueueFull, TaskAlreadyFinal, TaskNotFound
+from .errors import (
+    AttemptOver,
+    EngineNotRunning,
+    IdempotencyConflict,
+    QueueFull,
+    TaskAlreadyFinal,
+    TaskNotFound,
+)
 from .failures import plain_text
 from .lifecycle import LifeEvent, TaskStatus
 from .live_tasks import Decision, Fields, LiveTask, LiveTasks
@@ -64,6 +71,7 @@ class Scheduler:
         self._jitter = jitter  # 0 to 1, for the wait after this attempt of this task
         self._tasks = LiveTasks(registry)
         self._dropping: set[str] = set()  # to be dropped, and not yet gone from what is kept
+        self._requests: dict[str, str] = {}  # idempotency key -> task id, while its record is kept
         self._draining = False
         self._drain_replies: list[Reply] = []
 
@@ -73,6 +81,9 @@ class Scheduler:
         """Give every task an owner again after a restart: final, or pending in this process."""
         self._tasks.begin(now)
         recover(self._tasks, recovered, self._registry)
+        for record in recovered.records:
+            if record.idempotency_key is not None:
+                self._requests[record.idempotency_key] = record.id
         return self._end()
 
     def hear(self, messages: Iterable[Heard], now: datetime) -> Decision:  # noqa: C901, PLR0912  a case a message
@@ -146,16 +157,37 @@ class Scheduler:
             return
         accepted = []
         for submission in message.submissions:
+            earlier = self._of_same_request(submission)
+            if earlier is not None:
+                accepted.append(Accepted(earlier, deduplicated=True))
+                continue
             twin = self._tasks.holder(submission.task_type, submission.dedupe_key)
             live = twin or self._tasks.admit(submission)
             accepted.append(Accepted(live.record, twin is not None))
+            if submission.idempotency_key is not None and twin is None:
+                self._requests[submission.idempotency_key] = live.record.id
         self._tasks.answer(message.reply, accepted)
+
+    def _of_same_request(self, submission: Submission) -> TaskRecord | None:
+        """The task that an earlier request with the same idempotency key made."""
+        if submission.idempotency_key is None:
+            return None
+        task_id = self._requests.get(submission.idempotency_key)
+        if task_id is None:
+            return None
+        live = self._tasks.by_id.get(task_id)
+        return self._kept[task_id] if live is None else live.record
 
     def _refusal(self, submissions: tuple[Submission, ...]) -> Exception | None:
         if self._draining:
             return EngineNotRunning("the engine is shutting down and takes no more tasks")
         wanted: dict[str, list[int]] = {}  # by type: how many are ready, and how many are not yet
         for submission in submissions:
+            earlier = self._of_same_request(submission)
+            if earlier is not None:
+                if earlier.fingerprint != submission.fingerprint:
+                    return IdempotencyConflict(earlier.id)
+                continue
             task_type = submission.task_type
             if self._tasks.holder(task_type, submission.dedupe_key) is None:
                 counts = wanted.setdefault(task_type, [0, 0])
@@ -330,6 +362,8 @@ class Scheduler:
             if task_id not in self._dropping:  # by another cleanup, in a commit under way
                 self._dropping.add(task_id)
                 self._tasks.drop(task_id)
+                if record.idempotency_key is not None:
+                    self._requests.pop(record.idempotency_key, None)
                 dropped += 1
         self._tasks.answer(message.reply, dropped)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from math import isfinite
+
+import msgspec
 
 from .errors import InvalidParameters
 
@@ -17,6 +20,18 @@ def check_key(dedupe_key: object) -> None:
         raise InvalidParameters("dedupe_key must be text of 1 to 500 characters")
     if not dedupe_key.isprintable():
         raise InvalidParameters("dedupe_key must be printable text")
+
+
+def check_idempotency_key(key: object) -> None:
+    """Raise InvalidParameters for what cannot be an idempotency key."""
+    if not isinstance(key, str) or not 0 < len(key) <= 500 or not key.isprintable():
+        raise InvalidParameters("idempotency_key must be printable text of 1 to 500 characters")
+
+
+def fingerprint(task_type: str, params: msgspec.Raw, *options: object) -> str:
+    """Give a hash of all that a request asks for; the order of an object's members is no part."""
+    asked = [task_type, msgspec.json.decode(params), options]
+    return sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
 
 
 def check_priority(priority: int) -> None:

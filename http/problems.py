@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from ..engine.errors import (
     CallerError,
     EngineError,
+    IdempotencyConflict,
     InvalidParameters,
     QueueFull,
     ResultNotReady,
@@ -41,6 +42,7 @@ PROBLEMS: Table = {
     TaskEnded: (400, "Task ended without a result"),
     ResultNotReady: (409, "Result not ready"),
     InvalidParameters: (422, "Invalid parameters"),
+    IdempotencyConflict: (422, "Idempotency key used for another request"),
     UnknownTaskType: (422, "Unknown task type"),
     QueueFull: (503, "Queue full"),
     StorageFull: (507, "Storage full"),
