@@ -16,6 +16,7 @@ from ..engine.errors import CortexTasksError
 from ..engine.storage import Backend
 from ..jobs.builtin import builtin_task_types
 from ..jobs.library import Library
+from ..jobs.library.checking import LIBRARY_FILE
 from .app import UPLOAD_LIMIT, create_app
 from .keys import FIRST_KEY, KeyStore
 from .listening import bind
@@ -23,7 +24,6 @@ from .serving import serve
 from .stopping import StopSignals
 
 ADMIN_KEY_VARIABLE = "ADMIN_API_KEY"
-LIBRARY_FILE = "library.sqlite"
 MARGIN = 10.0  # seconds beyond all graces before a stopping server kills itself
 
 

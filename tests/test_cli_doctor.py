@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from cortex_tasks.backends.json_backend import JsonBackend
 from cortex_tasks.cli import main
+from cortex_tasks.http.keys import KeyStore
+from cortex_tasks.jobs.library import Library
+from cortex_tasks.jobs.library.checking import LIBRARY_FILE
 from tests.journal_setting import complete, submit
 
 JOURNAL = "journal-00000001.jsonl"
@@ -177,3 +182,59 @@ async def test_an_unknown_file_is_named_and_does_no_harm(
     code, said = look(tasks, capsys)
     assert code == 0
     assert f"unknown: {tasks / 'notes.txt'}" in said
+
+
+DAMAGED_KEYS = [b"", b"{", b"[]", b"\xff\xfe", b'{"format": 99, "keys": []}']
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("content", DAMAGED_KEYS)
+async def test_a_file_of_keys_that_cannot_be_read_is_named(
+    tasks: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tasks.parent / "keys.json").write_bytes(content)
+    code, said = look(tasks, capsys)
+    assert code == 1
+    assert "keys.json" in said
+    assert "It is not sound." in said
+
+
+@pytest.mark.anyio
+async def test_keys_and_a_library_that_are_sound_are_not_changed(
+    tasks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    KeyStore.in_folder(tasks.parent).create("one")
+    async with Library(tasks.parent / LIBRARY_FILE) as library:
+        await library.documents.add(b"Some words.", filename="a.txt")
+        assert look(tasks, capsys)[0] == 0  # beside the one who writes to it
+    before = content(tasks.parent)
+    assert look(tasks, capsys)[0] == 0
+    assert content(tasks.parent) == before
+
+
+@pytest.mark.anyio
+async def test_a_library_that_is_damaged_or_none_is_named(
+    tasks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tasks.parent / LIBRARY_FILE
+    async with Library(path) as library:
+        for number in range(50):
+            text = f"Some words of {number}. " * 200
+            await library.documents.add(text.encode(), filename=f"{number}.txt")
+    whole = path.read_bytes()
+    torn = bytearray(whole)
+    torn[len(whole) // 2 : len(whole) // 2 + 20_000] = b"\xa5" * 20_000
+    other = tasks.parent / "other.sqlite"
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.commit()
+    for damaged in (bytes(torn), whole[: len(whole) // 2], b"no database", other.read_bytes()):
+        path.write_bytes(damaged)
+        code, said = look(tasks, capsys)
+        assert code == 1
+        assert LIBRARY_FILE in said
+    path.unlink()
+    os.mkfifo(path)
+    code, said = look(tasks, capsys)
+    assert code == 1
+    assert "no ordinary file" in said

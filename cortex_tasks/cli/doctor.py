@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import stat
 from pathlib import Path
 
 import msgspec
 
 from ..backends.doctor import Findings, examine, repair
 from ..engine.errors import StorageError
+from ..http.keys import KEY_FILE, KeyStore
 from .arguments import Commands, add_command, add_json
 from .exits import CommandFailed, Exit
 from .screen import note, print_json, print_text
@@ -37,6 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     except (OSError, StorageError, ValueError, MemoryError, RecursionError) as error:
         raise CommandFailed(f"{error}" or type(error).__name__) from None
     findings = examine(folder)
+    data = Path(arguments.data).absolute()
+    findings.problems += _problems_of_keys(data / KEY_FILE) + _problems_of_library(data)
     if arguments.json:
         print_json(msgspec.json.encode({"sound": findings.sound} | msgspec.to_builtins(findings)))
     else:
@@ -55,6 +59,30 @@ def _tasks_folder(data: Path) -> Path:
     raise CommandFailed(f"{data} holds no tasks: there is no folder {TASKS_FOLDER} in it.")
 
 
+def _problems_of_keys(path: Path) -> list[str]:
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return [f"{path} is no ordinary file"]
+        KeyStore(path).list()
+    except FileNotFoundError:
+        pass
+    except (OSError, StorageError) as error:
+        return [str(error)]
+    return []
+
+
+def _problems_of_library(data: Path) -> list[str]:
+    try:
+        from ..jobs.library.checking import (  # noqa: PLC0415 - of an extra
+            LIBRARY_FILE,
+            problems_of,
+        )
+    except ModuleNotFoundError as error:
+        note(f"The library is not checked: {error.name} is not installed.")
+        return []
+    return problems_of(data / LIBRARY_FILE)
+
+
 def _tell(findings: Findings) -> None:
     print_text(
         f"{findings.folder}: {findings.tasks} tasks, {findings.commits} commits, "
@@ -68,4 +96,4 @@ def _tell(findings: Findings) -> None:
         print_text(f"mendable with --repair: {mendable}")
     for path in findings.unknown:
         print_text(f"unknown: {path}")
-    print_text("The tasks are sound." if findings.sound else "The tasks are not sound.")
+    print_text("All of it is sound." if findings.sound else "It is not sound.")

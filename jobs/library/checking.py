@@ -1,0 +1,49 @@
+"""Looks at the file of a library and says what is wrong with it. Changes nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from .schema import APPLICATION_ID, VERSION
+
+LIBRARY_FILE = "library.sqlite"  # in the data folder of a server
+_MOST = 10  # things said of one file
+
+
+def problems_of(path: Path) -> list[str]:
+    """Give what is wrong, in words; nothing for a file that is sound, or that is not there.
+
+    May be called beside a server that has the library open. Reads the whole file.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        return [f"{path} cannot be read: {error.strerror}"]
+    if not stat.S_ISREG(found.st_mode):
+        return [f"{path} is no ordinary file"]
+    # Without a log beside it nobody writes, and reading must not make one.
+    logged = path.with_name(path.name + "-wal").exists()
+    how = "mode=ro" if logged else "mode=ro&immutable=1"
+    try:
+        address = f"file:{quote(str(path))}?{how}"
+        with closing(sqlite3.connect(address, uri=True, timeout=5)) as connection:
+            return [f"{path}: {problem}" for problem in _problems(connection)]
+    except (sqlite3.Error, ValueError) as error:
+        return [f"{path} is not a library that can be read: {error}"]
+
+
+def _problems(connection: sqlite3.Connection) -> list[str]:
+    [application] = connection.execute("PRAGMA application_id").fetchone()
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION_ID:
+        return ["it is an SQLite file, but no library"]
+    if version != VERSION:
+        return [f"its format is {version}; this version of cortex-tasks reads format {VERSION}"]
+    rows = connection.execute(f"PRAGMA quick_check({_MOST})").fetchall()
+    return [str(text) for (text,) in rows if text != "ok"]
