@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope
 from .problems import Problem
 
 CONSUMED = "cortex_tasks.body_consumed"  # in the scope, once nothing of the body is left to come
+_DIGITS = 19  # more than any limit has
 LINGER = 2.0  # seconds for which a refused body is thrown away, so that the refusal arrives
 
 
@@ -47,7 +48,8 @@ class Body:
         self._size = 0
         for name, value in scope["headers"]:
             if name == b"content-length" and value.isdigit():
-                limit.check(int(value))
+                digits = value.lstrip(b"0")[:_DIGITS]  # of thousands, Python would make no number
+                limit.check(int(digits or b"0"))
 
     async def receive(self) -> Message:
         """Give the next piece, as an ASGI message, counted. The time is the caller's to bound."""

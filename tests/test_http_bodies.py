@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from cortex_tasks.http.app import create_app
-from cortex_tasks.http.bodies import LINGER
+from cortex_tasks.http.bodies import LINGER, Body, BodyLimit
+from cortex_tasks.http.problems import Problem
 from cortex_tasks.jobs.library import Library
 from tests.engine_setting import virtual_time
 from tests.http_setting import Api, RawCall, client_of, echo, serving
@@ -181,3 +182,18 @@ async def test_an_upload_that_stalls_is_given_up(uploads: Uploads) -> None:
         await call.answered.wait()
         assert call.status == 408
         assert anyio.current_time() - started == pytest.approx(60)
+
+
+def announced(length: bytes) -> Body:
+    async def never() -> Any:
+        raise AssertionError("it was read")
+
+    scope = {"type": "http", "headers": [(b"content-length", length)]}
+    return Body(scope, never, BodyLimit(size=100, seconds=1))
+
+
+def test_a_length_of_more_digits_than_python_reads_is_too_large() -> None:
+    with pytest.raises(Problem) as refused:
+        announced(b"9" * 5_000)
+    assert refused.value.status == 413
+    announced(b"0" * 5_000 + b"99")

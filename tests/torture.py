@@ -18,6 +18,7 @@ ATTACKS = (
     "tests/test_kill_nine_engine.py",
     "tests/test_engine_random_decisions.py",
     "tests/test_testing_promises.py",
+    "tests/test_http_hostile.py",
     "tests/test_journal_damage.py",
     "tests/test_journal_faults.py",
     "tests/test_journal_kill.py",
