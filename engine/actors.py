@@ -20,11 +20,13 @@ from .context import Children
 from .errors import EngineError, EngineNotRunning, StorageError
 from .ledger import Ledger
 from .messages import CleanUp, Drain, Halt, Heard
+from .observing import Observer, Observers
 from .registry import Registry
 from .replies import OneReply
 from .retention import expired
 from .scheduling import Scheduler
 from .settings import Limits, Retention
+from .statistics import Statistics
 from .storage import Backend
 from .supervisor import Mailbox, Supervisor
 from .surroundings import Surroundings
@@ -47,6 +49,7 @@ class Declaration:
     watchdog: float | None
     surroundings: Surroundings
     children: Children | None
+    observers: tuple[Observer, ...] = ()
 
 
 class Actors:
@@ -54,6 +57,7 @@ class Actors:
 
     def __init__(self, declaration: Declaration) -> None:
         self.ledger = Ledger(history=declaration.limits.events_kept)
+        self.statistics = Statistics()
         self.accepting = False  # whether submits are taken: between the start and the drain
         self._declaration = declaration
         self._mailbox: Mailbox | None = None  # while anybody hears
@@ -106,7 +110,11 @@ class Actors:
                 actors.start_soon(_supervise, supervisor)
                 actors.start_soon(_shielded, supervisor.writer.run, anyio.CancelScope(shield=True))
                 if self._declaration.watchdog is not None:
-                    watchdog = Watchdog(self._declaration.watchdog, lambda: _attempts(workers))
+                    watchdog = Watchdog(
+                        self._declaration.watchdog,
+                        lambda: _attempts(workers),
+                        self.statistics.lagged,
+                    )
                     actors.start_soon(watchdog.run)
                 actors.start_soon(supervisor.alarm.run)
                 actors.start_soon(self._retain)
@@ -165,6 +173,8 @@ class Actors:
                 look_again=declaration.surroundings.look_again,
             ),
             inbox=inbox,
+            statistics=self.statistics,
+            observers=Observers((self.statistics, *declaration.observers)),
         )
         # Kept before anything is served: every task has an owner when the first request comes.
         try:

@@ -25,9 +25,11 @@ from .handles import TaskHandle
 from .ledger import TaskEvents
 from .lifecycle import TaskStatus
 from .messages import Accepted, Cancel, Submission, Submit
+from .observing import Observer
 from .records import ChainStep, TaskEvent, TaskPage, TaskRecord
 from .registry import Registry, TaskType
 from .settings import Limits, Retention
+from .statistics import Statistics
 from .storage import Backend
 from .submissions import (
     check_idempotency_key,
@@ -78,12 +80,14 @@ class TaskEngine:
         watchdog: float | None = 1.0,
         surroundings: Surroundings | None = None,
         children: Children | None = None,
+        observers: Iterable[Observer] = (),
     ) -> None:
         """Declare an engine; nothing starts before it is entered.
 
         retention: how long final tasks are kept (default 7 days). progress_interval: seconds
         between two progress changes of a type's tasks. watchdog: seconds after which a blocked
         event loop is reported (None: never). surroundings: clock, ids, chance and threads.
+        observers: told of each step of a task's life once it is kept.
         """
         self._declaration = Declaration(
             registry=Registry(task_types),
@@ -95,6 +99,7 @@ class TaskEngine:
             watchdog=watchdog,
             surroundings=surroundings or Surroundings(),
             children=children,
+            observers=tuple(observers),
         )
         self._actors = Actors(self._declaration)  # new ones each time it is entered
         self._block: AbstractAsyncContextManager[None] | None = None
@@ -378,6 +383,11 @@ class TaskEngine:
     def count(self, *, status: TaskStatus | None = None, task_type: str | None = None) -> int:
         """How many tasks match."""
         return self._actors.ledger.catalogue.count(status=status, task_type=task_type)
+
+    @property
+    def statistics(self) -> Statistics:
+        """What has been counted since the engine was entered; to be read."""
+        return self._actors.statistics
 
     # -- changing --------------------------------------------------------------------------------
 

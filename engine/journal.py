@@ -26,11 +26,13 @@ class JournalWriter:
         *,
         carry_out: Callable[[Decision], None],
         give_up: Callable[[StorageError, list[Decision]], None],
+        committed: Callable[[float, int], None],
     ) -> None:
         self._backend = backend
         self._ledger = ledger
         self._carry_out = carry_out
         self._give_up = give_up
+        self._committed = committed  # told of each commit: its seconds, its changes
         # Not bounded here: every entry is owed to a submitter or a worker who waits for it, and
         # their number is bounded by the mailbox, the queues and the places.
         self._waiting: list[Decision] = []
@@ -78,12 +80,14 @@ class JournalWriter:
         if not changes:
             return
         latest = _latest(changes)
+        began = anyio.current_time()
         try:
             await self._backend.commit(latest)
         except StorageError:
             raise
         except Exception as error:  # a backend's bug is a storage failure, not a dead engine
             raise StorageError(f"the backend failed: {type(error).__name__}: {error}") from error
+        self._committed(anyio.current_time() - began, len(changes))
         self._ledger.publish(changes, latest)
 
 

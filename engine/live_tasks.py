@@ -15,6 +15,7 @@ from .errors import TaskAlreadyFinal
 from .failures import plain_text
 from .lifecycle import LifeEvent, TaskStatus, advance
 from .messages import Answer, Reply, Run, Stop, StopReason, Submission
+from .observing import Move
 from .queues import Queues
 from .records import MAX_ATTEMPTS_KEPT, AttemptRecord, TaskRecord
 from .registry import Registry
@@ -30,10 +31,11 @@ Fields = dict[str, Any]  # new values of a record's fields; given away with the 
 class Decision:
     """What follows from a batch of messages."""
 
-    __slots__ = ("at_once", "changes", "once_kept")
+    __slots__ = ("at_once", "changes", "moves", "once_kept")
 
     def __init__(self) -> None:
         self.changes: list[Change] = []  # to keep, all or none, in this order
+        self.moves: list[Move] = []  # what of these changes are steps of a task's life
         self.at_once: list[Stop] = []  # needs nothing kept: a stop must not wait for a disk
         self.once_kept: list[Run | Answer] = []
 
@@ -94,6 +96,7 @@ class LiveTasks:
         )
         live = self.by_id[record.id] = LiveTask(record, submission.params)
         self.decision.changes.append(Put(record, params=submission.params))
+        self.decision.moves.append(Move(None, None, record))
         self.enqueue(record)
         return live
 
@@ -174,8 +177,10 @@ class LiveTasks:
         result: msgspec.Raw | None = None,
     ) -> None:
         """Move the task on along the transition table."""
-        fields["status"] = advance(live.record.status, event)
+        before = live.record
+        fields["status"] = advance(before.status, event)
         self.change(live, fields, result)
+        self.decision.moves.append(Move(event, before, live.record))
 
     def requeue(self, live: LiveTask, event: LifeEvent, ended: str, fields: Fields) -> None:
         """Make a running task pending again, at the end of its queue; `ended`: how the attempt did.

@@ -25,7 +25,9 @@ from .journal import JournalWriter
 from .ledger import Ledger
 from .live_tasks import Decision
 from .messages import Answer, Cancel, CleanUp, Drain, Heard, Run, Save, Submit
+from .observing import Observers
 from .scheduling import Scheduler
+from .statistics import Statistics
 from .storage import Backend, Recovered
 from .surroundings import Clock
 from .worker import Worker
@@ -48,6 +50,8 @@ class Supervisor:
         *,
         alarm: Alarm,
         inbox: MemoryObjectReceiveStream[Heard],
+        statistics: Statistics,
+        observers: Observers,
     ) -> None:
         self._scheduler = scheduler
         self._workers = workers
@@ -56,8 +60,13 @@ class Supervisor:
         self.alarm = alarm
         self._inbox = inbox
         self.writer = JournalWriter(
-            backend, ledger, carry_out=self._carry_out, give_up=self._give_up
+            backend,
+            ledger,
+            carry_out=self._carry_out,
+            give_up=self._give_up,
+            committed=statistics.committed,
         )
+        self._observers = observers
         self.trouble: StorageError | None = None  # why nothing can be kept any more
         self._recovered = Decision()
         self._ended = anyio.Event()
@@ -66,6 +75,8 @@ class Supervisor:
         """Decide about what the backend holds, and keep that; nothing runs before `begin`."""
         self._recovered = self._scheduler.recover(recovered, self._clock.now())
         await self.writer.keep(self._recovered.changes)
+        self._observers.recovered(self._recovered.moves)
+        self._recovered.moves = []
 
     def begin(self) -> None:
         """Start what recovery found to run."""
@@ -112,6 +123,7 @@ class Supervisor:
     def _carry_out(self, decision: Decision) -> None:
         """Called by the journal writer, in the order of the decisions, once each is kept."""
         self._scheduler.settle(decision.changes)
+        self._observers.moved(decision.moves)
         for effect in decision.once_kept:
             if isinstance(effect, Run):
                 told = self._scheduler.told_to_stop(effect.record.id)

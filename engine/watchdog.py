@@ -22,9 +22,15 @@ _SUSPECTS = 10  # tasks that are named where it cannot be told which one it is
 class Watchdog:
     """Logs, once for each time, that the loop has not moved for `threshold` seconds, and why."""
 
-    def __init__(self, threshold: float, attempts: Callable[[], Iterable[Attempt]]) -> None:
+    def __init__(
+        self,
+        threshold: float,
+        attempts: Callable[[], Iterable[Attempt]],
+        lagged: Callable[[float], None],
+    ) -> None:
         self._threshold = threshold
         self._attempts = attempts
+        self._lagged = lagged  # told, at each beat, how late the loop was
         self._last_beat = time.monotonic()
         self._stop = threading.Event()
 
@@ -39,7 +45,9 @@ class Watchdog:
         try:
             while True:
                 self._last_beat = time.monotonic()
-                await anyio.sleep(self._threshold / 4)
+                due = anyio.current_time() + self._threshold / 4
+                await anyio.sleep_until(due)
+                self._lagged(anyio.current_time() - due)
         finally:
             self._stop.set()
             thread.join()  # it looks every quarter threshold and is told at once

@@ -10,6 +10,7 @@ from cortex_tasks.engine.journal import JournalWriter
 from cortex_tasks.engine.ledger import Ledger
 from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.live_tasks import Decision
+from cortex_tasks.engine.statistics import Statistics
 from cortex_tasks.engine.storage import Change, Put
 
 from .engine_setting import EMPTY, a_record
@@ -45,7 +46,13 @@ async def test_nothing_is_kept_that_rests_on_a_commit_that_was_refused() -> None
     def give_up(error: StorageError, batch: list[Decision]) -> None:
         given_up.extend(batch)
 
-    backend.writer = JournalWriter(backend, ledger, carry_out=carried_out.append, give_up=give_up)
+    backend.writer = JournalWriter(
+        backend,
+        ledger,
+        carry_out=carried_out.append,
+        give_up=give_up,
+        committed=Statistics().committed,
+    )
     first, backend.following = a_decision(1), a_decision(2)
     await backend.open()
     backend.writer.enqueue(first)
