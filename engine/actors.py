@@ -21,6 +21,8 @@ from .errors import EngineError, EngineNotRunning, StorageError
 from .ledger import Ledger
 from .messages import CleanUp, Drain, Halt, Heard
 from .observing import Observer, Observers
+from .queues import Queues
+from .recent import Recent
 from .registry import Registry
 from .replies import OneReply
 from .retention import expired
@@ -58,10 +60,12 @@ class Actors:
     def __init__(self, declaration: Declaration) -> None:
         self.ledger = Ledger(history=declaration.limits.events_kept)
         self.statistics = Statistics()
+        self.recent = Recent()
         self.accepting = False  # whether submits are taken: between the start and the drain
         self._declaration = declaration
         self._mailbox: Mailbox | None = None  # while anybody hears
         self._supervisor: Supervisor | None = None
+        self.entered_at = 0.0  # by the event loop's clock
         self._children: Children
 
     # -- talking to the supervisor ---------------------------------------------------------------
@@ -84,6 +88,13 @@ class Actors:
     def trouble(self) -> StorageError | None:
         """Why nothing can be kept any more; None while all is well."""
         return None if self._supervisor is None else self._supervisor.trouble
+
+    @property
+    def queues(self) -> Queues:
+        """Who waits and how many run, as far as has been decided; only to be read."""
+        self.entered()
+        assert self._supervisor is not None
+        return self._supervisor.queues
 
     async def clean_up(self, *, max_age: timedelta | None, max_count: int | None = None) -> int:
         """Drop final tasks beyond the age or the count; gives how many."""
@@ -148,8 +159,10 @@ class Actors:
 
     async def _set_up(self) -> tuple[Supervisor, list[Worker]]:
         declaration = self._declaration
+        self.entered_at = anyio.current_time()
         recovered = await declaration.backend.open()
         self.ledger.load(recovered)
+        self.recent.seed(self.ledger.catalogue.ended_last())
         scheduler = Scheduler(
             declaration.registry,
             self.ledger.catalogue.records,
@@ -174,7 +187,7 @@ class Actors:
             ),
             inbox=inbox,
             statistics=self.statistics,
-            observers=Observers((self.statistics, *declaration.observers)),
+            observers=Observers((self.statistics, self.recent, *declaration.observers)),
         )
         # Kept before anything is served: every task has an owner when the first request comes.
         try:

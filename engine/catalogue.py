@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -31,6 +31,8 @@ class Catalogue:
         self._lists: dict[_Key, list[int]] = {}  # places, ascending
         self._pairs: dict[_Key, tuple[list[int], list[int]]] = {}  # see `_pair`
         self._ended: list[tuple[datetime, int]] = []  # final tasks by the time they ended
+        self._newest: datetime | None = None
+        self.by_age = True  # the order of submission is that of `created_at`: no clock was set back
 
     @property
     def records(self) -> Mapping[str, TaskRecord]:
@@ -45,6 +47,10 @@ class Catalogue:
             number = self._number[record.id] = self._next
             self._next += 1
             self._id[number] = record.id
+            if self._newest is not None and record.created_at < self._newest:
+                self.by_age = False
+            else:
+                self._newest = record.created_at
             for numbers in self._pair(record.type, None):
                 numbers.append(number)
         else:
@@ -100,9 +106,32 @@ class Catalogue:
             }
         )
 
+    def places(
+        self, *, status: TaskStatus | None = None, task_type: str | None = None
+    ) -> Sequence[int]:
+        """Give the places of the matching records in the order of submission, ascending.
+
+        To read, at once: it changes with the next change.
+        """
+        return self._lists.get((task_type, status), [])
+
+    def at(self, place: int) -> TaskRecord | None:
+        """Give the record at this place; None where it has been dropped."""
+        task_id = self._id.get(place)
+        return None if task_id is None else self._records[task_id]
+
+    def place_of(self, task_id: str) -> int | None:
+        """Give the place of this task; None for one that is not there."""
+        return self._number.get(task_id)
+
     def ended(self) -> Iterator[TaskRecord]:
         """Final records, the one that ended longest ago first. Do not change anything meanwhile."""
         for _, number in self._ended:
+            yield self._records[self._id[number]]
+
+    def ended_last(self) -> Iterator[TaskRecord]:
+        """Final records, the one that ended last first. Do not change anything meanwhile."""
+        for _, number in reversed(self._ended):
             yield self._records[self._id[number]]
 
     @property

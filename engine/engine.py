@@ -14,45 +14,26 @@ import msgspec
 
 from .actors import Actors, Declaration
 from .context import Children
-from .errors import (
-    EngineNotRunning,
-    InvalidParameters,
-    ResultNotReady,
-    TaskCancelled,
-    TaskFailed,
-)
+from .errors import EngineNotRunning, ResultNotReady, TaskCancelled, TaskFailed
+from .finding import Finding
 from .handles import TaskHandle
+from .intake import Intake, Then
 from .ledger import TaskEvents
 from .lifecycle import TaskStatus
-from .messages import Accepted, Cancel, Submission, Submit
+from .messages import Accepted, Cancel, Submit
 from .observing import Observer
-from .records import ChainStep, TaskEvent, TaskPage, TaskRecord
+from .overview import Overview
+from .records import TaskEvent, TaskPage, TaskRecord
 from .registry import Registry, TaskType
+from .search import Search
 from .settings import Limits, Retention
 from .statistics import Statistics
 from .storage import Backend
-from .submissions import (
-    check_idempotency_key,
-    check_key,
-    check_priority,
-    checked_delay,
-    fingerprint,
-    start_of,
-)
+from .submissions import start_of
 from .surroundings import Surroundings
 
 P = TypeVar("P")
 R = TypeVar("R")
-# A step of a chain: a type, with its parameters, with the key that it holds while it is under way,
-# with the time (in seconds, or a timedelta) between the end of the step before and its start.
-_Task = TaskType[Any, Any] | str
-Step = (
-    _Task
-    | tuple[_Task, Any]
-    | tuple[_Task, Any, str | None]
-    | tuple[_Task, Any, str | None, float | timedelta]
-)
-Then = Sequence[Step]
 
 
 class TaskEngine:
@@ -103,6 +84,11 @@ class TaskEngine:
         )
         self._actors = Actors(self._declaration)  # new ones each time it is entered
         self._block: AbstractAsyncContextManager[None] | None = None
+        self._intake = Intake(
+            self._declaration.registry,
+            self._declaration.limits,
+            self._declaration.surroundings.new_task_id,
+        )
 
     # -- entering and leaving --------------------------------------------------------------------
 
@@ -228,66 +214,18 @@ class TaskEngine:
         then: Then = (),
         idempotency_key: str | None = None,
     ) -> list[TaskHandle[Any]]:
-        steps = tuple(self._step(step) for step in then)
-        if dedupe_key is not None:
-            check_key(dedupe_key)
-        if idempotency_key is not None:
-            check_idempotency_key(idempotency_key)
-        check_priority(priority)
-        types: list[TaskType[Any, Any]] = []
-        submissions: list[Submission] = []
-        new_task_id = self._declaration.surroundings.new_task_id
-        for task, params in wanted:
-            declared = self._declaration.registry.find(task)
-            encoded = self._encode(declared, params)
-            types.append(declared)
-            asked = None
-            if idempotency_key is not None:
-                asked = fingerprint(declared.name, encoded, dedupe_key, steps, start, priority)
-            submissions.append(
-                Submission(
-                    new_task_id(),
-                    declared.name,
-                    encoded,
-                    dedupe_key,
-                    steps,
-                    start,
-                    priority,
-                    idempotency_key,
-                    asked,
-                )
-            )
+        made = self._intake.submissions(wanted, start, priority, dedupe_key, then, idempotency_key)
         if not self._actors.accepting:
             raise EngineNotRunning("the engine is not running: enter it with `async with`")
-        if not submissions:
+        if not made:
             await anyio.lowlevel.checkpoint()
             return []
-        accepted: list[Accepted] = await self._actors.ask(
-            lambda reply: Submit(tuple(submissions), reply)
-        )
+        submissions = tuple(submission for _, submission in made)
+        accepted: list[Accepted] = await self._actors.ask(lambda reply: Submit(submissions, reply))
         return [
             TaskHandle(self, declared, one.record, deduplicated=one.deduplicated)
-            for declared, one in zip(types, accepted, strict=True)
+            for (declared, _), one in zip(made, accepted, strict=True)
         ]
-
-    def _step(self, step: Step) -> ChainStep:
-        parts = step if isinstance(step, tuple) else (step,)
-        task, params, dedupe_key, delay = (*parts, None, None, None)[:4]
-        if dedupe_key is not None:
-            check_key(dedupe_key)
-        wait = None if delay is None else checked_delay(delay)
-        declared = self._declaration.registry.find(task)
-        return ChainStep(declared.name, self._encode(declared, params), dedupe_key, wait)
-
-    def _encode(self, declared: TaskType[Any, Any], params: Any) -> msgspec.Raw:
-        encoded = declared.encode_params(params)
-        size, limit = memoryview(encoded).nbytes, self._declaration.limits.max_params_bytes
-        if size > limit:
-            raise InvalidParameters(
-                f"the parameters of {declared.name!r} are {size:,} bytes of JSON, over the limit "
-                f"of {limit:,} (Limits.max_params_bytes)"
-            )
-        return encoded
 
     # -- asking ----------------------------------------------------------------------------------
 
@@ -318,6 +256,21 @@ class TaskEngine:
             status=wanted, task_type=task_type, limit=limit, offset=offset
         )
 
+    async def find(self, search: Search, *, limit: int | None = None, offset: int = 0) -> TaskPage:
+        """Give the records that fit the search, newest first, and how many fit in all.
+
+        Free text is looked for in every record that fits all else; others have their turn
+        meanwhile.
+        """
+        self._actors.entered()
+        if offset < 0 or (limit is not None and limit < 0):
+            raise ValueError("limit and offset must be 0 or more")
+        finding = Finding(self._actors.ledger.catalogue, search, limit=limit, offset=offset)
+        await anyio.lowlevel.checkpoint()
+        for _ in finding.steps():
+            await anyio.lowlevel.checkpoint()
+        return finding.page
+
     async def wait(self, task_id: str) -> TaskRecord:
         """Wait until the task is final, and give its record. Raises TaskNotFound."""
         self._actors.entered()
@@ -346,6 +299,11 @@ class TaskEngine:
             raise TaskCancelled(task_id, record.message)
         raise ResultNotReady(task_id, record.status)
 
+    async def params_json(self, task_id: str) -> msgspec.Raw:
+        """Give the parameters of a task as the JSON that is kept. Raises TaskNotFound."""
+        await self.get(task_id)
+        return await self._declaration.backend.read_params(task_id)
+
     def events(self, *, after: int | None = None) -> TaskEvents:
         """Every change of any task from now on, or after the given number, without a gap.
 
@@ -363,6 +321,13 @@ class TaskEngine:
     def seq(self) -> int:
         """The number of the newest change that is kept."""
         return self._actors.ledger.seq
+
+    @property
+    def overview(self) -> Overview:
+        """What the engine says about itself as a whole."""
+        self._actors.entered()
+        declaration = self._declaration
+        return Overview(self._actors, declaration.registry, declaration.surroundings.clock)
 
     @property
     def task_types(self) -> Iterable[TaskType[Any, Any]]:

@@ -43,6 +43,10 @@ class TypeQueue:
         for priority in reversed(self._priorities):
             yield from self._lines[priority]
 
+    def firsts(self) -> Iterator[str]:
+        """Give of each priority the one that has been ready for longest."""
+        return (next(iter(line)) for line in self._lines.values() if line)
+
     def has_room_for(self, ready: int, early: int) -> bool:
         """Whether so many more can be taken; those that can start at once need no room."""
         free = max(0, self.concurrency - self.running)

@@ -44,6 +44,7 @@ from .messages import (
     Succeeded,
 )
 from .progress import progress_fields
+from .queues import Queues
 from .records import TaskRecord
 from .recovery import recover
 from .registry import Registry
@@ -142,6 +143,11 @@ class Scheduler:
     def next_due(self) -> datetime | None:
         """When it wants to hear something, at the latest: the next task's time has come then."""
         return self._tasks.queues.next_due
+
+    @property
+    def queues(self) -> Queues:
+        """Who waits and how many run, as far as has been decided; only to be read."""
+        return self._tasks.queues
 
     @property
     def running_total(self) -> int:

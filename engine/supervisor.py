@@ -26,6 +26,7 @@ from .ledger import Ledger
 from .live_tasks import Decision
 from .messages import Answer, Cancel, CleanUp, Drain, Heard, Run, Save, Submit
 from .observing import Observers
+from .queues import Queues
 from .scheduling import Scheduler
 from .statistics import Statistics
 from .storage import Backend, Recovered
@@ -70,6 +71,11 @@ class Supervisor:
         self.trouble: StorageError | None = None  # why nothing can be kept any more
         self._recovered = Decision()
         self._ended = anyio.Event()
+
+    @property
+    def queues(self) -> Queues:
+        """Who waits and how many run, as far as has been decided; only to be read."""
+        return self._scheduler.queues
 
     async def recover(self, recovered: Recovered) -> None:
         """Decide about what the backend holds, and keep that; nothing runs before `begin`."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from .calls import Answer, Call, encode
+from .services import Services
 from .wire import Health
 
+HEALTHY = "healthy"
 STORAGE_FAILED = (
     "The storage has failed, and nothing more is accepted. What was acknowledged is kept; the "
     "server's log says why. Mend that, then restart the server."
@@ -16,11 +18,13 @@ STOPPING = "The server is stopping, or has not started yet."
 
 
 async def show_health(call: Call[None]) -> Answer:
-    """Tell anybody whether this server can do its work and what kind of thing ails it.
+    """Tell anybody whether this server can do its work and what kind of thing ails it."""
+    health = await health_of(call.services)
+    return Answer(encode(health), status=200 if health.status == HEALTHY else 503)
 
-    Never in the words of an error: they may name folders.
-    """
-    services = call.services
+
+async def health_of(services: Services) -> Health:
+    """Say whether this server can do its work; never in an error's words: they may name folders."""
     storage = services.engine.trouble is None
     library = not services.has_library or await services.library.reachable()
     reachable = storage and library
@@ -32,11 +36,10 @@ async def show_health(call: Call[None]) -> Answer:
         reason = LIBRARY_UNREACHABLE
     elif not healthy:
         reason = STOPPING
-    health = Health(
-        status="healthy" if healthy else "degraded",
+    return Health(
+        status=HEALTHY if healthy else "degraded",
         neo4j_connected=reachable,
         schema_initialized=reachable,
         version=services.version,
         reason=reason,
     )
-    return Answer(encode(health), status=200 if healthy else 503)

@@ -11,6 +11,7 @@ from typing import Any
 from . import health, tasks, wire
 from .calls import Endpoint
 from .keys import Permission
+from .steering_routes import STEERING_ENDPOINTS
 
 READ, MANAGE = Permission.READ, Permission.MANAGE
 
@@ -70,4 +71,5 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Tell whether the server can do its work; 503 if not",
         answers=((200, wire.Health), (503, wire.Health)),
     ),
+    *STEERING_ENDPOINTS,
 )

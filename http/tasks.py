@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from ..engine.lifecycle import TaskStatus
 from ..engine.records import TaskRecord
+from ..engine.search import parse_search
 from .calls import Answer, Call, encode
 from .long_poll import wait_for_news
 from .parameters import alias
@@ -20,13 +21,19 @@ from .wire import TYPE_ALIASES, CleanedUp, TaskProgress, TaskStopped, detail, vi
 LONGEST_WAIT = 60.0  # seconds for which a long poll is held, whatever it asks for
 POLL_AGAIN = ((b"retry-after", b"1"),)
 
+LONGEST_SEARCH = 4_000  # characters
+
 _NO_RESULT = msgspec.Raw(b"null")
 _SLICE = 500  # tasks that are written before others have their turn
 
 
 class TaskFilter(msgspec.Struct, frozen=True):
-    """Which tasks to list; an unknown status or type matches none."""
+    """Which tasks to list; an unknown status or type matches none.
 
+    `q` is a search: `type:a,b status:failed older:1h newer:2d id:task_1 free text`.
+    """
+
+    q: Annotated[str, Meta(max_length=LONGEST_SEARCH)] | None = None
     status: str | None = None
     task_type: Annotated[str | None, Meta(extra=alias("type"))] = None
     limit: Annotated[int, Meta(ge=0)] | None = None  # without it: all
@@ -49,9 +56,15 @@ async def list_tasks(call: Call[TaskFilter]) -> Answer:
     """Show many tasks, newest first."""
     wanted = call.params
     task_type = wanted.task_type and TYPE_ALIASES.get(wanted.task_type, wanted.task_type)
-    page = await call.services.engine.list(
-        status=wanted.status, task_type=task_type, limit=wanted.limit, offset=wanted.offset
-    )
+    engine = call.services.engine
+    if wanted.q is None:
+        page = await engine.list(
+            status=wanted.status, task_type=task_type, limit=wanted.limit, offset=wanted.offset
+        )
+    else:
+        search = parse_search(wanted.q, engine.overview.now, type_aliases=TYPE_ALIASES)
+        search = search.narrowed(status=wanted.status, task_type=task_type)
+        page = await engine.find(search, limit=wanted.limit, offset=wanted.offset)
     return Answer(await _write_list(page.records, page.total))
 
 
@@ -68,7 +81,8 @@ async def show_task(call: Call[TaskWait]) -> Answer:
     result = _NO_RESULT
     if record.status is TaskStatus.COMPLETED:
         result = await services.engine.result_json(record.id)
-    return Answer(encode(detail(record, result)))
+    params = await services.engine.params_json(record.id)
+    return Answer(encode(detail(record, params, result)))
 
 
 async def show_result(call: Call[None]) -> Answer:

@@ -48,6 +48,7 @@ class TaskView(msgspec.Struct, frozen=True):
 class TaskDetail(TaskView, frozen=True):
     """A task on its own; `result` is null until it has completed."""
 
+    params: msgspec.Raw  # as they were kept
     result: msgspec.Raw
     attempts: tuple[AttemptRecord, ...]  # that ended before the newest, and how: the last 20
 
@@ -99,9 +100,9 @@ def view(record: TaskRecord) -> TaskView:
     return TaskView(*_shown(record))
 
 
-def detail(record: TaskRecord, result: msgspec.Raw) -> TaskDetail:
-    """Show a task with its result, as JSON."""
-    return TaskDetail(*(*_shown(record), result, record.attempts))
+def detail(record: TaskRecord, params: msgspec.Raw, result: msgspec.Raw) -> TaskDetail:
+    """Show a task with its parameters and its result, as JSON."""
+    return TaskDetail(*(*_shown(record), params, result, record.attempts))
 
 
 def _shown(record: TaskRecord) -> tuple[Any, ...]:

@@ -12,9 +12,10 @@ from collections.abc import Iterable
 import anyio
 import msgspec
 
-from ..engine.engine import Step, TaskEngine
+from ..engine.engine import TaskEngine
 from ..engine.errors import InvalidParameters, TaskAlreadyFinal, TaskNotFound
 from ..engine.handles import TaskHandle
+from ..engine.intake import Step
 from ..engine.lifecycle import TaskStatus
 from ..engine.records import TaskRecord
 from . import (
