@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import health, tasks, wire
+from . import health, submitting, tasks, wire
 from .calls import Endpoint
 from .keys import Permission
 from .steering_routes import STEERING_ENDPOINTS
@@ -52,6 +52,16 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         summary="List tasks, newest first",
         params=tasks.TaskFilter,
         answers=((200, wire.TaskList),),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/tasks",
+        handler=submitting.submit_task,
+        permission=MANAGE,
+        summary="Submit a task of a type that no operation starts",
+        params=submitting.NewTask,
+        body="large",
+        answers=((200, submitting.TaskSubmitted),),
     ),
     Endpoint(
         method="POST",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
 import msgspec
 
 from ..engine.engine import TaskEngine
 from ..engine.errors import CortexTasksError
+from ..engine.registry import TaskType
 from ..engine.storage import Backend
 from ..jobs.builtin import builtin_task_types
 from ..jobs.library import Library
@@ -54,22 +55,31 @@ class DataFolderUnusable(CortexTasksError):
 
 
 def run_server(
-    settings: ServerSettings, backend: Backend, *, on_ready: Callable[[Ready], None] | None = None
+    settings: ServerSettings,
+    backend: Backend,
+    *,
+    on_ready: Callable[[Ready], None] | None = None,
+    task_types: Iterable[TaskType[Any, Any]] = (),
 ) -> None:
     """Run a server with the library and the four jobs, until a signal stops it.
 
     backend: keeps the tasks; it is opened and closed here. on_ready: called once the server
-    answers; without it, what there is to say is printed. The key in the environment's
-    ADMIN_API_KEY is accepted, and never stored.
+    answers; without it, what there is to say is printed. task_types: more that it runs, submitted
+    by `POST /api/tasks`. The key in the environment's ADMIN_API_KEY is accepted, and never stored.
 
     Raises CannotListen, DataFolderUnusable, StorageError (the data folder is in use by another
-    server, or what it holds cannot be read), and ModuleNotFoundError that names a missing extra.
+    server, or what it holds cannot be read), TaskTypeError (two types have one name), and
+    ModuleNotFoundError that names a missing extra.
     """
-    anyio.run(_run, settings, backend, on_ready or announce, backend=settings.loop)
+    more = tuple(task_types)
+    anyio.run(_run, settings, backend, on_ready or announce, more, backend=settings.loop)
 
 
 async def _run(
-    settings: ServerSettings, backend: Backend, on_ready: Callable[[Ready], None]
+    settings: ServerSettings,
+    backend: Backend,
+    on_ready: Callable[[Ready], None],
+    task_types: tuple[TaskType[Any, Any], ...],
 ) -> None:
     folder = _data_folder(settings.data)
     keys = _keys(settings)
@@ -93,7 +103,9 @@ async def _run(
         async with (
             Library(folder / LIBRARY_FILE) as library,
             TaskEngine(
-                builtin_task_types(library), backend=backend, drain_grace=settings.grace
+                [*builtin_task_types(library), *task_types],
+                backend=backend,
+                drain_grace=settings.grace,
             ) as engine,
         ):
             app = create_app(

@@ -100,12 +100,14 @@ def test_every_option_of_serve_has_a_variable_and_wins_over_it(
     for name, (given, _, _) in values.items():
         monkeypatch.setenv(f"CORTEX_TASKS_{name.upper()}", given)
     monkeypatch.setenv("CORTEX_TASKS_ACCESS_LOG", "1")
+    monkeypatch.setenv("CORTEX_TASKS_TYPES", "shop, stall:types,")
     options = vars(read("serve"))
     assert {name: options[name] for name in values} == {
         name: value for name, (_, _, value) in values.items()
     }
     assert options["access_log"] is True
-    assert set(options) == {*values, "access_log", "run"}
+    assert options["types"] == ["shop", "stall:types"]
+    assert set(options) == {*values, "access_log", "types", "run"}
 
     for name, (_, typed, _) in values.items():
         got = vars(read("serve", f"--{name.replace('_', '-')}", typed))[name]

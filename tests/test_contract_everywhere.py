@@ -177,12 +177,12 @@ async def test_an_unknown_path_is_404(api: Api, method: str, path: str) -> None:
     ("method", "path", "allowed"),
     [
         ("PUT", "/api/tasks/x", "DELETE, GET, HEAD"),
-        ("POST", "/api/tasks", "GET, HEAD"),
+        ("PUT", "/api/tasks", "GET, HEAD, POST"),
         ("PATCH", "/api/tasks/x/result", "GET, HEAD"),
-        ("DELETE", "/api/tasks", "GET, HEAD"),
+        ("DELETE", "/api/tasks", "GET, HEAD, POST"),
         ("POST", "/health", "GET, HEAD"),
-        ("OPTIONS", "/api/tasks", "GET, HEAD"),
-        ("NONSENSE", "/api/tasks", "GET, HEAD"),
+        ("OPTIONS", "/api/tasks", "GET, HEAD, POST"),
+        ("NONSENSE", "/api/tasks", "GET, HEAD, POST"),
     ],
 )
 async def test_a_wrong_method_is_405_with_all_that_are_right(

@@ -115,6 +115,11 @@ def one_of(*words: str) -> Reader:
     return read
 
 
+def names(text: str) -> list[str]:
+    """Read a comma list of names."""
+    return [name for each in text.split(",") if (name := each.strip())]
+
+
 def words_of(known: Sequence[str], aliases: dict[str, str]) -> Reader:
     """Read a comma list of known words, or of their aliases; `all` stands for every one."""
 

@@ -17,11 +17,13 @@ from .arguments import (
     add_data,
     add_flag,
     add_option,
+    names,
     one_of,
     seconds,
     whole_number,
 )
 from .exits import CommandFailed, Exit
+from .plugins import load_backend, load_task_types
 from .screen import print_fields, print_text
 
 TASKS_FOLDER = "tasks"  # in the data folder
@@ -43,9 +45,16 @@ def add_to(commands: Commands) -> None:
     add_option(
         command,
         "--backend",
-        read=one_of("json", "memory"),
         default="json",
-        help="where tasks are kept: json (files in the data folder) or memory",
+        help="where tasks are kept: json (files in the data folder), memory, or one that another "
+        "package brings, as a registered name or MODULE:FUNCTION",
+    )
+    add_option(
+        command,
+        "--types",
+        read=names,
+        default="",
+        help="task types of other packages, a comma list of registered names or MODULE:NAME",
     )
     add_option(
         command,
@@ -88,12 +97,15 @@ def serve(arguments: argparse.Namespace) -> int:
     )
 
     def announce(ready: server.Ready) -> None:
-        tasks = f"tasks in {WHERE_TASKS_ARE[arguments.backend]}; on {arguments.loop}"
+        where = WHERE_TASKS_ARE.get(arguments.backend, f"the backend {arguments.backend}")
+        tasks = f"tasks in {where}; on {arguments.loop}"
         _announce(ready.url, ready.data, tasks, ready.first_key)
 
+    task_types = load_task_types(arguments.types)
+    backend = _backend(arguments.backend, data)
     try:
         with _missing_extra_named():
-            server.run_server(settings, _backend(arguments.backend, data), on_ready=announce)
+            server.run_server(settings, backend, on_ready=announce, task_types=task_types)
     except KeyboardInterrupt:  # before it listened to signals, so before it began
         return Exit.INTERRUPTED
     return Exit.DONE
@@ -111,7 +123,13 @@ def _missing_extra_named() -> Iterator[None]:
 
 
 def _backend(kind: str, data: Path) -> Backend:
-    return MemoryBackend() if kind == "memory" else JsonBackend(data / TASKS_FOLDER)
+    match kind:
+        case "memory":
+            return MemoryBackend()
+        case "json":
+            return JsonBackend(data / TASKS_FOLDER)
+        case _:
+            return load_backend(kind, data / TASKS_FOLDER)
 
 
 def _announce(url: str, data: Path, tasks: str, first_key: str | None) -> None:

@@ -1,0 +1,77 @@
+"""Submitting a task of any type that no operation starts: those that other packages bring."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from ..engine.errors import InvalidParameters
+from ..engine.intake import Step
+from .calls import Answer, Call, encode
+from .parameters import alias
+from .wire import TaskView, view
+
+# Where a task of a type is asked for that an operation starts, under keys of its own.
+OPERATIONS = {
+    "document_processing": "/api/documents/process-pending",
+    "relationship_analysis": "/api/graph/relationships/analyze",
+    "community_detection": "/api/graph/communities/detect",
+    "community_summarization": "/api/graph/communities/summarize",
+}
+
+
+class NewTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task to be. Of `delay` (seconds) and `run_at` at most one; `then` are the steps after it,
+    each the name of a type or an object with `task_type` and `params`.
+    """
+
+    task_type: Annotated[str, Meta(extra=alias("type"))]
+    params: dict[str, Any] | None = None
+    delay: Annotated[float, Meta(ge=0)] | None = None
+    run_at: datetime | None = None
+    priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
+    dedupe_key: str | None = None
+    then: list[str | NewStep] | None = None
+
+
+class NewStep(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that follows once the one before it has completed."""
+
+    task_type: str
+    params: dict[str, Any] | None = None
+    delay: Annotated[float, Meta(ge=0)] | None = None
+
+
+class TaskSubmitted(TaskView, frozen=True):
+    """The task as it was taken; `deduplicated`, if it was there already."""
+
+    deduplicated: bool
+
+
+async def submit_task(call: Call[NewTask]) -> Answer:
+    """Submit a task; the answer comes once it is kept."""
+    wanted = call.params
+    follow = [
+        NewStep(task_type=step) if isinstance(step, str) else step for step in wanted.then or ()
+    ]
+    steps: list[Step] = [(step.task_type, step.params, None, step.delay or 0.0) for step in follow]
+    if call.services.has_library:
+        for name in (wanted.task_type, *(step.task_type for step in follow)):
+            if name in OPERATIONS:
+                raise InvalidParameters(
+                    f"a {name} task is started by POST {OPERATIONS[name]}", path="$.task_type"
+                )
+    handle = await call.services.engine.submit(
+        wanted.task_type,
+        wanted.params,
+        delay=wanted.delay,
+        run_at=wanted.run_at,
+        priority=wanted.priority,
+        dedupe_key=wanted.dedupe_key,
+        then=steps,
+    )
+    shown = msgspec.structs.asdict(view(handle.record))
+    return Answer(encode(TaskSubmitted(**shown, deduplicated=handle.deduplicated)))

@@ -1,0 +1,92 @@
+"""`POST /api/tasks`: how a task of any type is submitted over HTTP."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from cortex_tasks.http.app import create_app
+from cortex_tasks.http.keys import Permission
+from tests.http_setting import a_key_store, assert_problem, client_of, echo, nothing, serving
+from tests.small_world import small_world
+
+
+async def test_a_submitted_task_runs_with_its_parameters() -> None:
+    async with serving(echo) as api:
+        answer = await api.post("/api/tasks", json={"task_type": "echo", "params": {"value": [1]}})
+        assert answer.status_code == 200
+        task = answer.json()
+        assert (task["task_type"], task["deduplicated"]) == ("echo", False)
+        await api.engine.wait(task["task_id"])
+        assert (await api.get(f"/api/tasks/{task['task_id']}/result")).json() == [1]
+
+
+async def test_delay_priority_key_and_steps_are_those_that_were_asked_for() -> None:
+    async with serving(echo, nothing) as api:
+        wanted = {
+            "type": "echo",
+            "params": {"value": 7},
+            "delay": 3600,
+            "priority": 5,
+            "dedupe_key": "once",
+            "then": ["nothing", {"task_type": "echo", "params": {"value": 8}}],
+        }
+        first = (await api.post("/api/tasks", json=wanted)).json()
+        again = (await api.post("/api/tasks", json=wanted)).json()
+        assert again["task_id"] == first["task_id"]
+        assert again["deduplicated"] is True
+        record = await api.engine.get(first["task_id"])
+        assert (record.priority, record.dedupe_key) == (5, "once")
+        assert record.run_at is not None
+        assert record.run_at == record.created_at + timedelta(hours=1)
+        assert [step.task_type for step in record.then] == ["nothing", "echo"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({}, "task_type"),
+        ({"task_type": "unheard"}, "registered types: echo"),
+        ({"task_type": "echo", "params": {"value": 1}, "priority": 9999}, "priority"),
+        ({"task_type": "echo", "params": [1]}, "params"),
+        ({"task_type": "echo", "delay": -1}, "delay"),
+        ({"task_type": "echo", "delay": 1, "run_at": "2030-01-01T00:00:00Z"}, "not both"),
+        ({"task_type": "echo", "run_at": "2030-01-01T00:00:00"}, "time zone"),
+        ({"task_type": "echo", "then": ["unheard"]}, "unknown task type"),
+        ({"task_type": "echo", "then": [{"task_type": 1}]}, "then"),
+        ({"task_type": "echo", "dedupe_key": ""}, "dedupe_key"),
+    ],
+)
+async def test_what_does_not_fit_is_refused_by_name_and_starts_nothing(
+    wanted: dict[str, Any], said: str
+) -> None:
+    async with serving(echo) as api:
+        assert_problem(await api.post("/api/tasks", json=wanted), 422, said)
+        assert api.engine.count() == 0
+
+
+async def test_submitting_takes_a_key_that_may_manage(tmp_path: Path) -> None:
+    keys = a_key_store(tmp_path)
+    reader = keys.create("reader", [Permission.READ])
+    async with serving(echo, keys=keys, key=reader) as api:
+        assert_problem(await api.post("/api/tasks", json={"task_type": "echo"}), 403)
+        assert api.engine.count() == 0
+
+
+async def test_what_an_operation_starts_is_left_to_the_operation() -> None:
+    async def at_once(*_: Any) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    async with small_world(at_once) as (engine, library):
+        async with client_of(create_app(engine, library=library)) as client:
+            for wanted in (
+                {"task_type": "community_detection"},
+                {"task_type": "unheard", "then": ["community_detection"]},
+            ):
+                answer = await client.post("/api/tasks", json=wanted)
+                assert_problem(answer, 422, "POST /api/graph/communities/detect")
+        assert engine.count() == 0
