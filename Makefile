@@ -45,7 +45,7 @@ demo: .venv/.installed  ## Show everything once: the sample documents through al
 lock: .venv/.installed  ## Write requirements/dev.txt anew from pyproject.toml and dev.in (ARGS=--upgrade)
 	env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null \
 		CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe \
-		--extra trio --extra server --extra jobs --extra cli --strip-extras \
+		--extra trio --extra server --extra jobs --extra cli --extra otel --strip-extras \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--output-file requirements/dev.txt pyproject.toml requirements/dev.in $(ARGS)
 

@@ -21,7 +21,7 @@ from .batch import Batch
 from .compaction import Compaction, CompactionRule, CompactionRun, CompactionThread
 from .disk import NO_ROOM, DiskFiles, as_storage_error
 from .index import Held
-from .journal_format import Start
+from .journal_format import SNAPSHOT, Start
 from .lock import FolderLock
 from .recovery import Recovery, recover
 from .segment import Segment, start_segment
@@ -123,6 +123,17 @@ class Journal:
             total=written + sum(self._closed.values()),
             live=self.index.live_bytes,
         )
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the journal files, of the snapshot, and what of both is of use; about."""
+        closed = list(self._closed.items())  # at once: another thread may be changing it
+        snapshots = sum(size for path, size in closed if path.name.startswith(SNAPSHOT))
+        journals = sum(size for _, size in closed) - snapshots
+        return {
+            "journal": self._segment.length + journals,
+            "snapshot": snapshots,
+            "live": self.index.live_bytes,
+        }
 
     def compact(self) -> None:
         """Close the newest journal file, go on in a new one, and begin to compact the closed ones.

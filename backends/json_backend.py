@@ -134,6 +134,10 @@ class JsonBackend:
         """
         return await self._read(task_id, lambda held: held.result)
 
+    def sizes(self) -> dict[str, int]:
+        """Give bytes in files of lines (`journal`, `snapshot`), and of those of use (`live`)."""
+        return {} if self._journal is None else self._journal.sizes()
+
     async def close(self) -> None:
         """Stop a compaction, let go of the folder; see `Backend.close`."""
         journal, self._journal = self._journal, None

@@ -28,7 +28,7 @@ from .registry import Registry, TaskType
 from .search import Search
 from .settings import Limits, Retention
 from .statistics import Statistics
-from .storage import Backend
+from .storage import Backend, Measured
 from .submissions import start_of
 from .surroundings import Surroundings
 
@@ -348,6 +348,12 @@ class TaskEngine:
     def count(self, *, status: TaskStatus | None = None, task_type: str | None = None) -> int:
         """How many tasks match."""
         return self._actors.ledger.catalogue.count(status=status, task_type=task_type)
+
+    @property
+    def storage_sizes(self) -> Mapping[str, int]:
+        """Bytes of each part of the storage, where the backend tells (storage.Measured)."""
+        backend = self._declaration.backend
+        return backend.sizes() if isinstance(backend, Measured) else {}
 
     @property
     def statistics(self) -> Statistics:

@@ -7,8 +7,8 @@ overlap a commit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -85,4 +85,17 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Let go of the storage. All that was committed stays; closing twice is fine."""
+        ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """What a backend may have besides, for those who watch it: how much it takes."""
+
+    def sizes(self) -> Mapping[str, int]:
+        """Give bytes by part, in names of its own; nothing while it is not open.
+
+        Called in the event loop at any time, also while a commit is under way: at once, and
+        without a look at a disk.
+        """
         ...

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, NoReturn
 
 import anyio
+import msgspec
 
 from ..engine.engine import TaskEngine
 from .extras import from_extra
@@ -22,8 +23,9 @@ with from_extra("server"):
     from .bodies import BodyLimit
     from .calls import Endpoint, Resource
     from .envelope import Envelope
+    from .measuring import Measured
     from .problems import PROBLEMS
-    from .routes import TASK_ENDPOINTS
+    from .routes import METRICS_PATH, TASK_ENDPOINTS
     from .services import Services
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def create_app(
     upload_seconds: float = 600.0,
     json_limit: int = MEGABYTE,
     json_seconds: float = 30.0,
+    open_metrics: bool = False,
 ) -> Starlette:
     """Make the application; the engine and the library are the caller's to enter and to leave.
 
@@ -52,6 +55,7 @@ def create_app(
     reaches the application may do everything.
     draining: set it when the server is to stop: requests that wait for a task are answered then.
     upload_limit, json_limit: bytes of a body. upload_seconds, json_seconds: how long it may take.
+    open_metrics: whether /metrics is given without a key.
 
     Served under a prefix (`Mount("/cortex", create_app(…))`), its paths follow the prefix.
     """
@@ -75,9 +79,14 @@ def create_app(
         services.add_library(library, Operations(engine, library))
         endpoints = (*endpoints, *LIBRARY_ENDPOINTS)
         problems = {**problems, **LIBRARY_PROBLEMS}
+    if open_metrics:
+        endpoints = tuple(map(_opened, endpoints))
     app = Starlette(
         routes=_routes(services, endpoints),
-        middleware=[Middleware(Envelope, problems=problems)],
+        middleware=[
+            Middleware(Measured, statistics=services.requests),
+            Middleware(Envelope, problems=problems),
+        ],
         exception_handlers={HTTPException: _pass_on},
     )
     app.router.redirect_slashes = False  # another path is another thing: 404
@@ -94,6 +103,12 @@ def _routes(services: Services, endpoints: Iterable[Endpoint]) -> list[Route]:
         name = rows[0].handler.__name__
         routes.append(Route(path, resource, methods=resource.methods, name=name))
     return routes
+
+
+def _opened(endpoint: Endpoint) -> Endpoint:
+    if endpoint.path != METRICS_PATH:
+        return endpoint
+    return msgspec.structs.replace(endpoint, permission=None)
 
 
 async def _pass_on(_request: Request, error: Exception) -> NoReturn:

@@ -17,6 +17,7 @@ from .auth import authorise
 from .bodies import Body, BodyLimit
 from .envelope import HEADERS
 from .keys import Permission
+from .measuring import ROUTE
 from .parameters import Parameters
 from .problems import Headers, Problem
 
@@ -99,6 +100,7 @@ class Resource:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or raise what stands for the answer."""
         endpoint, parameters = self._by_method[scope["method"]]
+        scope[ROUTE].append(endpoint.path)
         if endpoint.permission is not None:
             authorise(self._services.keys, scope[HEADERS], endpoint.permission)
         params = None

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import health, submitting, tasks, wire
+from . import health, metrics, submitting, tasks, wire
 from .calls import Endpoint
 from .keys import Permission
 from .steering_routes import STEERING_ENDPOINTS
 
 READ, MANAGE = Permission.READ, Permission.MANAGE
+METRICS_PATH = "/metrics"
 
 TASK_ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
@@ -80,6 +81,14 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         permission=None,
         summary="Tell whether the server can do its work; 503 if not",
         answers=((200, wire.Health), (503, wire.Health)),
+    ),
+    Endpoint(
+        method="GET",
+        path=METRICS_PATH,
+        handler=metrics.show_metrics,
+        permission=READ,  # unless the application is made with `open_metrics`
+        summary="Give what is counted, as Prometheus reads it",
+        answers=((200, str),),
     ),
     *STEERING_ENDPOINTS,
 )

@@ -40,6 +40,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     upload_limit: int = UPLOAD_LIMIT  # bytes
     keep_alive: float = 20.0  # seconds for which an idle connection is kept
     access_log: bool = False
+    open_metrics: bool = False  # /metrics without a key
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -114,6 +115,7 @@ async def _run(
                 keys=keys,
                 draining=draining,
                 upload_limit=settings.upload_limit,
+                open_metrics=settings.open_metrics,
             )
             await serve(
                 app,

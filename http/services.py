@@ -10,6 +10,8 @@ import anyio
 from ..engine.engine import TaskEngine
 from .auth import Keys
 from .bodies import BodyLimit
+from .measuring import RequestStatistics
+from .metrics import Metrics
 
 if TYPE_CHECKING:
     from ..jobs.library import Library
@@ -35,6 +37,8 @@ class Services:
         self.draining = draining  # set: every wait ends now, with what there is
         self.version = version
         self.limits = limits  # by the kind of body that an endpoint takes
+        self.requests = RequestStatistics()
+        self.metrics = Metrics(self)
         self.storing = anyio.Semaphore(UPLOADS_IN_MEMORY)
         self._library: tuple[Library, Operations] | None = None
 

@@ -34,7 +34,7 @@ from cortex_tasks.engine.messages import (
 from cortex_tasks.engine.records import ChainStep, TaskRecord
 from cortex_tasks.engine.registry import Registry, TaskType
 from cortex_tasks.engine.scheduling import Scheduler
-from cortex_tasks.engine.storage import Change, Drop, Put, Recovered
+from cortex_tasks.engine.storage import Backend, Change, Drop, Put, Recovered
 from cortex_tasks.engine.surroundings import Surroundings, offload_inline
 from cortex_tasks.testing.harness import FOR_EVER
 from cortex_tasks.testing.injected import START, NumberedIds
@@ -107,7 +107,7 @@ def short_ids() -> NumberedIds:
 
 
 def an_engine(
-    *task_types: TaskType[Any, Any], backend: MemoryBackend | None = None, **options: Any
+    *task_types: TaskType[Any, Any], backend: Backend | None = None, **options: Any
 ) -> TaskEngine:
     """An engine of which nothing is left to chance, to threads or to the time of day."""
     options.setdefault("watchdog", None)

@@ -99,20 +99,23 @@ def test_every_option_of_serve_has_a_variable_and_wins_over_it(
     }
     for name, (given, _, _) in values.items():
         monkeypatch.setenv(f"CORTEX_TASKS_{name.upper()}", given)
-    monkeypatch.setenv("CORTEX_TASKS_ACCESS_LOG", "1")
+    switches = ("access_log", "open_metrics")
+    for name in switches:
+        monkeypatch.setenv(f"CORTEX_TASKS_{name.upper()}", "1")
     monkeypatch.setenv("CORTEX_TASKS_TYPES", "shop, stall:types,")
     options = vars(read("serve"))
     assert {name: options[name] for name in values} == {
         name: value for name, (_, _, value) in values.items()
     }
-    assert options["access_log"] is True
+    assert all(options[name] is True for name in switches)
     assert options["types"] == ["shop", "stall:types"]
-    assert set(options) == {*values, "access_log", "types", "run"}
+    assert set(options) == {*values, *switches, "types", "run"}
 
     for name, (_, typed, _) in values.items():
         got = vars(read("serve", f"--{name.replace('_', '-')}", typed))[name]
         assert str(got).removesuffix(".0") == typed
-    assert read("serve", "--no-access-log").access_log is False
+    for name in switches:
+        assert vars(read("serve", f"--no-{name.replace('_', '-')}"))[name] is False
 
 
 def test_a_senseless_variable_is_named_and_disturbs_only_the_commands_that_use_it(

@@ -78,6 +78,7 @@ def add_to(commands: Commands) -> None:
         help="the largest upload, in MB",
     )
     add_flag(command, "--access-log", help="write a line to the log for each request")
+    add_flag(command, "--open-metrics", help="give /metrics to whoever asks, without a key")
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -94,6 +95,7 @@ def serve(arguments: argparse.Namespace) -> int:
         grace=arguments.grace,
         upload_limit=arguments.upload_limit * 2**20,
         access_log=arguments.access_log,
+        open_metrics=arguments.open_metrics,
     )
 
     def announce(ready: server.Ready) -> None:
