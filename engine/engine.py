@@ -20,7 +20,7 @@ from .handles import TaskHandle
 from .intake import Intake, Then
 from .ledger import TaskEvents
 from .lifecycle import TaskStatus
-from .messages import Accepted, Cancel, Submit
+from .messages import Accepted, Cancel, Recall, Submit
 from .observing import Observer
 from .overview import Overview
 from .records import TaskEvent, TaskPage, TaskRecord
@@ -29,7 +29,7 @@ from .search import Search
 from .settings import Limits, Retention
 from .statistics import Statistics
 from .storage import Backend, Measured
-from .submissions import start_of
+from .submissions import check_idempotency_key, fingerprint_of, start_of
 from .surroundings import Surroundings
 
 P = TypeVar("P")
@@ -135,6 +135,7 @@ class TaskEngine:
         run_at: datetime | None = None,
         priority: int = 0,
         idempotency_key: str | None = None,
+        asked: object = None,
     ) -> TaskHandle[R]: ...
     @overload
     async def submit(
@@ -148,6 +149,7 @@ class TaskEngine:
         run_at: datetime | None = None,
         priority: int = 0,
         idempotency_key: str | None = None,
+        asked: object = None,
     ) -> TaskHandle[Any]: ...
     async def submit(
         self,
@@ -160,6 +162,7 @@ class TaskEngine:
         run_at: datetime | None = None,
         priority: int = 0,
         idempotency_key: str | None = None,
+        asked: object = None,
     ) -> TaskHandle[Any]:
         """Submit a task; returns once the backend has it.
 
@@ -177,16 +180,16 @@ class TaskEngine:
 
         idempotency_key: names this request, over all types: repeated with the same key while the
         task's record is kept, also after a restart, it gives that task, as it is, even if it has
-        ended. IdempotencyConflict if anything else was asked for before. A request that was given
-        the task of another by its dedupe_key leaves its key unused.
+        ended; so does one that was given the task of another by its dedupe_key (of such requests,
+        a task remembers the last 100). IdempotencyConflict if anything else was asked for before.
+        asked: what that was, as JSON, where type, parameters and options depend on when it came.
 
         Raises UnknownTaskType, InvalidParameters (nothing is stored) and QueueFull. Cancelled
         while it waits, the task may or may not have been submitted.
         """
         start = start_of(delay, run_at)
-        handles = await self._submit(
-            [(task, params)], start, priority, dedupe_key, then, idempotency_key
-        )
+        request = None if idempotency_key is None else (idempotency_key, asked)
+        handles = await self._submit([(task, params)], start, priority, dedupe_key, then, request)
         return handles[0]
 
     async def submit_many(
@@ -212,9 +215,9 @@ class TaskEngine:
         priority: int,
         dedupe_key: str | None = None,
         then: Then = (),
-        idempotency_key: str | None = None,
+        request: tuple[str, object] | None = None,
     ) -> list[TaskHandle[Any]]:
-        made = self._intake.submissions(wanted, start, priority, dedupe_key, then, idempotency_key)
+        made = self._intake.submissions(wanted, start, priority, dedupe_key, then, request)
         if not self._actors.accepting:
             raise EngineNotRunning("the engine is not running: enter it with `async with`")
         if not made:
@@ -226,6 +229,18 @@ class TaskEngine:
             TaskHandle(self, declared, one.record, deduplicated=one.deduplicated)
             for (declared, _), one in zip(made, accepted, strict=True)
         ]
+
+    async def task_of_request(self, idempotency_key: str, asked: object) -> TaskRecord | None:
+        """Give the task that a submit with this key and `asked` was given; None if it is new.
+
+        Raises IdempotencyConflict if something else was asked for with the key.
+        """
+        check_idempotency_key(idempotency_key)
+        request = fingerprint_of(asked)
+        found: TaskRecord | None = await self._actors.ask(
+            lambda reply: Recall(idempotency_key, request, reply)
+        )
+        return found
 
     # -- asking ----------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from .submissions import (
     check_priority,
     checked_delay,
     fingerprint,
+    fingerprint_of,
 )
 
 # A step of a chain: a type, with its parameters, with the key that it holds while it is under way,
@@ -48,24 +49,28 @@ class Intake:
         priority: int,
         dedupe_key: str | None,
         then: Then,
-        idempotency_key: str | None,
+        request: tuple[str, object] | None,
     ) -> list[tuple[TaskType[Any, Any], Submission]]:
         """Make one of each pair of type and parameters, which share all else.
 
+        request: its idempotency key, and what it asked for, if that is not all of this.
         Raises UnknownTaskType and InvalidParameters.
         """
         steps = tuple(self._step(step) for step in then)
         if dedupe_key is not None:
             check_key(dedupe_key)
-        if idempotency_key is not None:
-            check_idempotency_key(idempotency_key)
+        key, said = request or (None, None)
+        if key is not None:
+            check_idempotency_key(key)
         check_priority(priority)
         made = []
         for task, params in wanted:
             declared = self._registry.find(task)
             encoded = self._encode(declared, params)
             asked = None
-            if idempotency_key is not None:
+            if key is not None and said is not None:
+                asked = fingerprint_of(said)
+            elif key is not None:
                 asked = fingerprint(declared.name, encoded, dedupe_key, steps, start, priority)
             submission = Submission(
                 self._new_task_id(),
@@ -75,7 +80,7 @@ class Intake:
                 steps,
                 start,
                 priority,
-                idempotency_key,
+                key,
                 asked,
             )
             made.append((declared, submission))

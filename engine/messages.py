@@ -1,6 +1,6 @@
 """What the actors say to one another: verbs ask, participles report.
 
-Heard by the supervisor          Submit  Cancel  CleanUp  Drain  Halt
+Heard by the supervisor          Submit  Recall  Cancel  CleanUp  Drain  Halt
    from the alarm                Due
    from workers                  Progressed  Save  Succeeded  Failed  Stopped  Overdue
 Said by the supervisor
@@ -50,6 +50,17 @@ class Submit(msgspec.Struct, frozen=True, gc=False):
     """Take all of these or none. Answer: a list of Accepted."""
 
     submissions: tuple[Submission, ...]
+    reply: Reply
+
+
+class Recall(msgspec.Struct, frozen=True, gc=False):
+    """Answer: the record of the task that an earlier request with this key was given, or None.
+
+    Refused with IdempotencyConflict if that request asked for something else.
+    """
+
+    idempotency_key: str
+    fingerprint: str
     reply: Reply
 
 
@@ -154,6 +165,7 @@ class Overdue(msgspec.Struct, frozen=True, gc=False):
 
 Heard = (
     Submit
+    | Recall
     | Cancel
     | CleanUp
     | Drain

@@ -30,6 +30,16 @@ class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
 MAX_ATTEMPTS_KEPT = 20  # of earlier attempts; the newest
 
 
+class RequestRecord(msgspec.Struct, frozen=True, gc=False):
+    """A request with an idempotency key that was given a task which another request had made."""
+
+    idempotency_key: str
+    fingerprint: str  # of all that it asked for
+
+
+MAX_REQUESTS_KEPT = 100  # that were given the same task; the newest
+
+
 class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One task as of its last change. Written to disk as it stands: new fields need defaults.
 
@@ -61,6 +71,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     dedupe_key: str | None = None
     idempotency_key: str | None = None  # of the request that made it
     fingerprint: str | None = None  # of all that this request asked for; set with the key
+    requests: tuple[RequestRecord, ...] = ()  # given this task by its dedupe key; the last
     then: tuple[ChainStep, ...] = ()  # what follows when this completes
     previous_id: str | None = None  # the task of the chain before this one
     next_id: str | None = None  # the task of the chain after this one, once submitted

@@ -35,6 +35,7 @@ from .messages import (
     Overdue,
     Progressed,
     ProgressReport,
+    Recall,
     Reply,
     Save,
     Stopped,
@@ -48,6 +49,7 @@ from .queues import Queues
 from .records import TaskRecord
 from .recovery import recover
 from .registry import Registry
+from .requests import Requests
 from .retrying import RetryPolicy
 from .storage import Change, Drop, Recovered
 
@@ -72,7 +74,7 @@ class Scheduler:
         self._jitter = jitter  # 0 to 1, for the wait after this attempt of this task
         self._tasks = LiveTasks(registry)
         self._dropping: set[str] = set()  # to be dropped, and not yet gone from what is kept
-        self._requests: dict[str, str] = {}  # idempotency key -> task id, while its record is kept
+        self._requests = Requests()
         self._draining = False
         self._drain_replies: list[Reply] = []
 
@@ -83,8 +85,7 @@ class Scheduler:
         self._tasks.begin(now)
         recover(self._tasks, recovered, self._registry)
         for record in recovered.records:
-            if record.idempotency_key is not None:
-                self._requests[record.idempotency_key] = record.id
+            self._requests.note(record)
         return self._end()
 
     def hear(self, messages: Iterable[Heard], now: datetime) -> Decision:  # noqa: C901, PLR0912  a case a message
@@ -94,6 +95,8 @@ class Scheduler:
             match message:
                 case Submit():
                     self._submit(message)
+                case Recall():
+                    self._recall(message)
                 case Succeeded() | Failed() | Stopped():
                     self._outcome(message)
                 case Progressed():
@@ -169,16 +172,32 @@ class Scheduler:
                 continue
             twin = self._tasks.holder(submission.task_type, submission.dedupe_key)
             live = twin or self._tasks.admit(submission)
+            self._note_request(submission, live, new=twin is None)
             accepted.append(Accepted(live.record, twin is not None))
-            if submission.idempotency_key is not None and twin is None:
-                self._requests[submission.idempotency_key] = live.record.id
         self._tasks.answer(message.reply, accepted)
 
-    def _of_same_request(self, submission: Submission) -> TaskRecord | None:
-        """The task that an earlier request with the same idempotency key made."""
-        if submission.idempotency_key is None:
-            return None
-        task_id = self._requests.get(submission.idempotency_key)
+    def _recall(self, message: Recall) -> None:
+        try:
+            record = self._of_same_request(message)
+        except IdempotencyConflict as conflict:
+            self._tasks.answer(message.reply, conflict, refused=True)
+        else:
+            self._tasks.answer(message.reply, record)
+
+    def _note_request(self, submission: Submission, live: LiveTask, *, new: bool) -> None:
+        """Remember by its key which task a request was given; it is kept with that task."""
+        key, asked = submission.idempotency_key, submission.fingerprint
+        if key is None or asked is None:
+            return
+        if new:
+            self._requests.note(live.record)
+        else:
+            requests = self._requests.given_too(live.record, key, asked)
+            self._tasks.change(live, {"requests": requests})
+
+    def _of_same_request(self, request: Submission | Recall) -> TaskRecord | None:
+        """The task that an earlier request with the key was given; raises IdempotencyConflict."""
+        task_id = self._requests.task_of(request.idempotency_key, request.fingerprint)
         if task_id is None:
             return None
         live = self._tasks.by_id.get(task_id)
@@ -189,10 +208,11 @@ class Scheduler:
             return EngineNotRunning("the engine is shutting down and takes no more tasks")
         wanted: dict[str, list[int]] = {}  # by type: how many are ready, and how many are not yet
         for submission in submissions:
-            earlier = self._of_same_request(submission)
+            try:
+                earlier = self._of_same_request(submission)
+            except IdempotencyConflict as conflict:
+                return conflict
             if earlier is not None:
-                if earlier.fingerprint != submission.fingerprint:
-                    return IdempotencyConflict(earlier.id)
                 continue
             task_type = submission.task_type
             if self._tasks.holder(task_type, submission.dedupe_key) is None:
@@ -368,8 +388,7 @@ class Scheduler:
             if task_id not in self._dropping:  # by another cleanup, in a commit under way
                 self._dropping.add(task_id)
                 self._tasks.drop(task_id)
-                if record.idempotency_key is not None:
-                    self._requests.pop(record.idempotency_key, None)
+                self._requests.forget(record)
                 dropped += 1
         self._tasks.answer(message.reply, dropped)
 

@@ -28,10 +28,14 @@ def check_idempotency_key(key: object) -> None:
         raise InvalidParameters("idempotency_key must be printable text of 1 to 500 characters")
 
 
-def fingerprint(task_type: str, params: msgspec.Raw, *options: object) -> str:
-    """Give a hash of all that a request asks for; the order of an object's members is no part."""
-    asked = [task_type, msgspec.json.decode(params), options]
+def fingerprint_of(asked: object) -> str:
+    """Give a hash of what a request asks for, as JSON, whatever the order of members."""
     return sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+
+
+def fingerprint(task_type: str, params: msgspec.Raw, *options: object) -> str:
+    """Give the same of a submit."""
+    return fingerprint_of([task_type, msgspec.json.decode(params), options])
 
 
 def check_priority(priority: int) -> None:

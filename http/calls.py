@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from .auth import authorise
 from .bodies import Body, BodyLimit
 from .envelope import HEADERS
+from .idempotency import idempotency_key
 from .keys import Permission
 from .measuring import ROUTE
 from .parameters import Parameters
@@ -41,13 +42,21 @@ class Answer(msgspec.Struct, frozen=True):
 class Call(Generic[P]):
     """What a handler is given. `params` is the struct that its endpoint names, or None."""
 
-    __slots__ = ("params", "receive", "scope", "services")
+    __slots__ = ("idempotency_key", "params", "receive", "scope", "services")
 
-    def __init__(self, services: Services, scope: Scope, receive: Receive, params: P) -> None:
+    def __init__(
+        self,
+        services: Services,
+        scope: Scope,
+        receive: Receive,
+        params: P,
+        idempotency_key: str | None = None,
+    ) -> None:
         self.services = services
         self.scope = scope
         self.receive = receive
         self.params = params
+        self.idempotency_key = idempotency_key  # only where the endpoint heeds it
 
     def path(self, name: str) -> str:
         """Give a part of the path by its name in the endpoint's path."""
@@ -72,6 +81,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     params: type[msgspec.Struct] | None = None
     body: BodyKind = "none"
+    idempotent: bool = False  # whether it heeds the header `Idempotency-Key`
     answers: tuple[tuple[int, Any], ...]  # a status and the type of its JSON, once or more
     problems: tuple[int, ...] = ()  # statuses besides those that any call may answer
 
@@ -103,6 +113,7 @@ class Resource:
         scope[ROUTE].append(endpoint.path)
         if endpoint.permission is not None:
             authorise(self._services.keys, scope[HEADERS], endpoint.permission)
+        key = idempotency_key(scope[HEADERS]) if endpoint.idempotent else None
         params = None
         if parameters is not None and endpoint.body != "form":
             body = b""
@@ -110,7 +121,7 @@ class Resource:
                 limit = self._services.limits[endpoint.body]
                 body = await _read_json(scope, receive, limit)
             params = parameters.read(scope["query_string"], body)
-        answer = await endpoint.handler(Call(self._services, scope, receive, params))
+        answer = await endpoint.handler(Call(self._services, scope, receive, params, key))
         head = [
             (b"content-type", answer.content_type),
             (b"content-length", b"%d" % len(answer.body)),

@@ -27,6 +27,7 @@ _OPERATIONS = (
         summary="Process the documents that wait",
         params=operations.ProcessParams,
         body="json",
+        idempotent=True,
         answers=((200, jobs.ProcessingStarted), (200, jobs.NothingPending)),
     ),
     Endpoint(
@@ -37,6 +38,7 @@ _OPERATIONS = (
         summary="Find relationships across documents",
         params=operations.AnalyzeParams,
         body="json",
+        idempotent=True,
         answers=((200, jobs.Started),),
     ),
     Endpoint(
@@ -47,6 +49,7 @@ _OPERATIONS = (
         summary="Detect communities",
         params=operations.DetectParams,
         body="json",
+        idempotent=True,
         answers=((200, jobs.Started),),
     ),
     Endpoint(
@@ -57,6 +60,7 @@ _OPERATIONS = (
         summary="Name and summarise communities",
         params=operations.SummarizeParams,
         body="json",
+        idempotent=True,
         answers=((200, jobs.SummarizationStarted),),
     ),
     Endpoint(
@@ -86,6 +90,7 @@ _DOCUMENTS = (
         summary="Take in a file",
         params=uploads.UploadOptions,
         body="form",
+        idempotent=True,
         answers=((200, uploads.Taken),),
         problems=(400, 409),
     ),
@@ -97,6 +102,7 @@ _DOCUMENTS = (
         summary="Take in a text",
         params=uploads.CustomInput,
         body="large",
+        idempotent=True,
         answers=((200, uploads.Taken),),
         problems=(400, 409),
     ),

@@ -56,7 +56,10 @@ async def process_pending(call: Call[ProcessParams]) -> Answer:
     """Process the documents that wait."""
     wanted = call.params
     started = await call.services.operations.process_pending(
-        concurrency=wanted.concurrency, collection_id=wanted.collection_id, chain=wanted.chain
+        concurrency=wanted.concurrency,
+        collection_id=wanted.collection_id,
+        chain=wanted.chain,
+        idempotency_key=call.idempotency_key,
     )
     return Answer(encode(started))
 
@@ -69,6 +72,7 @@ async def analyze(call: Call[AnalyzeParams]) -> Answer:
         mode=wanted.mode,
         rebuild=wanted.rebuild,
         chain=wanted.chain,
+        idempotency_key=call.idempotency_key,
     )
     return Answer(encode(started))
 
@@ -76,7 +80,9 @@ async def analyze(call: Call[AnalyzeParams]) -> Answer:
 async def detect(call: Call[DetectParams]) -> Answer:
     """Detect communities."""
     started = await call.services.operations.detect(
-        min_size=call.params.min_size, collection_id=call.params.collection_id
+        min_size=call.params.min_size,
+        collection_id=call.params.collection_id,
+        idempotency_key=call.idempotency_key,
     )
     return Answer(encode(started))
 
@@ -84,7 +90,9 @@ async def detect(call: Call[DetectParams]) -> Answer:
 async def summarize(call: Call[SummarizeParams]) -> Answer:
     """Summarise communities."""
     started = await call.services.operations.summarize(
-        community_ids=call.params.community_ids, force_regenerate=call.params.force_regenerate
+        community_ids=call.params.community_ids,
+        force_regenerate=call.params.force_regenerate,
+        idempotency_key=call.idempotency_key,
     )
     return Answer(encode(started))
 

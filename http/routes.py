@@ -62,6 +62,7 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Submit a task of a type that no operation starts",
         params=submitting.NewTask,
         body="large",
+        idempotent=True,
         answers=((200, submitting.TaskSubmitted),),
     ),
     Endpoint(

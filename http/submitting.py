@@ -72,6 +72,7 @@ async def submit_task(call: Call[NewTask]) -> Answer:
         priority=wanted.priority,
         dedupe_key=wanted.dedupe_key,
         then=steps,
+        idempotency_key=call.idempotency_key,
     )
     shown = msgspec.structs.asdict(view(handle.record))
     return Answer(encode(TaskSubmitted(**shown, deduplicated=handle.deduplicated)))

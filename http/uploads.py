@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from ..engine.errors import CortexTasksError
-from ..jobs.library.errors import EmptyDocument
+from ..jobs.library.errors import DuplicateDocument, EmptyDocument
 from ..jobs.model import Document, DocumentStatus
 from ..jobs.operations import ProcessingStarted
 from .bodies import Body
 from .calls import Answer, Call, encode
 from .envelope import HEADERS
+from .idempotency import digest
 from .parameters import Parameters
 from .problems import FieldError, Problem, invalid_parameters
-from .services import Services
 
 MAX_FIELDS = 16
 MAX_FIELD_SIZE = 16 * 1024  # bytes
@@ -79,7 +79,8 @@ async def upload(call: Call[None]) -> Answer:
         call.services.limits["large"].check(file.size or 0)
         # From the disk into memory, and into the library, a few at a time.
         async with call.services.storing:
-            document = await call.services.library.documents.add(
+            intake = _Intake(call, start=options.start_processing)
+            document = await intake.add(
                 await file.read(),
                 filename=_last_part(file.filename),
                 collection_id=options.collection_id,
@@ -87,7 +88,7 @@ async def upload(call: Call[None]) -> Answer:
             )
     finally:
         await form.close()
-    return await _taken(call.services, document, start=options.start_processing)
+    return await intake.answer(document)
 
 
 async def take_text(call: Call[CustomInput]) -> Answer:
@@ -104,13 +105,14 @@ async def take_text(call: Call[CustomInput]) -> Answer:
             raise invalid_parameters(missing)
         text = f"# {text.strip()}\n\n{given.answer.strip()}\n"
     async with call.services.storing:
-        document = await call.services.library.documents.add(
+        intake = _Intake(call, start=given.start_processing)
+        document = await intake.add(
             text.encode(errors="replace"),
             filename=filename,
             collection_id=given.collection_id,
             source="custom_input",
         )
-    return await _taken(call.services, document, start=given.start_processing)
+    return await intake.answer(document)
 
 
 def _last_part(filename: str) -> str:
@@ -118,23 +120,63 @@ def _last_part(filename: str) -> str:
     return PurePosixPath(PureWindowsPath(filename).name).name or filename
 
 
-async def _taken(services: Services, document: Document, *, start: bool) -> Answer:
-    """Answer for a document that is on disk; starting its processing may fail without harm."""
-    message, task_id = "Document uploaded; it waits to be processed", None
-    if start:
+class _Intake:
+    """One document on its way in, and the task that processes it, once for each key."""
+
+    def __init__(self, call: Call[Any], *, start: bool) -> None:
+        self._services = call.services
+        self._start = start
+        self._key = call.idempotency_key
+        self._asked: list[str | bool | None] = []
+        self._came_before = False  # with its key, and is here
+
+    async def add(
+        self, content: bytes, *, filename: str, collection_id: str | None, source: str | None
+    ) -> Document:
+        """Keep the document, or find it, if this request came before."""
+        documents = self._services.library.documents
+        known = False
+        if self._key is not None:
+            content_digest = await digest(content)
+            self._asked = [
+                "take_in", content_digest, filename, collection_id, source, self._start,
+            ]  # fmt: skip
+            earlier = await self._services.engine.task_of_request(self._key, self._asked)
+            known = earlier is not None
         try:
-            started = await services.operations.process_pending()
-            task_id = started.task_id if isinstance(started, ProcessingStarted) else None
-            message = "Document uploaded; it is being processed"
-        except CortexTasksError as error:
-            message = f"Document uploaded; it waits, as processing could not start: {error}"
-    taken = Taken(
-        document_id=document.id,
-        id=document.id,
-        filename=document.filename,
-        status=document.status,
-        message=message,
-        source=document.source,
-        task_id=task_id,
-    )
-    return Answer(encode(taken))
+            document = await documents.add(
+                content, filename=filename, collection_id=collection_id, source=source
+            )
+        except DuplicateDocument as duplicate:
+            if not known:
+                raise
+            self._came_before = True
+            return await documents.get(duplicate.document_id)
+        if known:  # it was deleted since, and is taken in anew, by another task
+            self._key = None
+        return document
+
+    async def answer(self, document: Document) -> Answer:
+        """Answer for a document that is on disk; its processing may fail to start without harm."""
+        message, task_id = "Document uploaded; it waits to be processed", None
+        if self._start:
+            try:
+                started = await self._services.operations.process_pending(
+                    idempotency_key=self._key, asked=self._asked
+                )
+                task_id = started.task_id if isinstance(started, ProcessingStarted) else None
+                message = "Document uploaded; it is being processed"
+            except CortexTasksError as error:
+                message = f"Document uploaded; it waits, as processing could not start: {error}"
+        if self._came_before:
+            message = "Document uploaded by this request before; nothing was done again"
+        taken = Taken(
+            document_id=document.id,
+            id=document.id,
+            filename=document.filename,
+            status=document.status,
+            message=message,
+            source=document.source,
+            task_id=task_id,
+        )
+        return Answer(encode(taken))

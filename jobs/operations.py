@@ -33,6 +33,7 @@ from .relationship_analysis import Mode, RelationshipAnalysis
 from .scopes import key_of, processing_key
 
 FOUR = (document_processing.NAME, *STEPS)
+_ENDED = "has ended: this request came before, and is not carried out again"
 ABORT_ROUNDS = 10  # each stops what is there; a chain's next step may turn up in between
 
 _COMMUNITY_ID = re.compile(r"\s*(?:comm_)?(\d{1,18})\s*", re.ASCII)
@@ -94,7 +95,9 @@ class Operations:
     """The operations on an engine that runs the four jobs over a library.
 
     All raise InvalidParameters for what does not fit, QueueFull, EngineNotRunning and
-    StorageError, and have then started nothing.
+    StorageError, and have then started nothing. With an `idempotency_key`, a request that is
+    repeated is given the task that it was given before, as it is now, as `deduplicated`;
+    IdempotencyConflict for a key that came with another request.
     """
 
     def __init__(self, engine: TaskEngine, library: Library) -> None:
@@ -107,37 +110,48 @@ class Operations:
         concurrency: int = 2,
         collection_id: str | None = None,
         chain: str | Iterable[str] | None = None,
+        idempotency_key: str | None = None,
+        asked: object = None,
     ) -> ProcessingStarted | NothingPending:
         """Process all pending documents, or those of one collection; then the chain.
 
         While a task of this scope is under way, and is followed by this chain or none was asked
-        for, it is that task; never one that is told to stop.
+        for, it is that task; never one that is told to stop. Where nothing is pending no task is
+        made, and the idempotency key stays unused. asked: what the key is for, if more than this.
         """
         asked_for = parse_chain(chain)
+        asked = asked or ["process_pending", concurrency, collection_id, asked_for]
+        earlier = await self._task_of(idempotency_key, asked)
         intake = await self._library.processing.intake(collection_id=collection_id)
         key = processing_key(collection_id, intake.generation)
         alive = [each for each in await self._alive(document_processing.NAME) if _holds(each, key)]
         staying = [each for each in alive if each.cancel_requested_at is None]
         fitting = [each for each in staying if asked_for in ((), _chain_of(each))]
         count = intake.pending_count
-        if not count and not alive:
+        if earlier is not None:
+            record, deduplicated = earlier, True
+        elif not count and not alive:
             return NothingPending()
-        if fitting:
+        elif fitting and idempotency_key is None:
             record, deduplicated = fitting[0], True
         else:
             # Nothing under way will be followed by this chain: a task of its own waits for what
-            # the others have claimed, takes up the rest, and is followed by it.
+            # the others have claimed, takes up the rest, and is followed by it. A task that fits
+            # is given by its key, and so remembers this request by that of the request.
+            dedupe_key = fitting[0].dedupe_key if fitting else "/".join((key, *asked_for))
             handle = await self._engine.submit(
                 document_processing.NAME,
                 DocumentProcessing(concurrency=concurrency, collection_id=collection_id),
-                dedupe_key="/".join((key, *asked_for)),
+                dedupe_key=dedupe_key,
                 then=self._steps(asked_for, collection_id),
+                idempotency_key=idempotency_key,
+                asked=asked,
             )
             record, deduplicated = handle.record, handle.deduplicated
         return ProcessingStarted(
             task_id=record.id,
             status=record.status,
-            message=_about_processing(count, asked_for, deduplicated=deduplicated),
+            message=_about_processing(record, count, asked_for, deduplicated=deduplicated),
             deduplicated=deduplicated,
             chain=_chain_of(record),
             pending_count=count,
@@ -151,21 +165,35 @@ class Operations:
         mode: Mode | None = None,
         rebuild: bool = False,
         chain: str | Iterable[str] | None = None,
+        idempotency_key: str | None = None,
     ) -> Started:
         """Find relationships across documents; then the chain. A `mode` counts over `rebuild`."""
         mode = mode or ("rebuild" if rebuild else "incremental")
         params = RelationshipAnalysis(collection_id=collection_id, mode=mode)
         steps = self._steps(parse_chain(chain), collection_id)
         handle = await self._engine.submit(
-            relationship_analysis.NAME, params, dedupe_key=key_of(params), then=steps
+            relationship_analysis.NAME,
+            params,
+            dedupe_key=key_of(params),
+            then=steps,
+            idempotency_key=idempotency_key,
         )
         return _started(handle, "Relationship analysis")
 
-    async def detect(self, *, min_size: int = 3, collection_id: str | None = None) -> Started:
+    async def detect(
+        self,
+        *,
+        min_size: int = 3,
+        collection_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Started:
         """Detect communities."""
         params = CommunityDetection(min_size=min_size, collection_id=collection_id)
         handle = await self._engine.submit(
-            community_detection.NAME, params, dedupe_key=key_of(params)
+            community_detection.NAME,
+            params,
+            dedupe_key=key_of(params),
+            idempotency_key=idempotency_key,
         )
         return _started(handle, "Community detection")
 
@@ -174,12 +202,16 @@ class Operations:
         *,
         community_ids: Iterable[int | str] | int | str | None = None,
         force_regenerate: bool = False,
+        idempotency_key: str | None = None,
     ) -> SummarizationStarted:
         """Summarise these communities, or all of them."""
         ids = None if community_ids is None else parse_community_ids(community_ids)
         params = CommunitySummarization(community_ids=ids, force_regenerate=force_regenerate)
         handle = await self._engine.submit(
-            community_summarization.NAME, params, dedupe_key=key_of(params)
+            community_summarization.NAME,
+            params,
+            dedupe_key=key_of(params),
+            idempotency_key=idempotency_key,
         )
         started = _started(handle, "Community summarization")
         return SummarizationStarted(**msgspec.structs.asdict(started))
@@ -232,6 +264,11 @@ class Operations:
             for record in (await self._engine.list(task_type=task_type, status=status)).records
         ]
 
+    async def _task_of(self, idempotency_key: str | None, asked: object) -> TaskRecord | None:
+        if idempotency_key is None:
+            return None
+        return await self._engine.task_of_request(idempotency_key, asked)
+
     async def _stop(self, record: TaskRecord, told: dict[str, TaskRecord | None]) -> None:
         told[record.id] = None
         with contextlib.suppress(TaskAlreadyFinal, TaskNotFound):
@@ -273,7 +310,9 @@ def parse_community_ids(given: Iterable[int | str] | int | str) -> list[int]:
 
 
 def _started(handle: TaskHandle[object], what: str) -> Started:
-    verb = "is under way already" if handle.deduplicated else "started"
+    verb = "started"
+    if handle.deduplicated:
+        verb = "is under way already" if not handle.record.final else _ENDED
     return Started(
         task_id=handle.id,
         status=handle.record.status,
@@ -283,7 +322,11 @@ def _started(handle: TaskHandle[object], what: str) -> Started:
     )
 
 
-def _about_processing(count: int, chain: tuple[str, ...], *, deduplicated: bool) -> str:
+def _about_processing(
+    record: TaskRecord, count: int, chain: tuple[str, ...], *, deduplicated: bool
+) -> str:
+    if deduplicated and record.final:
+        return f"Processing {_ENDED}"
     if deduplicated:
         return "Documents are being processed already"
     if not count and chain:  # all are claimed by tasks that this chain does not follow

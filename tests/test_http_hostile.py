@@ -76,7 +76,10 @@ class Stranger:
         return json.dumps(values).encode()
 
     def headers(self) -> dict[str, str]:
-        return {"content-type": self._chance.choice(KINDS)}
+        headers = {"content-type": self._chance.choice(KINDS)}
+        if self._chance.random() < 0.2:
+            headers["idempotency-key"] = self._chance.choice(("", "k", '"k"', "\x7f", "x" * 300))
+        return headers
 
     def method(self) -> str:
         usual = self._chance.random() < 0.9

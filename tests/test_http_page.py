@@ -25,7 +25,7 @@ from cortex_tasks.http.serving import serve
 from cortex_tasks.http.stopping import KILLED_ITSELF
 
 from .cli_process import serving
-from .documents import LIMIT, ROOT, Place, blocks
+from .documents import LIMIT, ROOT, Block, Place, blocks
 
 PAGE = "docs/http.md"
 TEXT = (ROOT / PAGE).read_text(encoding="utf-8")
@@ -101,7 +101,7 @@ def test_its_mounted_application_lives_in_another_server(folder: Path, loop: str
 def test_its_loop_ends_with_the_task(tmp_path: Path, anyio_backend: str) -> None:
     data = tmp_path / "data"
     key = KeyStore.in_folder(data).create("me")
-    [loop] = blocks(PAGE, "bash")
+    loop = bash("until curl")
     upload = (
         'curl -sf -o /dev/null -H "X-API-Key: $KEY" -F file=@docs/sample/jargon/Unix.md '
         '"$URL/api/upload?start_processing=false"\n'
@@ -113,6 +113,23 @@ def test_its_loop_ends_with_the_task(tmp_path: Path, anyio_backend: str) -> None
         [task_id] = place.run([loop])
         status, task = get(f"{url}/api/tasks/{task_id.strip()}", key)
     assert (status, task["status"]) == (200, "completed")
+
+
+def bash(part: str) -> Block:
+    """The one block for a shell that has this in it."""
+    [block] = [each for each in blocks(PAGE, "bash") if part in each.text]
+    return block
+
+
+def test_its_repeated_request_makes_one_task(tmp_path: Path, anyio_backend: str) -> None:
+    data = tmp_path / "data"
+    key = KeyStore.in_folder(data).create("me")
+    with serving(data, "--loop", anyio_backend) as (url, _, _):
+        place = Place(tmp_path, anyio_backend)
+        place.environment |= {"KEY": key, "URL": url}
+        [count] = place.run([bash("Idempotency-Key")])
+        assert count.strip() == "1"
+        assert get(f"{url}/api/tasks", key)[1]["total"] == 1
 
 
 def test_its_limits_are_those_of_the_code() -> None:

@@ -15,6 +15,7 @@ from cortex_tasks.engine.context import TaskContext
 from cortex_tasks.engine.engine import TaskEngine
 from cortex_tasks.engine.errors import IdempotencyConflict, InvalidParameters
 from cortex_tasks.engine.lifecycle import TaskStatus
+from cortex_tasks.engine.records import MAX_REQUESTS_KEPT
 from cortex_tasks.engine.registry import task_type
 
 from .engine_setting import an_engine, running, virtual_time
@@ -122,3 +123,50 @@ async def test_what_cannot_be_a_key_is_refused(key: Any) -> None:
         with pytest.raises(InvalidParameters, match="idempotency_key"):
             await engine.submit(echo, {"a": 1}, idempotency_key=key)
         assert (await engine.list()).total == 0
+
+
+async def test_a_request_that_was_given_the_task_of_another_keeps_it_also_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    async with TaskEngine([endless, echo], backend=JsonBackend(tmp_path), drain_grace=0) as engine:
+        first = await engine.submit(endless, dedupe_key="d", idempotency_key="first")
+        second = await engine.submit(endless, dedupe_key="d", idempotency_key="second")
+        assert (second.id, second.deduplicated) == (first.id, True)
+    async with TaskEngine([endless, echo], backend=JsonBackend(tmp_path), drain_grace=0) as engine:
+        assert (await engine.get(first.id)).final
+        for key in ("first", "second"):
+            assert (
+                await engine.submit(endless, dedupe_key="d", idempotency_key=key)
+            ).id == first.id
+            with pytest.raises(IdempotencyConflict, match=first.id):
+                await engine.submit(echo, {"a": 1}, idempotency_key=key)
+        assert (await engine.list()).total == 1
+        assert await engine.cleanup(timedelta(0)) == 1
+        for key in ("first", "second"):
+            assert not (await engine.submit(echo, {"a": 1}, idempotency_key=key)).deduplicated
+
+
+async def test_of_those_who_were_given_a_task_it_remembers_the_last_hundred() -> None:
+    async with an_engine(endless, backend=MemoryBackend(), drain_grace=0) as engine:
+        first = await engine.submit(endless, dedupe_key="d", idempotency_key="k")
+        for number in range(MAX_REQUESTS_KEPT + 1):
+            await engine.submit(endless, dedupe_key="d", idempotency_key=f"k{number}")
+        await engine.cancel(first.id)
+        assert (await engine.submit(endless, dedupe_key="d", idempotency_key="k")).id == first.id
+        again = await engine.submit(endless, dedupe_key="d", idempotency_key="k1")
+        assert again.id == first.id
+        assert not (await engine.submit(endless, idempotency_key="k0")).deduplicated
+
+
+async def test_a_request_may_say_itself_what_it_asks_for() -> None:
+    async with running(echo, other) as engine:
+        assert await engine.task_of_request("k", ["report", 7]) is None
+        first = await engine.submit(echo, {"a": 1}, idempotency_key="k", asked=["report", 7])
+        again = await engine.submit(other, {"b": 2}, idempotency_key="k", asked=["report", 7])
+        found = await engine.task_of_request("k", ["report", 7])
+        assert found is not None
+        assert first.id == again.id == found.id
+        with pytest.raises(IdempotencyConflict):
+            await engine.task_of_request("k", ["report", 8])
+        with pytest.raises(IdempotencyConflict):
+            await engine.submit(echo, {"a": 1}, idempotency_key="k")
