@@ -73,9 +73,8 @@ class Batch:
         if b"\n" in encoded:
             kept = msgspec.structs.replace(kept, record=_unbroken(put.record))
             encoded = encode_change(kept)
-        held = hold(
-            kept.record, self._source, self._start, len(encoded), params, result, checkpoint
-        )
+        values = params, result, checkpoint
+        held = hold(kept.record, self._source, self._start, len(encoded), values)
         if isinstance(held.result, InlineValue):
             held.result.text = result
             self.results.append(held.result)
@@ -110,16 +109,33 @@ class Batch:
         return b"", file
 
 
-def hold(record: TaskRecord, source: SourceFile, start: int, length: int, *values: bytes) -> Held:
+def hold(
+    record: TaskRecord,
+    source: SourceFile,
+    start: int,
+    length: int,
+    values: tuple[bytes, bytes, bytes],
+) -> Held:
     """Hold a put that takes `length` bytes from `start` of `source`, with its inline values:
     parameters, result and checkpoint, empty where there are none.
+
+    Written out for each of them, because an opening holds every put of the history again.
     """
-    places = value_offsets(start + length, *map(len, values))
-    params, result, checkpoint = (
-        InlineValue(Place(source, place), len(value), zlib.crc32(value)) if value else None
-        for place, value in zip(places, values, strict=True)
+    params, result, checkpoint = values
+    at_params, at_result, at_checkpoint = value_offsets(
+        start + length, len(params), len(result), len(checkpoint)
     )
-    return Held(record, params, result, checkpoint, length)
+    return Held(
+        record,
+        _inline(source, at_params, params) if params else None,
+        _inline(source, at_result, result) if result else None,
+        _inline(source, at_checkpoint, checkpoint) if checkpoint else None,
+        length,
+    )
+
+
+def _inline(source: SourceFile, offset: int, value: bytes) -> InlineValue:
+    return InlineValue(Place(source, offset), len(value), zlib.crc32(value))
 
 
 def _unbroken(record: TaskRecord) -> TaskRecord:

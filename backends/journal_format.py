@@ -160,15 +160,16 @@ def holds_line(torn: bytes) -> bool:
     )
 
 
-_VALUES: Final = (b"params", b"result", b"checkpoint")  # in the order in which a put ends
+_RESULT_KEY: Final = len(b',"result":')
+_CHECKPOINT_KEY: Final = len(b',"checkpoint":')
 
 
-def value_offsets(end: int, *lengths: int) -> tuple[int, ...]:
-    """Give where the values of a put begin, from where the put ends and their lengths."""
-    places: list[int] = []
-    at = end - 1
-    for name, length in zip(reversed(_VALUES), reversed(lengths), strict=True):
-        places.append(at - length)
-        if length:
-            at -= length + len(b',"%b":' % name)
-    return tuple(reversed(places))
+def value_offsets(end: int, params: int, result: int, checkpoint: int) -> tuple[int, int, int]:
+    """Give where the values of a put begin, from where the put ends and their lengths: 0 of one
+    that is absent, with its key. They end it in this order, and after them comes its brace.
+    """
+    at_checkpoint = end - 1 - checkpoint
+    end = at_checkpoint - _CHECKPOINT_KEY if checkpoint else end - 1
+    at_result = end - result
+    end = at_result - _RESULT_KEY if result else end
+    return end - params, at_result, at_checkpoint

@@ -15,7 +15,7 @@ from typing import NoReturn
 from ..engine.errors import StorageCorrupt
 from ..engine.storage import Drop
 from .batch import hold
-from .index import TaskIndex
+from .index import Held, TaskIndex
 from .journal_format import (
     JOURNAL,
     SNAPSHOT,
@@ -178,20 +178,25 @@ class _FileReader:
         for encoded in split_changes(changes):
             change, length = decode_change(encoded), len(encoded)
             if isinstance(change, KeptPut):
-                values = map(bytes, (change.params, change.result, change.checkpoint))
-                held = hold(change.record, self.source, offset, length, *values)
-                if change.params_file:
-                    held.params = OwnFileValue(self._path.parent, change.params_file)
-                if change.result_file:
-                    held.result = OwnFileValue(self._path.parent, change.result_file)
-                if change.checkpoint_file:
-                    held.checkpoint = OwnFileValue(self._path.parent, change.checkpoint_file)
+                values = change.params, change.result, change.checkpoint
+                held = hold(change.record, self.source, offset, length, values)
+                if change.params_file or change.result_file or change.checkpoint_file:
+                    self._hold_files(held, change)
                 self._index.put(held)
             elif isinstance(change, Drop):
                 self._index.drop(change)
             else:
                 self.start = change
             offset += length + 1
+
+    def _hold_files(self, held: Held, put: KeptPut) -> None:
+        folder = self._path.parent
+        if put.params_file:
+            held.params = OwnFileValue(folder, put.params_file)
+        if put.result_file:
+            held.result = OwnFileValue(folder, put.result_file)
+        if put.checkpoint_file:
+            held.checkpoint = OwnFileValue(folder, put.checkpoint_file)
 
     def refuse(self, reason: str) -> NoReturn:
         advice = "Restore the folder from a copy."

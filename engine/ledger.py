@@ -32,8 +32,7 @@ class Ledger:
 
     def load(self, recovered: Recovered) -> None:
         """Take what a backend holds."""
-        for record in recovered.records:
-            self.catalogue.put(record)
+        self.catalogue.load(recovered.records)
         self.seq = recovered.last_seq
 
     def publish(self, changes: Sequence[Change], latest: Sequence[Change]) -> None:

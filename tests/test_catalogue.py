@@ -18,7 +18,8 @@ from .engine_setting import a_record
 
 TYPES = st.sampled_from(["work", "other"])
 NEW = st.tuples(st.just("new"), st.just(0), TYPES)
-CHANGE = st.tuples(st.sampled_from(["move", "touch", "drop"]), st.integers(0, 30), TYPES)
+WAYS = st.sampled_from(["move", "touch", "drop", "restart"])
+CHANGE = st.tuples(WAYS, st.integers(0, 30), TYPES)
 STEPS = st.tuples(
     st.lists(NEW, min_size=5, max_size=20),
     st.lists(st.one_of(NEW, CHANGE, CHANGE, CHANGE), max_size=60),
@@ -29,6 +30,10 @@ def carried_out(steps: list[tuple[str, int, str]]) -> tuple[Catalogue, dict[str,
     """A catalogue, and a plain dict of what is in it in the order of submission."""
     catalogue, plain = Catalogue(), dict[str, TaskRecord]()
     for number, (what, chosen, type_name) in enumerate(steps, 1):
+        if what == "restart":
+            catalogue = Catalogue()
+            catalogue.load(plain.values())
+            continue
         if what == "new":
             record = a_record(number, TaskStatus.PENDING, type=type_name)
         elif not plain:
