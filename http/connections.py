@@ -26,6 +26,7 @@ with from_extra("server"):
     from hypercorn.typing import ConnectionState
     from starlette.types import ASGIApp
 
+PIECE = 64 * 1024  # bytes given to the event loop at once: asyncio's copies what it cannot send yet
 LAST_WORDS = 2.0  # seconds for which a client that was refused may go on sending, unheard
 
 
@@ -169,7 +170,8 @@ class Connection:
         elif data:
             try:
                 async with self._sending:
-                    await self._stream.send(data)
+                    for start in range(0, len(data), PIECE):
+                        await self._stream.send(data[start : start + PIECE])
             except BaseException as error:
                 self._broken = True  # half of it may be on its way: nothing can follow
                 self._listening.cancel()

@@ -15,6 +15,7 @@ with from_extra("server"):
 
     from .problems import Problem
 
+SMALL = 64 * 1024  # bytes of an answer that are copied, to leave in one packet with their head
 _ABSOLUTE = re.compile(rb"https?://(?:[^/?]*@)?([^/?]+)(.*)", re.IGNORECASE)
 
 
@@ -63,16 +64,18 @@ class PlainHttp(H11Protocol):
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         """Send; the head of an answer leaves with what follows it, in one packet for most."""
         try:
-            data = self._head + (self.connection.send(event) or b"")
+            data = self.connection.send(event) or b""
         except h11.LocalProtocolError:
             if self.connection.their_state is not h11.ERROR:
                 raise
             return
         if isinstance(event, h11.Response):
             self._head = data
-        else:
-            self._head = b""
-            await self.send(RawData(data))
+            return
+        head, self._head = self._head, b""
+        # Whoever does not read holds up one copy of a large answer, not two.
+        for piece in (head, data) if len(data) > SMALL else (head + data,):
+            await self.send(RawData(piece))
 
 
 def _plain(request: h11.Request) -> h11.Request:
