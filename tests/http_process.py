@@ -228,15 +228,21 @@ class Server:
 
 @contextmanager
 def a_server(
-    loop: str, *, patience: float = PATIENCE, grace: float = 0.5, keep_alive: float = PATIENCE * 2
+    loop: str,
+    *,
+    patience: float = PATIENCE,
+    grace: float = 0.5,
+    keep_alive: float = PATIENCE * 2,
+    program: str = "tests.http_process",
+    **more: str | float,
 ) -> Iterator[Server]:
-    """Run one; it is killed at the end, if it has not ended."""
+    """Run one; it is killed at the end, if it has not ended. `more`: options of the program."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    options = {"patience": patience, "grace": grace, "keep_alive": keep_alive}
+    options = {"patience": patience, "grace": grace, "keep_alive": keep_alive, **more}
     with (
         tempfile.TemporaryFile("w+") as log,  # a pipe that nobody reads would fill, and hold it up
         subprocess.Popen(
-            [sys.executable, "-m", "tests.http_process", loop, json.dumps(options)],
+            [sys.executable, "-m", program, loop, json.dumps(options)],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
