@@ -24,9 +24,11 @@ with from_extra("server"):
     from .calls import Endpoint, Resource
     from .envelope import Envelope
     from .measuring import Measured
+    from .page import page_routes
     from .problems import PROBLEMS
     from .routes import METRICS_PATH, TASK_ENDPOINTS
     from .services import Services
+    from .session_routes import SESSION_ENDPOINTS
 
 if TYPE_CHECKING:
     from ..jobs.library import Library
@@ -47,6 +49,7 @@ def create_app(
     json_limit: int = MEGABYTE,
     json_seconds: float = 30.0,
     open_metrics: bool = False,
+    page: bool = True,
 ) -> Starlette:
     """Make the application; the engine and the library are the caller's to enter and to leave.
 
@@ -56,6 +59,7 @@ def create_app(
     draining: set it when the server is to stop: requests that wait for a task are answered then.
     upload_limit, json_limit: bytes of a body. upload_seconds, json_seconds: how long it may take.
     open_metrics: whether /metrics is given without a key.
+    page: whether to serve the page at `/`, and to take its cookie for a key.
 
     Served under a prefix (`Mount("/cortex", create_app(…))`), its paths follow the prefix.
     """
@@ -69,8 +73,11 @@ def create_app(
             "large": BodyLimit(upload_limit, upload_seconds),
             "form": BodyLimit(upload_limit, upload_seconds, FORM_WRAPPING),
         },
+        has_page=page,
     )
     endpoints, problems = TASK_ENDPOINTS, PROBLEMS
+    if page:
+        endpoints = (*endpoints, *SESSION_ENDPOINTS)
     if library is not None:
         # Not before there is one: what the library stands on is another extra.
         from ..jobs.operations import Operations  # noqa: PLC0415
@@ -82,7 +89,7 @@ def create_app(
     if open_metrics:
         endpoints = tuple(map(_opened, endpoints))
     app = Starlette(
-        routes=_routes(services, endpoints),
+        routes=[*_routes(services, endpoints), *(page_routes() if page else ())],
         middleware=[
             Middleware(Measured, statistics=services.requests),
             Middleware(Envelope, problems=problems),

@@ -1,4 +1,9 @@
-"""Who may ask: an API key in `X-API-Key` or, failing that, as a bearer token."""
+"""Who may ask: an API key in `X-API-Key` or, failing that, as a bearer token or in the cookie.
+
+The cookie is the page's: a browser sends it by itself, also for what another site makes it ask.
+So a request that would change something counts only where the browser says that our own page
+made it.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,18 @@ import logging
 from collections.abc import Mapping
 from typing import Protocol
 
+from starlette.types import Scope
+
 from ..engine.errors import StorageError
+from .cookies import key_in_cookie
+from .envelope import HEADERS
 from .keys import ApiKey, Permission
 from .problems import Headers, Problem
 
 log = logging.getLogger("cortex_tasks.http")
 
 _CHALLENGE: Headers = ((b"www-authenticate", b"APIKey"),)
+_HARMLESS = ("GET", "HEAD")
 
 
 class Keys(Protocol):
@@ -23,16 +33,41 @@ class Keys(Protocol):
         ...
 
 
-def authorise(keys: Keys | None, headers: Mapping[bytes, bytes], wanted: Permission) -> None:
-    """Return if the request may do that, raise a Problem if not.
+def authorise(
+    keys: Keys | None, scope: Scope, wanted: Permission, *, cookies: bool = False
+) -> ApiKey | None:
+    """Give the key if the request may do that, raise a Problem if not.
 
-    Without `keys` anybody may do anything: the surrounding program guards the way here.
+    Without `keys` anybody may do anything, and there is no key: the surrounding program guards
+    the way here. cookies: whether one that the page was given counts as a key.
     """
     if keys is None:
-        return
+        return None
+    headers: Mapping[bytes, bytes] = scope[HEADERS]
     presented = _presented(headers)
+    if not presented and cookies:
+        presented = key_in_cookie(headers)
+        if presented and scope["method"] not in _HARMLESS and not asked_by_own_page(headers):
+            raise Problem(
+                403,
+                "Asked by another site",
+                "A request that changes something is let in by the cookie only from the page of "
+                "this server. Send the key in X-API-Key.",
+            )
     if not presented:
         raise Problem(401, "API key required", "API key required", headers=_CHALLENGE)
+    key = known_key(keys, presented)
+    if not key.allows(wanted):
+        raise Problem(
+            403,
+            "Insufficient permissions",
+            f"Insufficient permissions: {wanted.upper()} access required",
+        )
+    return key
+
+
+def known_key(keys: Keys, presented: bytes) -> ApiKey:
+    """Give the key that this is; raises a Problem where it is none."""
     try:
         key = keys.check(presented)
     except StorageError as error:
@@ -42,12 +77,18 @@ def authorise(keys: Keys | None, headers: Mapping[bytes, bytes], wanted: Permiss
         ) from None
     if key is None:
         raise Problem(401, "Invalid API key", "Invalid API key", headers=_CHALLENGE)
-    if not key.allows(wanted):
-        raise Problem(
-            403,
-            "Insufficient permissions",
-            f"Insufficient permissions: {wanted.upper()} access required",
-        )
+    return key
+
+
+def asked_by_own_page(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the browser says that a page of this server made the request."""
+    site = headers.get(b"sec-fetch-site")
+    if site is not None:
+        return site == b"same-origin"
+    # Browsers leave it out on plain HTTP. A proxy may speak another scheme to us than the browser
+    # does to it, so hosts are compared alone.
+    origin = headers.get(b"origin", b"").partition(b"://")[2]
+    return bool(origin) and origin == headers.get(b"host")
 
 
 def _presented(headers: Mapping[bytes, bytes]) -> bytes:

@@ -17,7 +17,7 @@ from .auth import authorise
 from .bodies import Body, BodyLimit
 from .envelope import HEADERS
 from .idempotency import idempotency_key
-from .keys import Permission
+from .keys import ApiKey, Permission
 from .measuring import ROUTE
 from .parameters import Parameters
 from .problems import Headers, Problem
@@ -40,9 +40,12 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Call(Generic[P]):
-    """What a handler is given. `params` is the struct that its endpoint names, or None."""
+    """What a handler is given.
 
-    __slots__ = ("idempotency_key", "params", "receive", "scope", "services")
+    `params` is the struct that its endpoint names, or None. `key` is None where none is asked for.
+    """
+
+    __slots__ = ("idempotency_key", "key", "params", "receive", "scope", "services")
 
     def __init__(
         self,
@@ -51,12 +54,14 @@ class Call(Generic[P]):
         receive: Receive,
         params: P,
         idempotency_key: str | None = None,
+        key: ApiKey | None = None,
     ) -> None:
         self.services = services
         self.scope = scope
         self.receive = receive
         self.params = params
         self.idempotency_key = idempotency_key  # only where the endpoint heeds it
+        self.key = key
 
     def path(self, name: str) -> str:
         """Give a part of the path by its name in the endpoint's path."""
@@ -82,6 +87,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     params: type[msgspec.Struct] | None = None
     body: BodyKind = "none"
     idempotent: bool = False  # whether it heeds the header `Idempotency-Key`
+    secret: bool = False  # its parameters count in the body alone: logs and histories keep URLs
     answers: tuple[tuple[int, Any], ...]  # a status and the type of its JSON, once or more
     problems: tuple[int, ...] = ()  # statuses besides those that any call may answer
 
@@ -100,8 +106,7 @@ class Resource:
     def __init__(self, services: Services, endpoints: Iterable[Endpoint]) -> None:
         self._services = services
         self._by_method = {
-            endpoint.method: (endpoint, Parameters(endpoint.params) if endpoint.params else None)
-            for endpoint in endpoints
+            endpoint.method: (endpoint, _parameters(endpoint)) for endpoint in endpoints
         }
         if "GET" in self._by_method:
             self._by_method["HEAD"] = self._by_method["GET"]
@@ -111,17 +116,20 @@ class Resource:
         """Answer one request, or raise what stands for the answer."""
         endpoint, parameters = self._by_method[scope["method"]]
         scope[ROUTE].append(endpoint.path)
+        services = self._services
+        key = None
         if endpoint.permission is not None:
-            authorise(self._services.keys, scope[HEADERS], endpoint.permission)
-        key = idempotency_key(scope[HEADERS]) if endpoint.idempotent else None
+            key = authorise(services.keys, scope, endpoint.permission, cookies=services.has_page)
+        repeat = idempotency_key(scope[HEADERS]) if endpoint.idempotent else None
         params = None
         if parameters is not None and endpoint.body != "form":
             body = b""
             if endpoint.body != "none":
-                limit = self._services.limits[endpoint.body]
+                limit = services.limits[endpoint.body]
                 body = await _read_json(scope, receive, limit)
-            params = parameters.read(scope["query_string"], body)
-        answer = await endpoint.handler(Call(self._services, scope, receive, params, key))
+            query = b"" if endpoint.secret else scope["query_string"]
+            params = parameters.read(query, body)
+        answer = await endpoint.handler(Call(services, scope, receive, params, repeat, key))
         head = [
             (b"content-type", answer.content_type),
             (b"content-length", b"%d" % len(answer.body)),
@@ -130,6 +138,12 @@ class Resource:
         await send({"type": "http.response.start", "status": answer.status, "headers": head})
         shown = b"" if scope["method"] == "HEAD" else answer.body
         await send({"type": "http.response.body", "body": shown, "more_body": False})
+
+
+def _parameters(endpoint: Endpoint) -> Parameters[Any] | None:
+    if endpoint.params is None:
+        return None
+    return Parameters(endpoint.params, home="body" if endpoint.secret else "query")
 
 
 async def _read_json(scope: Scope, receive: Receive, limit: BodyLimit) -> bytes:

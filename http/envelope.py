@@ -27,8 +27,9 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:@/+=-]{0,127}")
 
 GONE = Problem(400, "Body cut off", "The connection ended before the body did.")
 
-# Answers are for the program that asked: never kept on the way, never taken for a page.
-_ALWAYS: Headers = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+# Answers are for the program that asked, unless they say otherwise: never kept on the way, never
+# taken for a page.
+_USUALLY: Headers = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
 class Envelope:
@@ -53,10 +54,11 @@ class Envelope:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                given = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", request_id),
-                    *_ALWAYS,
+                    *(header for header in _USUALLY if header[0] not in given),
                 ]
             await send(message)
 

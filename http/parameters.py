@@ -39,11 +39,12 @@ class Parameters(Generic[P]):
 
     Every field that does not fit is reported, not only the first. Unknown names are ignored; of a
     name that comes twice in the query the last counts, unless the field takes a list. An empty
-    value in the query is none.
+    value in the query is none. `home`: where one that is missing is said to be missing.
     """
 
-    def __init__(self, shape: type[P]) -> None:
+    def __init__(self, shape: type[P], *, home: str = "query") -> None:
         self._shape = shape
+        self._home = home
         self._fields = [_Field(field) for field in msgspec.structs.fields(shape)]
         # Most requests bring none at all.
         self._defaults: P | None = None
@@ -67,7 +68,9 @@ class Parameters(Generic[P]):
             source, name, value = field.find(query, body)
             if source is None:
                 if field.required:
-                    errors.append(FieldError(("query", field.name), "This parameter is required"))
+                    errors.append(
+                        FieldError((self._home, field.name), "This parameter is required")
+                    )
                 continue
             try:
                 values[field.name] = field.convert(value)

@@ -41,6 +41,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive: float = 20.0  # seconds for which an idle connection is kept
     access_log: bool = False
     open_metrics: bool = False  # /metrics without a key
+    page: bool = True  # serve the page at `/`
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -116,6 +117,7 @@ async def _run(
                 draining=draining,
                 upload_limit=settings.upload_limit,
                 open_metrics=settings.open_metrics,
+                page=settings.page,
             )
             await serve(
                 app,

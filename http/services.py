@@ -31,6 +31,7 @@ class Services:
         draining: anyio.Event,
         version: str,
         limits: Mapping[str, BodyLimit],
+        has_page: bool = False,
     ) -> None:
         self.engine = engine
         self.keys = keys
@@ -39,6 +40,7 @@ class Services:
         self.limits = limits  # by the kind of body that an endpoint takes
         self.requests = RequestStatistics()
         self.metrics = Metrics(self)
+        self.has_page = has_page  # only then a cookie counts as a key
         self.storing = anyio.Semaphore(UPLOADS_IN_MEMORY)
         self._library: tuple[Library, Operations] | None = None
 

@@ -159,7 +159,6 @@ async def test_without_keys_the_surrounding_program_guards_the_way() -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"),
         ("GET", "/api"),
         ("GET", "/api/task"),
         ("GET", "/api/tasks/"),

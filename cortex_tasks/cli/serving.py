@@ -79,6 +79,7 @@ def add_to(commands: Commands) -> None:
     )
     add_flag(command, "--access-log", help="write a line to the log for each request")
     add_flag(command, "--open-metrics", help="give /metrics to whoever asks, without a key")
+    add_flag(command, "--no-page", help="serve the API alone, without the page at /")
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -96,12 +97,14 @@ def serve(arguments: argparse.Namespace) -> int:
         upload_limit=arguments.upload_limit * 2**20,
         access_log=arguments.access_log,
         open_metrics=arguments.open_metrics,
+        page=not arguments.no_page,
     )
 
     def announce(ready: server.Ready) -> None:
         where = WHERE_TASKS_ARE.get(arguments.backend, f"the backend {arguments.backend}")
         tasks = f"tasks in {where}; on {arguments.loop}"
-        _announce(ready.url, ready.data, tasks, ready.first_key)
+        page = f"{ready.url}/" if settings.page else None
+        _announce(ready.url, page, ready.data, tasks, ready.first_key)
 
     task_types = load_task_types(arguments.types)
     backend = _backend(arguments.backend, data)
@@ -134,13 +137,15 @@ def _backend(kind: str, data: Path) -> Backend:
             return load_backend(kind, data / TASKS_FOLDER)
 
 
-def _announce(url: str, data: Path, tasks: str, first_key: str | None) -> None:
+def _announce(url: str, page: str | None, data: Path, tasks: str, first_key: str | None) -> None:
     """Say where the server is and how to get in; the first line is for programs to wait for."""
     print_text(f"Cortex tasks at {url}")
     create = "cortex-tasks keys create --name NAME --permissions read,manage"
     if Path("data").absolute() != data:
         create += f" --data {data}"
     fields = [("data", f"{data} ({tasks})")]
+    if page is not None:
+        fields.insert(0, ("page", f"{page} in a browser; it asks for a key"))
     if first_key is not None:
         fields.append(("key", f"{first_key}\nmade now and shown only now; only its hash is kept"))
         fields.append(("use it", f"export CORTEX_TASKS_API_KEY={first_key}"))

@@ -1,0 +1,95 @@
+// Asking the server. Paths are relative to the page, so that all of it works under a prefix.
+
+import { learnServerTime } from "./format.js";
+
+/** What the server, or the way to it, answered instead: `status` 0 where nobody answered. */
+export class Refused extends Error {
+  constructor(status, detail, problem = {}) {
+    super(detail);
+    this.status = status;
+    this.problem = problem;
+  }
+  get missing() {
+    return this.status === 404 || this.status === 405;
+  }
+}
+
+const watchers = { unauthorised: () => {}, unreachable: () => {} };
+export function watch(handlers) {
+  Object.assign(watchers, handlers);
+}
+
+export async function ask(method, path, { query, body, signal, headers } = {}) {
+  const url = query ? `${path}?${new URLSearchParams(clean(query))}` : path;
+  const options = { method, signal, headers: { Accept: "application/json", ...headers }, credentials: "same-origin", cache: "no-store" };
+  if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers["Content-Type"] = "application/json";
+  }
+  let response;
+  try {
+    response = await fetch(url, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    watchers.unreachable();
+    throw new Refused(0, "The server cannot be reached.");
+  }
+  const date = response.headers.get("date");
+  if (date && Math.abs(Date.parse(date) - Date.now()) > 5000) learnServerTime(date);
+  const text = await response.text();
+  const answer = read(text);
+  if (response.ok) return answer;
+  if (response.status === 401 && path !== "api/session") watchers.unauthorised();
+  throw new Refused(response.status, answer?.detail ?? `The server answered ${response.status}.`, answer ?? {});
+}
+
+export const get = (path, options) => ask("GET", path, options);
+export const post = (path, body, options) => ask("POST", path, { ...options, body });
+export const remove = (path, options) => ask("DELETE", path, options);
+
+const clean = (query) => Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
+
+/** A number that JavaScript cannot hold, as it was written. */
+export class Exact {
+  constructor(source) {
+    this.source = source;
+  }
+}
+
+/** Read JSON; a number that would lose digits keeps them, in browsers that let us see its text. */
+function read(text) {
+  if (!text) return null;
+  try {
+    return JSON.parse(text, (_key, value, context) => {
+      const whole = typeof value === "number" && /^-?\d{16,}$/.test(context?.source ?? "");
+      return whole && !Number.isSafeInteger(value) ? new Exact(context.source) : value;
+    });
+  } catch {
+    return null;
+  }
+}
+
+/** Send a file, telling how far it is; gives the answer or raises Refused. */
+export function upload(file, fields, onShare) {
+  return new Promise((resolve, reject) => {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(fields)) form.append(name, value);
+    form.append("file", file);
+    const request = new XMLHttpRequest();
+    request.open("POST", "api/upload");
+    request.upload.addEventListener("progress", (event) => event.lengthComputable && onShare(event.loaded / event.total));
+    request.addEventListener("error", () => {
+      watchers.unreachable();
+      reject(new Refused(0, "The server cannot be reached."));
+    });
+    request.addEventListener("load", () => {
+      const answer = read(request.responseText);
+      if (request.status < 300) resolve(answer);
+      else {
+        if (request.status === 401) watchers.unauthorised();
+        reject(new Refused(request.status, answer?.detail ?? `The server answered ${request.status}.`));
+      }
+    });
+    request.send(form);
+  });
+}

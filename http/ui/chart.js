@@ -1,0 +1,117 @@
+// The last hour: how many tasks ended each minute and how, and how long they ran.
+
+import { fill, h, svg } from "./dom.js";
+import { count, duration, minuteOf, plural } from "./format.js";
+
+const HEIGHT = 190;
+const TOP = 14;
+const BOTTOM = 20;
+const LEFT = 34;
+const RIGHT = 52;
+const OUTCOMES = ["completed", "failed", "cancelled"];
+
+export function makeChart() {
+  const drawing = svg("svg", { "aria-hidden": "true", preserveAspectRatio: "none" });
+  const tip = h("div", { class: "tip", hidden: true });
+  const words = h("p", { class: "unseen" });
+  const box = h("div", { class: "chart" }, drawing, tip, words);
+  let points = [];
+  let cursor = null;
+
+  const draw = () => {
+    const width = Math.max(280, box.clientWidth);
+    drawing.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+    const plot = { width, step: (width - LEFT - RIGHT) / Math.max(1, points.length), floor: HEIGHT - BOTTOM };
+    plot.most = nice(Math.max(4, ...points.map(total)));
+    plot.longest = niceSeconds(Math.max(0, ...points.map((point) => point.mean_run_seconds ?? 0)));
+    cursor = svg("rect", { class: "cursor", y: TOP, height: plot.floor - TOP, width: plot.step, visibility: "hidden" });
+    fill(drawing, grid(plot), points.map((point, index) => column(plot, point, index)), line(plot), cursor);
+    say();
+  };
+
+  const say = () => {
+    const sum = (name) => points.reduce((all, point) => all + point[name], 0);
+    words.textContent = `In the last ${points.length} minutes: ${OUTCOMES.map((name) => `${count(sum(name))} ${name}`).join(", ")}.`;
+  };
+
+  const grid = ({ width, floor, most, longest }) => [0, 0.5, 1].map((share) => {
+    const y = floor - (floor - TOP) * share;
+    return svg("g", {},
+      svg("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }),
+      svg("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, count(most * share)),
+      longest > 0 && svg("text", { x: width - RIGHT + 6, y: y + 4 }, duration(longest * share)));
+  });
+
+  const column = ({ step, floor, most }, point, index) => {
+    const x = LEFT + index * step;
+    let y = floor;
+    const parts = OUTCOMES.map((name) => {
+      const height = ((floor - TOP) * point[name]) / most;
+      y -= height;
+      return height > 0 && svg("rect", { class: name, x: x + step * 0.14, width: Math.max(1, step * 0.72), y, height: Math.max(1, height), rx: Math.min(2, step / 5) });
+    });
+    const label = index % 15 === 14 || index === 0;
+    const text = label && svg("text", { x: x + step / 2, y: HEIGHT - 4, "text-anchor": "middle" }, minuteOf(point.at));
+    return svg("g", {}, parts, text);
+  };
+
+  const line = ({ step, floor, longest }) => {
+    if (!longest) return [];
+    const path = [];
+    const dots = [];
+    let joined = false;
+    points.forEach((point, index) => {
+      if (point.mean_run_seconds === null || point.mean_run_seconds === undefined) {
+        joined = false;
+        return;
+      }
+      const x = LEFT + (index + 0.5) * step;
+      const y = floor - ((floor - TOP) * point.mean_run_seconds) / longest;
+      path.push(`${joined ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`);
+      dots.push(svg("circle", { class: "mean-dot", cx: x, cy: y, r: 2 }));
+      joined = true;
+    });
+    return [svg("path", { class: "mean", d: path.join("") }), dots];
+  };
+
+  box.addEventListener("pointermove", (event) => {
+    const width = Math.max(280, box.clientWidth);
+    const step = (width - LEFT - RIGHT) / Math.max(1, points.length);
+    const index = Math.floor((event.clientX - box.getBoundingClientRect().left - LEFT) / step);
+    const point = points[index];
+    tip.hidden = !point;
+    cursor?.setAttribute("visibility", point ? "visible" : "hidden");
+    if (!point) return;
+    cursor.setAttribute("x", LEFT + index * step);
+    fill(tip, h("b", {}, minuteOf(point.at)), OUTCOMES.map((name) => h("div", {}, `${count(point[name])} ${name}`)),
+      point.mean_run_seconds !== null && h("div", {}, `ran ${duration(point.mean_run_seconds)} on average`));
+    const at = LEFT + (index + 1) * step + 8;
+    tip.style.setProperty("--at", `${at + tip.offsetWidth > width ? LEFT + index * step - tip.offsetWidth - 8 : at}px`);
+  });
+  box.addEventListener("pointerleave", () => {
+    tip.hidden = true;
+    cursor?.setAttribute("visibility", "hidden");
+  });
+  new ResizeObserver(draw).observe(box);
+
+  return { box, update: (series) => { points = series; draw(); }, describe: () => plural(points.length, "minute") };
+}
+
+export function legend() {
+  return h("div", { class: "legend", "aria-hidden": "true" },
+    OUTCOMES.map((name) => h("span", { class: `is-${name}` }, h("i", {}), name)),
+    h("span", {}, h("i", { class: "line" }), "mean run time"));
+}
+
+const total = (point) => OUTCOMES.reduce((sum, name) => sum + point[name], 0);
+
+function nice(most) {
+  const power = 10 ** Math.floor(Math.log10(most));
+  return [1, 2, 4, 6, 8, 10].map((n) => n * power).find((n) => n >= most && n % 2 === 0) ?? most;
+}
+
+function niceSeconds(longest) {
+  if (!longest) return 0;
+  const power = 10 ** Math.floor(Math.log10(longest));
+  return [1, 2, 5, 10].map((n) => n * power).find((n) => n >= longest);
+}

@@ -1,0 +1,107 @@
+// Showing a value: tables for lists of objects, facts for plain fields, and a tree that opens level by level.
+
+import { Exact } from "./api.js";
+import { fill, h } from "./dom.js";
+import { count, plural, title } from "./format.js";
+import { button } from "./parts.js";
+
+const ROWS = 25; // of a table, and lines of a tree, before one asks for more
+const COLUMNS = 8;
+const LONG = 2_000; // characters of a text before one asks for the rest
+
+const isScalar = (value) => value === null || typeof value !== "object" || value instanceof Exact;
+const isTable = (value) => Array.isArray(value) && value.length > 0 && value.every((each) => !isScalar(each) && !Array.isArray(each));
+
+/** As a person would like to read it. */
+export function readable(value) {
+  if (isTable(value)) return [part(null, plural(value.length, "row"), table(value))];
+  if (isScalar(value) || Array.isArray(value)) return [part(null, null, isScalar(value) ? scalar(value) : tree(value, true))];
+  const entries = Object.entries(value);
+  if (entries.length === 0) return [part(null, null, h("p", { class: "muted" }, "The task completed and had nothing to say."))];
+  const plain = entries.filter(([, each]) => isScalar(each));
+  const deep = entries.filter(([, each]) => !isScalar(each));
+  return [
+    plain.length > 0 && part(null, null, h("dl", { class: "facts" }, plain.map(([name, each]) => [h("dt", {}, title(name)), h("dd", {}, scalar(each))]))),
+    ...deep.map(([name, each]) => part(title(name), howMany(each), isTable(each) ? table(each) : tree(each, true))),
+  ];
+}
+
+const part = (name, more, content) => h("div", { class: "result-part" }, name && h("h3", {}, name, more && h("span", { class: "muted small" }, more)), content);
+const howMany = (value) => (Array.isArray(value) ? plural(value.length, "item") : plural(Object.keys(value).length, "field"));
+
+function scalar(value) {
+  if (value === null) return h("span", { class: "muted" }, "none");
+  if (value instanceof Exact) return h("span", { class: "figures" }, value.source);
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value === "number") return h("span", { class: "figures" }, Number.isInteger(value) ? count(value) : String(value));
+  return longText(String(value));
+}
+
+function longText(text) {
+  if (text.length <= LONG) return h("span", {}, text);
+  const shown = h("span", {}, `${text.slice(0, LONG)}… `);
+  return h("span", {}, shown, button(`Show all ${count(text.length)} characters`, "", (event) => {
+    shown.textContent = text;
+    event.currentTarget.remove();
+  }, { class: "button tiny" }));
+}
+
+function table(rows) {
+  const names = [...new Set(rows.slice(0, 200).flatMap(Object.keys))];
+  const columns = names.slice(0, COLUMNS);
+  const body = h("tbody", {});
+  const more = h("div", {});
+  let shown = 0;
+  const show = (n) => {
+    body.append(...rows.slice(shown, shown + n).map((row) => h("tr", {}, columns.map((name) => cell(row[name])))));
+    shown = Math.min(rows.length, shown + n);
+    fill(more, shown < rows.length && button(`Show more (${count(rows.length - shown)} left)`, "", () => show(200), { class: "button tiny" }));
+  };
+  show(ROWS);
+  const isNumber = (name) => rows.slice(0, 50).every((row) => row[name] === undefined || row[name] === null || typeof row[name] === "number");
+  return h("div", {}, h("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": "Table" },
+    h("table", { class: "data" }, h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col", class: isNumber(name) ? "number" : null }, title(name))))), body)),
+    names.length > columns.length && h("p", { class: "muted small" }, `Further fields, seen as JSON: ${names.slice(COLUMNS).join(", ")}`), more);
+}
+
+function cell(value) {
+  if (value === undefined) return h("td", {});
+  if (isScalar(value)) return h("td", { class: typeof value === "number" ? "number" : null }, scalar(value));
+  return h("td", {}, tree(value, false));
+}
+
+/** A value as JSON, each level folded; what is folded is not made before it is opened. */
+export function tree(value, open = false) {
+  return h("div", { class: "tree" }, node(value, open));
+}
+
+function node(value, open) {
+  if (value === null) return h("span", { class: "word" }, "null");
+  if (value instanceof Exact) return h("span", { class: "figure" }, value.source);
+  if (typeof value === "string") return h("span", { class: "string" }, longText(JSON.stringify(value)));
+  if (typeof value === "number") return h("span", { class: "figure" }, String(value));
+  if (typeof value === "boolean") return h("span", { class: "word" }, String(value));
+  const list = Array.isArray(value);
+  const entries = list ? value.map((each, index) => [index, each]) : Object.entries(value);
+  if (entries.length === 0) return h("span", {}, list ? "[]" : "{}");
+  const details = h("details", {}, h("summary", {}, list ? `[ ${plural(entries.length, "item")} ]` : `{ ${plural(entries.length, "field")} }`));
+  const unfold = () => {
+    if (details.childElementCount > 1) return;
+    const items = h("ul", {});
+    const more = h("div", {});
+    let shown = 0;
+    const show = (n) => {
+      items.append(...entries.slice(shown, shown + n).map(([name, each]) => h("li", {}, h("span", { class: list ? "muted" : "name" }, list ? `${name}: ` : `${JSON.stringify(name)}: `), node(each, false))));
+      shown = Math.min(entries.length, shown + n);
+      fill(more, shown < entries.length && button(`Show more (${count(entries.length - shown)} left)`, "", () => show(200), { class: "button tiny" }));
+    };
+    show(ROWS * 2);
+    details.append(items, more);
+  };
+  details.addEventListener("toggle", () => details.open && unfold());
+  if (open) {
+    details.open = true;
+    unfold();
+  }
+  return details;
+}

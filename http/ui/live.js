@@ -1,0 +1,166 @@
+// Following the server: one stream of changes for the whole page, resumed where it broke off.
+//
+// Where streams do not come through (an older server, a proxy that holds them back), the screens are told to look again
+// every few seconds instead. A page that nobody looks at lets go of its stream: browsers open six connections to a
+// server and no more, and other pages of it want some too.
+
+import { get, Refused } from "./api.js";
+
+const PATIENCE = 20_000; // milliseconds after which a stream that said nothing is taken for held back
+const LOOK_AGAIN = 3_000;
+const LONGEST_PAUSE = 15_000;
+
+class Live extends EventTarget {
+  state = "off"; // off, connecting, live, polling, lost
+  retryAt = 0;
+  #source = null;
+  #seq = null;
+  #tries = 0;
+  #timer = 0;
+  #patience = 0;
+  #wanted = false;
+  #probing = false;
+
+  constructor() {
+    super();
+    document.addEventListener("visibilitychange", () => this.#onVisibility());
+    addEventListener("online", () => this.retry());
+    addEventListener("pagehide", () => this.#let_go());
+    addEventListener("pageshow", (event) => event.persisted && this.retry());
+    let seen = Date.now();
+    setInterval(() => {
+      // A machine that slept has a dead connection, and nobody told it.
+      if (Date.now() - seen > 30_000) this.retry();
+      seen = Date.now();
+    }, 5_000);
+  }
+
+  start() {
+    this.#wanted = true;
+    this.#tries = 0;
+    this.#connect();
+  }
+
+  stop() {
+    this.#wanted = false;
+    this.#let_go();
+    this.#become("off");
+  }
+
+  /** Connect now rather than when the pause is over. */
+  retry() {
+    if (this.#wanted && !document.hidden) this.#connect();
+  }
+
+  /** Someone asked and nobody answered: find out at once. */
+  suspect() {
+    if (this.#wanted && this.state === "live" && !this.#probing) this.#broken();
+  }
+
+  /** Start following after this change, where nothing newer is known. */
+  seen(seq) {
+    if (Number.isFinite(seq) && this.#seq === null) this.#seq = seq;
+  }
+
+  #onVisibility() {
+    if (!this.#wanted) return;
+    if (document.hidden) this.#let_go();
+    else this.#connect();
+  }
+
+  #let_go() {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#patience);
+    this.#source?.close();
+    this.#source = null;
+  }
+
+  #connect() {
+    this.#let_go();
+    if (this.state === "off") this.#become("connecting");
+    const from = this.#seq === null ? "" : `?last_event_id=${this.#seq}`;
+    const source = new EventSource(`api/tasks/events${from}`);
+    this.#source = source;
+    this.#patience = setTimeout(() => this.#poll(), PATIENCE);
+    const hear = (name, act) => source.addEventListener(name, (event) => {
+      if (event.lastEventId) this.#seq = Number(event.lastEventId);
+      act(JSON.parse(event.data));
+    });
+    hear("ready", () => {
+      clearTimeout(this.#patience);
+      const back = this.state === "lost";
+      this.#tries = 0;
+      this.#become("live");
+      if (back) this.#tell("refresh", {});
+    });
+    hear("task", (task) => this.#tell("task", task));
+    hear("removed", (gone) => this.#tell("removed", gone));
+    hear("reset", (reset) => {
+      this.#seq = reset.seq;
+      this.#tell("refresh", reset);
+    });
+    source.addEventListener("error", () => this.#broken());
+  }
+
+  async #broken() {
+    this.#let_go();
+    if (document.hidden || !this.#wanted) return;
+    this.#probing = true;
+    try {
+      await get("api/session");
+      this.#tries += 1;
+      // The server is there. If it keeps refusing the stream, it has none, or somebody holds it back.
+      if (this.#tries >= 3) this.#poll();
+      else this.#timer = setTimeout(() => this.#connect(), 300 * this.#tries);
+    } catch (error) {
+      if (error instanceof Refused && error.status === 401) {
+        this.#tell("unauthorised", {});
+      } else {
+        this.#tries += 1;
+        const pause = Math.min(LONGEST_PAUSE, 1000 * 2 ** Math.min(this.#tries - 1, 5));
+        this.retryAt = Date.now() + pause;
+        this.#become("lost");
+        this.#timer = setTimeout(() => this.#connect(), pause);
+      }
+    } finally {
+      this.#probing = false;
+    }
+  }
+
+  #poll() {
+    this.#let_go();
+    this.#become("polling");
+    this.#tell("refresh", {});
+    let rounds = 0;
+    const again = async () => {
+      if (document.hidden) return;
+      try {
+        await get("api/session");
+      } catch {
+        this.#broken();
+        return;
+      }
+      rounds += 1;
+      this.#tell("refresh", {});
+      if (rounds % 20 === 0) {
+        this.#tries = 0;
+        this.#connect(); // perhaps streams come through by now
+      } else {
+        this.#timer = setTimeout(again, LOOK_AGAIN);
+      }
+    };
+    this.#timer = setTimeout(again, LOOK_AGAIN);
+  }
+
+  #become(state) {
+    if (this.state === state && state !== "lost") return;
+    this.state = state;
+    this.#tell("state", state);
+  }
+
+  #tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+
+export const live = new Live();

@@ -1,0 +1,103 @@
+// The start: who we are, the frame, and one screen after another in it.
+
+import { get, watch } from "./api.js";
+import { fill, h } from "./dom.js";
+import { listen, screenKeys } from "./keys.js";
+import { live } from "./live.js";
+import { failure } from "./parts.js";
+import { where } from "./router.js";
+import * as sessions from "./session.js";
+import { makeShell } from "./shell.js";
+import { overview } from "./screens/overview.js";
+import { signInScreen } from "./screens/sign_in.js";
+import { task } from "./screens/task.js";
+import { tasks } from "./screens/tasks.js";
+
+const app = document.getElementById("app");
+let shell = null;
+let leave = () => {}; // what ends the screen that is shown
+let shown = "";
+
+const SCREENS = {
+  "": () => ["overview", "Overview", overview],
+  tasks: (parts) => (parts.length > 1 ? ["tasks", parts[1], task] : ["tasks", "Tasks", tasks]),
+  library: () => ["library", "Library", async (context) => (await import("./screens/library.js")).library(context)],
+  graph: () => ["graph", "Graph", async (context) => (await import("./screens/graph.js")).graph(context)],
+};
+
+async function start() {
+  try {
+    await sessions.load();
+  } catch (error) {
+    if (error.status === 401) return askForKey();
+    fill(app, h("div", { class: "empty" }, failure(error), h("button", { class: "button", type: "button", onclick: start }, "Try again")));
+    return undefined;
+  }
+  const library = await get("api/stats").then(() => true, (error) => !error.missing);
+  shell = makeShell({ library, onSignOut: signOut });
+  fill(app, shell.frame);
+  live.start();
+  await route();
+  return undefined;
+}
+
+async function signOut() {
+  await sessions.signOut().catch(() => {});
+  askForKey();
+}
+
+function askForKey() {
+  leave();
+  leave = () => {};
+  live.stop();
+  shell = null;
+  document.title = "Sign in · Cortex tasks";
+  fill(app, signInScreen(start));
+  app.querySelector("input")?.focus();
+}
+
+async function route() {
+  if (shell === null) return;
+  const { parts, query } = where();
+  const screen = (SCREENS[parts[0] ?? ""] ?? (() => ["", "Nothing here", nothing]))(parts);
+  const [place, title, show] = screen;
+  const name = parts.join("/");
+  leave();
+  const ending = new AbortController();
+  leave = () => ending.abort();
+  shell.mark(place);
+  document.title = `${title} · Cortex tasks`;
+  screenKeys({});
+  const root = h("div", {});
+  fill(shell.main, root);
+  if (name !== shown) scrollTo(0, 0);
+  const first = shown === "";
+  shown = name;
+  const context = {
+    root, parts, query, shell,
+    signal: ending.signal,
+    on: (event, act) => live.addEventListener(event, (heard) => act(heard.detail), { signal: ending.signal }),
+    keys: screenKeys,
+    title: (text) => { document.title = `${text} · Cortex tasks`; },
+  };
+  try {
+    await show(context);
+  } catch (error) {
+    if (error.name === "AbortError" || ending.signal.aborted) return;
+    const outdated = error instanceof TypeError && /import|module/i.test(error.message);
+    fill(root, outdated ? h("p", { class: "notice is-pending", role: "alert" }, "The server has been updated. Reload this page.") : failure(error));
+    if (!error.status && !outdated) throw error;
+    live.addEventListener("refresh", () => route(), { signal: ending.signal, once: true });
+  }
+  if (!first && !ending.signal.aborted) shell?.main.querySelector("h1")?.focus({ preventScroll: true });
+}
+
+function nothing({ root }) {
+  fill(root, h("div", { class: "empty" }, h("h1", { tabindex: -1 }, "Nothing here"), h("a", { href: "#/" }, "Go to the overview")));
+}
+
+watch({ unauthorised: () => shell && askForKey(), unreachable: () => live.suspect() });
+live.addEventListener("unauthorised", () => askForKey());
+addEventListener("hashchange", route);
+listen();
+start();

@@ -1,0 +1,67 @@
+// Small things that several screens show.
+
+import { moving } from "./clock.js";
+import { h, icon, say } from "./dom.js";
+import { roughly, timeLeft, title } from "./format.js";
+
+export const STATUSES = ["pending", "running", "completed", "failed", "cancelled"];
+export const isFinal = (status) => status === "completed" || status === "failed" || status === "cancelled";
+
+/** What a task is doing, in one word more than its status: a running one may be stopping. */
+export function stateOf(task) {
+  if (task.status === "running" && task.cancel_requested_at) return ["cancelled", "Stopping"];
+  if (task.status === "pending" && task.run_at) return ["pending", task.attempt ? "Retrying" : "Scheduled"];
+  return [task.status, title(task.status)];
+}
+
+export function badge(task) {
+  const [tint, word] = stateOf(task);
+  return h("span", { class: `badge is-${tint}` }, word);
+}
+
+/** A bar with what it says in words; `update(task)` moves it. */
+export function progressBar() {
+  const inner = h("span", {});
+  const bar = h("div", { class: "bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100 }, inner);
+  bar.update = (task) => {
+    const unknown = task.status === "running" && task.progress_percent === 0;
+    bar.className = `bar is-${stateOf(task)[0]}${unknown ? " unknown" : ""}`;
+    bar.setAttribute("aria-label", `Progress of ${task.task_id}`);
+    if (unknown) bar.removeAttribute("aria-valuenow");
+    else bar.setAttribute("aria-valuenow", task.progress_percent);
+    bar.style.setProperty("--share", unknown ? "" : `${task.progress_percent}%`);
+    if (unknown) bar.style.removeProperty("--share");
+  };
+  return bar;
+}
+
+/** How long it will go on, as far as that can be told. */
+export function timeLeftOf(current) {
+  return moving(h("span", { class: "muted small figures" }), () => {
+    const left = timeLeft(current());
+    return left === null ? "" : `about ${roughly(left)} left`;
+  });
+}
+
+export const taskLink = (id, text = id, attributes = {}) => h("a", { href: `#/tasks/${encodeURIComponent(id)}`, ...attributes }, text);
+
+export function empty(name, heading, ...rest) {
+  return h("div", { class: "empty" }, icon(name), h("h2", {}, heading), ...rest);
+}
+
+export function failure(error) {
+  return h("p", { class: "notice is-failed", role: "alert" }, error.message);
+}
+
+export function card(heading, attributes, ...children) {
+  return h("section", { class: "card", ...attributes }, heading && h("header", {}, typeof heading === "string" ? h("h2", {}, heading) : heading), ...children);
+}
+
+export function button(text, name, onclick, attributes = {}) {
+  return h("button", { class: "button", type: "button", ...attributes, onclick }, name && icon(name), text);
+}
+
+export function setCount(element, n, text) {
+  say(element, text);
+  element.hidden = !n;
+}

@@ -1,0 +1,192 @@
+// The graph as a picture, and beside it in words: its communities, one of them, or one entity.
+
+import { get } from "../api.js";
+import { announce, fill, h, icon, say } from "../dom.js";
+import { brief, count, plural, title } from "../format.js";
+import { colourOf, GraphCanvas } from "../graph_canvas.js";
+import { button, empty, failure } from "../parts.js";
+import { note } from "../router.js";
+
+const SIZES = [200, 1000, 5000];
+const USUAL = 1000;
+const LISTED = 200; // communities
+
+export async function graph({ root, query, signal, on, keys }) {
+  const limit = h("select", { class: "select", "aria-label": "How many entities", onchange: () => look() }, SIZES.map((n) => h("option", { value: n }, `${count(n)} entities`)));
+  limit.value = SIZES.includes(Number(query.get("limit"))) ? query.get("limit") : String(USUAL);
+  const search = h("input", { class: "input", type: "search", list: "entity-names", placeholder: "Find an entity", "aria-label": "Find an entity", autocomplete: "off", onchange: () => find(search.value) });
+  const names = h("datalist", { id: "entity-names" });
+  const state = h("p", { class: "state", role: "status" });
+  const box = h("section", { class: "card canvas-box", "aria-label": "Picture of the graph" },
+    h("div", { class: "over" }, search, names, limit),
+    state,
+    h("div", { class: "corner" },
+      button("", "", () => canvas.zoom(1.4), { class: "button tiny", "aria-label": "Nearer" }),
+      button("", "", () => canvas.zoom(1 / 1.4), { class: "button tiny", "aria-label": "Further away" }),
+      button("Show all", "", () => canvas.fit(), { class: "button tiny" })));
+  box.querySelectorAll(".corner button")[0].append("+");
+  box.querySelectorAll(".corner button")[1].append("−");
+  const panel = h("aside", { class: "card panel", "aria-label": "Communities", tabindex: 0 });
+  const screen = h("div", { class: "graph-screen" }, box, panel);
+  fill(root, h("div", { class: "head" }, h("div", { class: "titles" }, h("h1", { tabindex: -1 }, "Graph")), h("div", { class: "actions" }, h("a", { class: "button", href: "#/library" }, icon("library"), "Library"))), screen);
+
+  const canvas = new GraphCanvas(box, signal);
+  let worker = null;
+  let nodes = [];
+  let groups = new Map(); // a community's id: its number among those shown
+  let communities = [];
+  signal.addEventListener("abort", () => worker?.terminate());
+
+  async function look() {
+    const [picture, list] = await Promise.all([
+      get("api/graph/visualization", { query: { limit: limit.value }, signal }),
+      get("api/graph/communities", { query: { limit: LISTED }, signal }),
+    ]);
+    communities = list.communities;
+    if (picture.nodes.length === 0) {
+      fill(root, h("h1", { class: "unseen", tabindex: -1 }, "Graph"), h("section", { class: "card" }, nothingYet()));
+      return;
+    }
+    groups = numbered(picture.nodes, communities);
+    draw(picture);
+    if (query.get("community")) await showCommunity(Number(query.get("community")));
+    else showList(list.total);
+  }
+
+  function draw(picture) {
+    const most = Math.max(1, ...picture.nodes.map((node) => node.mention_count));
+    nodes = picture.nodes.map((node) => ({ ...node, group: node.community_id === null ? -1 : groups.get(node.community_id), size: 2.4 + 8 * Math.sqrt(node.mention_count / most) }));
+    const index = new Map(nodes.map((node, at) => [node.id, at]));
+    const edges = picture.edges.map((edge) => ({ source: index.get(edge.source), target: index.get(edge.target), weight: edge.weight })).filter((edge) => edge.source !== undefined && edge.target !== undefined);
+    const { stats } = picture;
+    const words = `${count(stats.node_count)} of ${plural(stats.total_entities, "entity", "entities")}, ${count(stats.edge_count)} of ${plural(stats.total_relationships, "relationship")}`;
+    canvas.show(nodes, edges, `Picture of the graph: ${words}, in ${plural(groups.size, "community", "communities")}`);
+    fill(names, nodes.slice(0, 1000).map((node) => h("option", { value: node.label })));
+    say(state, words);
+    worker?.terminate();
+    worker = new Worker(new URL("../graph_worker.js", import.meta.url));
+    box.dataset.settled = "";
+    worker.onmessage = ({ data }) => {
+      canvas.move(data.places);
+      if (data.done) box.dataset.settled = "yes";
+    };
+    worker.postMessage({
+      groups: Int32Array.from(nodes, (node) => node.group),
+      sources: Uint32Array.from(edges, (edge) => edge.source),
+      targets: Uint32Array.from(edges, (edge) => edge.target),
+      weights: Float32Array.from(edges, (edge) => edge.weight),
+    });
+  }
+
+  function showList(total = communities.length) {
+    canvas.select(null);
+    note("#/graph");
+    fill(panel, h("header", {}, h("h2", {}, plural(total, "community", "communities"))),
+      communities.length === 0 && h("div", { class: "inside" }, h("p", { class: "muted" }, "None has been detected yet. Detect them in the ", h("a", { href: "#/library" }, "library"), ".")),
+      h("ul", { class: "communities" }, communities.map((one) => h("li", {},
+        h("button", { type: "button", onclick: () => showCommunity(one.id) }, swatch(one.id), h("span", { class: "clip", title: nameOf(one) }, nameOf(one)), h("span", { class: "muted small figures" }, brief(one.entity_count)))))));
+  }
+
+  const swatch = (id) => h("span", { class: "swatch", vars: { "--swatch": colourOf(groups.get(id) ?? -1) } });
+  const nameOf = (one) => one.name || one.top_entities.slice(0, 3).join(", ") || `Community ${one.id}`;
+  const back = () => button("All communities", "left", () => { showList(); canvas.fit(); }, { class: "button tiny bare" });
+
+  async function showCommunity(id) {
+    const number = groups.get(id) ?? null;
+    canvas.select(number);
+    canvas.fit({ group: number });
+    note(`#/graph?community=${id}`);
+    let one;
+    try {
+      one = await get(`api/graph/communities/${id}`, { signal });
+    } catch (error) {
+      if (!signal.aborted) fill(panel, h("div", { class: "inside result-part" }, back(), failure(error)));
+      return;
+    }
+    fill(panel, h("header", {}, back()),
+      h("div", { class: "inside" },
+        h("h2", { class: "line-name anywhere" }, swatch(id), " ", nameOf(one)),
+        one.summary ? h("p", { class: "anywhere" }, one.summary) : h("p", { class: "muted" }, "It has no summary yet."),
+        one.stale && h("p", { class: "notice is-pending" }, "Its members have changed much since the summary was written."),
+        h("h3", {}, plural(one.entity_count, "member")),
+        h("div", { class: "members" }, one.entities.map((entity) => h("button", { type: "button", title: `${entity.type}, mentioned ${plural(entity.mention_count, "time")}`, onclick: () => showEntity(entity.name) }, entity.name))),
+        one.key_relationships.length > 0 && [h("h3", {}, "Strongest relationships"), h("ul", { class: "small relations" }, one.key_relationships.slice(0, 12).map((edge) => h("li", { class: "anywhere" }, edge.source, h("span", { class: "muted" }, ` ${words(edge.type)} `), edge.target)))],
+        h("h3", {}, plural(one.document_count, "document")),
+        h("ul", { class: "small" }, one.documents.map((document) => h("li", { class: "clip" }, h("a", { href: `api/documents/${encodeURIComponent(document.id)}/content?download=true`, title: `Download ${document.filename}` }, document.filename))))));
+    panel.scrollTop = 0;
+    announce(nameOf(one));
+  }
+
+  async function showEntity(name) {
+    const at = nodes.findIndex((node) => node.id === name || node.label === name);
+    const community = at >= 0 ? nodes[at].community_id : null;
+    canvas.select(at >= 0 && community !== null ? nodes[at].group : null, at);
+    if (at >= 0) canvas.fit({ node: at });
+    let one;
+    try {
+      one = await get(`api/graph/entity/${name.split("/").map(encodeURIComponent).join("/")}`, { signal });
+    } catch (error) {
+      if (!signal.aborted) fill(panel, h("div", { class: "inside result-part" }, back(), failure(error)));
+      return;
+    }
+    fill(panel, h("header", {}, community === null ? back() : button("Its community", "left", () => showCommunity(community), { class: "button tiny bare" })),
+      h("div", { class: "inside" },
+        h("h2", { class: "anywhere" }, one.name),
+        h("p", { class: "under" }, h("span", { class: "badge plain" }, one.type), h("span", {}, `mentioned ${plural(one.mention_count, "time")} in ${plural(one.document_count, "document")}`)),
+        one.description && h("p", { class: "anywhere" }, one.description),
+        h("h3", {}, plural(one.relationships.length, "relationship")),
+        h("ul", { class: "small relations" }, one.relationships.slice(0, 60).map((edge) => h("li", { class: "anywhere" },
+          h("span", { class: "muted" }, edge.direction === "incoming" ? "← " : "→ ", words(edge.type), " "),
+          h("a", { href: "#/graph", onclick: (event) => { event.preventDefault(); showEntity(edge.target); } }, edge.target))))));
+    panel.scrollTop = 0;
+    announce(one.name);
+  }
+
+  function find(text) {
+    const wanted = text.trim().toLowerCase();
+    if (!wanted) return;
+    const node = nodes.find((each) => each.label.toLowerCase() === wanted) ?? nodes.find((each) => each.label.toLowerCase().includes(wanted));
+    showEntity(node ? node.id : text.trim());
+  }
+
+  canvas.addEventListener("pick", ({ detail: index }) => {
+    if (index < 0) {
+      showList();
+      return;
+    }
+    const { community_id: community, id } = nodes[index];
+    if (community === null) showEntity(id);
+    else showCommunity(community).then(() => canvas.select(nodes[index].group, index));
+  });
+  on("task", (task) => {
+    if (task.status === "completed" && ["document_processing", "relationship_analysis", "community_detection", "community_summarization"].includes(task.task_type)) look().catch(() => {});
+  });
+  keys({
+    "/": ["Find an entity", () => search.focus()],
+    "+": ["Nearer", () => canvas.zoom(1.4)],
+    "-": ["Further away", () => canvas.zoom(1 / 1.4)],
+    0: ["Show all", () => canvas.fit()],
+    ArrowLeft: ["Move the picture", () => canvas.pan(60, 0)],
+    ArrowRight: ["", () => canvas.pan(-60, 0)],
+    ArrowUp: ["", () => canvas.pan(0, 60)],
+    ArrowDown: ["", () => canvas.pan(0, -60)],
+    Escape: ["", () => showList()],
+  });
+  await look();
+}
+
+const words = (type) => title(type.toLowerCase()).toLowerCase();
+
+/** The communities by size, so that the same ones keep their colours. */
+function numbered(nodes, communities) {
+  const known = communities.map((one) => one.id);
+  const others = nodes.map((node) => node.community_id).filter((id) => id !== null && !known.includes(id));
+  const shown = new Set(nodes.map((node) => node.community_id));
+  return new Map([...new Set([...known, ...others])].filter((id) => shown.has(id)).map((id, index) => [id, index]));
+}
+
+function nothingYet() {
+  return empty("graph", "There is no graph yet",
+    h("p", {}, "It is taken from documents: upload some and process them in the ", h("a", { href: "#/library" }, "library"), ", or run the sample from a terminal:"),
+    h("p", {}, h("code", {}, "cortex-tasks demo")));
+}

@@ -1,0 +1,237 @@
+// One task: how far it is, what became of it, what it was asked and what it gave.
+
+import { get } from "../api.js";
+import { moving, timeAgo } from "../clock.js";
+import { toast } from "../dialogs.js";
+import { fill, h, say } from "../dom.js";
+import { clock, count, plural, roughly, title } from "../format.js";
+import { readable, tree } from "../json_view.js";
+import { badge, button, card, empty, isFinal, progressBar, taskLink, timeLeftOf } from "../parts.js";
+import { go } from "../router.js";
+import { mayManage } from "../session.js";
+import { cancelOne, retryOne } from "../steering.js";
+import { cancelStages, timeline } from "../timeline.js";
+
+const LOOK_AT_LOG = 2_000;
+
+export async function task({ root, parts, signal, on, keys, title: name }) {
+  const id = parts[1];
+  const path = `api/tasks/${encodeURIComponent(id)}`;
+  let seen;
+  try {
+    seen = await get(path, { signal });
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    fill(root, empty("tasks", "No such task", h("p", { class: "anywhere" }, error.message), h("p", {}, h("a", { href: "#/tasks" }, "Show all tasks"))));
+    return;
+  }
+  name(title(seen.task_type));
+  const view = makeView(root, () => seen);
+  const log = makeLog(path, signal);
+  view.place("log", log.box);
+  view.draw();
+  drawChain(view, seen, signal);
+
+  let drawing = 0;
+  const draw = () => {
+    if (drawing) return;
+    drawing = requestAnimationFrame(() => {
+      drawing = 0;
+      view.draw();
+    });
+  };
+  async function look() {
+    seen = await get(path, { signal });
+    draw();
+    drawChain(view, seen, signal);
+    log.look();
+  }
+  const quietly = () => look().catch((error) => signal.aborted || toast(error.message, "failed"));
+  on("task", (news) => {
+    if (news.task_id === id) {
+      const more = isFinal(news.status) || news.attempt !== seen.attempt || news.next_task_id !== seen.next_task_id;
+      seen = { ...seen, ...news };
+      draw();
+      if (more) quietly();
+    } else if (view.chained.has(news.task_id)) {
+      drawChain(view, seen, signal);
+    }
+  });
+  on("removed", (gone) => gone.task_id === id && view.removed());
+  on("refresh", quietly);
+  const timer = setInterval(() => !document.hidden && seen.status === "running" && log.look(), LOOK_AT_LOG);
+  signal.addEventListener("abort", () => clearInterval(timer));
+  log.look();
+  keys({
+    ...(mayManage() && {
+      c: ["Cancel the task", () => !isFinal(seen.status) && cancelOne(seen)],
+      r: ["Retry the task", () => canRetry(seen) && retryOne(seen)],
+    }),
+    u: ["Back to all tasks", () => go("#/tasks")],
+    ".": ["Look again", quietly],
+  });
+}
+
+const canRetry = (seen) => seen.status === "failed" || seen.status === "cancelled";
+
+function makeView(root, current) {
+  const first = current();
+  const places = Object.fromEntries(["state", "actions", "gone", "progress", "error", "result", "params", "log", "timeline", "chain"].map((place) => [place, h("div", { class: "place" })]));
+  const bar = progressBar();
+  const share = h("span", { class: "share" });
+  const message = h("span", { class: "muted anywhere" });
+  const progress = card(null, { class: "card plain" }, h("div", { class: "inside" },
+    h("div", { class: "progress-line" }, share, timeLeftOf(current)), h("div", { class: "big-bar" }, bar), message));
+  fill(root,
+    h("nav", { class: "crumbs", "aria-label": "Where this is" }, h("a", { href: "#/tasks" }, "Tasks"), "›", h("span", { class: "mono clip" }, first.task_id)),
+    h("div", { class: "head" },
+      h("div", { class: "titles" }, h("h1", { tabindex: -1 }, title(first.task_type)), places.state),
+      places.actions),
+    places.gone,
+    h("div", { class: "two" },
+      h("div", { class: "stack" }, places.progress, places.error, places.result, places.log, places.params),
+      h("div", { class: "stack" }, card("Timeline", {}, h("div", { class: "inside" }, places.timeline)), places.chain)));
+
+  const drawn = {};
+  const once = (place, key, make) => {
+    // What has not changed is left alone: a reader may have opened or selected something there.
+    if (drawn[place] === key) return;
+    drawn[place] = key;
+    fill(places[place], make());
+  };
+  const view = {
+    chained: new Set(),
+    place: (place, element) => fill(places[place], element),
+    removed() {
+      fill(places.gone, h("p", { class: "notice is-pending", role: "status" }, "This task has been cleaned up. What you see is the last that was known of it."));
+    },
+    draw() {
+      const seen = current();
+      once("state", [seen.status, seen.run_at, seen.cancel_requested_at, seen.attempt, seen.priority].join(), () => stateLine(seen));
+      once("actions", [seen.status, seen.cancel_requested_at].join(), () => actions(current));
+      once("progress", isFinal(seen.status) ? "ended" : "on", () => !isFinal(seen.status) && progress);
+      bar.update(seen);
+      say(share, seen.status === "running" ? `${seen.progress_percent} %` : "Waiting");
+      say(message, [steps(seen), seen.message].filter(Boolean).join(" · "));
+      once("error", [seen.status, seen.error, seen.message].join(), () => ending(seen));
+      once("result", seen.status === "completed" ? String(seen.seq ?? seen.updated_at) + (seen.result !== null) : "", () => seen.status === "completed" && seen.result !== null && seen.result !== undefined && resultCard(seen));
+      once("params", JSON.stringify(seen.params ?? null), () => seen.params !== undefined && card("Parameters", {}, h("div", { class: "inside" }, emptyObject(seen.params) ? h("p", { class: "muted" }, "It was submitted without any.") : tree(seen.params, true))));
+      once("timeline", [seen.status, seen.attempt, seen.started_at, seen.completed_at, seen.cancel_requested_at, seen.run_at, seen.attempts?.length].join(), () => [timeline(seen), cancelStages(seen)]);
+    },
+  };
+  view.chainPlace = places.chain;
+  return view;
+}
+
+const emptyObject = (value) => value === null || (typeof value === "object" && Object.keys(value).length === 0);
+const steps = (seen) => (seen.progress_total ? `${count(seen.progress_current)} of ${count(seen.progress_total)}` : "");
+
+function stateLine(seen) {
+  return h("div", { class: "under" }, badge(seen),
+    h("span", {}, "submitted ", timeAgo(seen.created_at)),
+    seen.attempt > 1 && h("span", {}, `attempt ${count(seen.attempt)}`),
+    seen.priority !== 0 && seen.priority !== undefined && h("span", {}, `priority ${count(seen.priority)}`),
+    seen.run_at && h("span", {}, moving(h("span", {}), () => `begins ${Date.parse(seen.run_at) > Date.now() ? `in ${roughly((Date.parse(seen.run_at) - Date.now()) / 1000)}` : "soon"}`)));
+}
+
+function actions(current) {
+  const seen = current();
+  return h("div", { class: "actions" },
+    button("Copy id", "", async () => {
+      await navigator.clipboard?.writeText(seen.task_id).then(() => toast("Copied."), () => toast("The browser does not let the page copy.", "pending"));
+    }, { class: "button" }),
+    seen.status === "completed" && h("a", { class: "button", href: `api/tasks/${encodeURIComponent(seen.task_id)}/result`, download: `${seen.task_id}.json` }, "Download result"),
+    mayManage() && canRetry(seen) && button("Retry", "again", () => retryOne(current()), { class: "button main" }),
+    mayManage() && !isFinal(seen.status) && button(seen.cancel_requested_at ? "Cancel is under way" : "Cancel", "stop", () => cancelOne(current()), { class: "button danger", disabled: Boolean(seen.cancel_requested_at) }));
+}
+
+function ending(seen) {
+  if (seen.status === "failed") return h("section", { class: "notice is-failed" }, h("h2", {}, "Why it failed"), h("p", { class: "anywhere" }, seen.error ?? seen.message));
+  if (seen.status === "cancelled") return h("section", { class: "notice is-cancelled" }, h("h2", {}, "It was cancelled"), h("p", { class: "anywhere" }, seen.message || "None of its code runs any more."));
+  return seen.status === "completed" && seen.message ? h("section", { class: "notice is-completed" }, h("p", { class: "anywhere" }, seen.message)) : null;
+}
+
+function resultCard(seen) {
+  const place = h("div", {});
+  const forms = [["Readable", () => readable(seen.result)], ["JSON", () => h("div", { class: "result-part" }, tree(seen.result, true))]];
+  const chips = forms.map(([word, make], index) => {
+    const chip = h("button", { class: "chip", type: "button", "aria-pressed": String(index === 0), onclick: () => {
+      for (const each of chips) each.setAttribute("aria-pressed", String(each === chip));
+      fill(place, make());
+    } }, word);
+    return chip;
+  });
+  fill(place, forms[0][1]());
+  return card([h("h2", {}, "Result"), h("div", { class: "chips", role: "group", "aria-label": "How to show it" }, chips)], {}, place);
+}
+
+// -- its log ------------------------------------------------------------------------------------
+
+function makeLog(path, signal) {
+  const list = h("ol", { class: "log", tabindex: 0, "aria-label": "Log lines" });
+  const more = h("span", { class: "muted small" });
+  const box = card([h("h2", {}, "Log"), more], { hidden: true }, list);
+  let offered = true;
+  let shown = 0;
+  return {
+    box,
+    async look() {
+      if (!offered) return;
+      let log;
+      try {
+        log = await get(`${path}/log`, { signal });
+      } catch (error) {
+        offered = !error.missing;
+        return;
+      }
+      const total = log.lines.length + log.dropped;
+      if (total === shown) return;
+      shown = total;
+      box.hidden = total === 0;
+      const follow = list.scrollTop + list.clientHeight >= list.scrollHeight - 8;
+      say(more, log.dropped ? `${plural(log.dropped, "earlier line")} not kept` : "");
+      fill(list, log.lines.map(line));
+      if (follow) list.scrollTop = list.scrollHeight;
+    },
+  };
+}
+
+function line(each) {
+  const fields = Object.entries(each.fields ?? {}).map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`).join(" ");
+  return h("li", { class: `level-${each.level}` },
+    h("time", { class: "muted", datetime: each.at }, clock(each.at)), h("span", { class: "level" }, each.level),
+    h("span", { class: "anywhere" }, each.message, fields && h("span", { class: "muted" }, ` ${fields}`)));
+}
+
+// -- its chain ----------------------------------------------------------------------------------
+
+const LONGEST_CHAIN = 20;
+
+async function drawChain(view, seen, signal) {
+  const one = async (id) => (await get("api/tasks", { query: { q: `id:${id}`, limit: 1 }, signal })).tasks[0];
+  const walk = async (from, direction) => {
+    const found = [];
+    let next = from[direction];
+    while (next && found.length < LONGEST_CHAIN) {
+      const task = await one(next).catch(() => null);
+      found.push(task ?? { task_id: next, gone: true });
+      next = task?.[direction];
+    }
+    return found;
+  };
+  const [before, after] = await Promise.all([walk(seen, "previous_task_id"), walk(seen, "next_task_id")]);
+  if (signal.aborted) return;
+  const ahead = (after.at(-1) ?? seen).chain ?? [];
+  view.chained = new Set([...before, ...after].map((each) => each.task_id));
+  if (before.length + after.length + ahead.length === 0) {
+    fill(view.chainPlace);
+    return;
+  }
+  const step = (task) => {
+    if (task.gone) return h("li", {}, h("span", { class: "step ahead" }, "cleaned up"));
+    if (task.task_id === seen.task_id) return h("li", { "aria-current": "step" }, h("span", { class: "step here" }, title(task.task_type), badge(task)));
+    return h("li", {}, taskLink(task.task_id, [title(task.task_type), badge(task)], { class: "step" }));
+  };
+  fill(view.chainPlace, card("Chain", {}, h("div", { class: "inside" },
+    h("ol", { class: "chain" }, [...before.reverse(), seen, ...after].map(step), ahead.map((type) => h("li", {}, h("span", { class: "step ahead" }, title(type), h("span", { class: "small" }, isFinal(seen.status) && seen.status !== "completed" ? "will not begin" : "follows"))))))));
+}

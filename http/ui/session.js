@@ -1,0 +1,19 @@
+// Whose key the page works with. The key itself is in a cookie that no script can read.
+
+import { get, post, remove } from "./api.js";
+
+export const session = { name: null, permissions: [] };
+export const mayManage = () => session.permissions.includes("manage");
+
+export async function load() {
+  Object.assign(session, await get("api/session"));
+}
+
+export async function signIn(key) {
+  Object.assign(session, await post("api/session", { key }));
+}
+
+export async function signOut() {
+  await remove("api/session");
+  Object.assign(session, { name: null, permissions: [] });
+}

@@ -1,0 +1,64 @@
+// Cancelling and retrying, one task or many: always asked first, always told how it went.
+
+import { post, remove } from "./api.js";
+import { confirm, toast } from "./dialogs.js";
+import { h } from "./dom.js";
+import { plural, title } from "./format.js";
+
+const VERBS = {
+  cancel: { word: "Cancel", done: "cancelled", body: "What runs is stopped; that cannot be undone. A cancelled task can be retried.", danger: true },
+  retry: { word: "Retry", done: "waiting again", body: "Each gets a new attempt under the same id.", danger: false },
+};
+
+/** Do it to all that fit, once it has been counted and confirmed; gives whether it was done. */
+export async function steerMany(verb, which) {
+  const { word, done, body, danger } = VERBS[verb];
+  try {
+    const counted = await post(`api/tasks/bulk/${verb}`, { ...which, dry_run: true });
+    if (counted.affected === 0) {
+      toast(counted.matched === 0 ? "No task fits any more." : `None of the ${plural(counted.matched, "task")} can be ${verb === "cancel" ? "cancelled" : "retried"}.`, "pending");
+      return false;
+    }
+    const others = counted.matched - counted.affected;
+    const yes = await confirm({
+      heading: `${word} ${plural(counted.affected, "task")}?`,
+      body: [h("p", {}, body), others > 0 && h("p", { class: "muted" }, `${plural(others, "other task")} that you chose cannot be ${verb === "cancel" ? "cancelled" : "retried"} and will stay as they are.`)],
+      yes: `${word} ${plural(counted.affected, "task")}`,
+      danger,
+    });
+    if (!yes) return false;
+    const answer = await post(`api/tasks/bulk/${verb}`, { ...which, dry_run: false });
+    const refused = answer.refused ?? [];
+    toast(`${plural(answer.affected, "task")} ${done}.${refused.length ? ` ${refused[0].detail}` : ""}`, refused.length ? "pending" : "completed");
+    return true;
+  } catch (error) {
+    toast(error.message, "failed");
+    return false;
+  }
+}
+
+/** Cancel one; the answer comes when it has stopped, and the stages are seen before. */
+export async function cancelOne(task) {
+  const yes = await confirm({
+    heading: `Cancel this ${title(task.task_type).toLowerCase()}?`,
+    body: h("p", {}, task.status === "running" ? "Its work is stopped where it is. It can be retried later." : "It will not begin. It can be retried later."),
+    yes: "Cancel the task",
+    danger: true,
+  });
+  if (!yes) return;
+  try {
+    const answer = await remove(`api/tasks/${encodeURIComponent(task.task_id)}`);
+    toast(answer.message, answer.status === "cancelled" ? "completed" : "pending");
+  } catch (error) {
+    toast(error.message, "failed");
+  }
+}
+
+export async function retryOne(task) {
+  try {
+    await post(`api/tasks/${encodeURIComponent(task.task_id)}/retry`);
+    toast("It waits for its next attempt.");
+  } catch (error) {
+    toast(error.message, "failed");
+  }
+}

@@ -1,0 +1,83 @@
+// What became of a task, in the order of time: submitted, waited, ran (each attempt), ended.
+
+import { h } from "./dom.js";
+import { between, clock, duration, moment, now, plural, roughly, since } from "./format.js";
+import { moving } from "./clock.js";
+
+/** The attempts that began, the newest last. Of those long ago only the last 20 are kept. */
+function attemptsOf(task) {
+  const past = (task.attempts ?? []).map((one) => ({ number: one.number, from: one.started_at, to: one.ended_at, error: one.error, tint: "failed" }));
+  const last = task.started_at && (past.length === 0 || past.at(-1).number < task.attempt);
+  if (!last) return past;
+  const tint = task.status === "pending" ? "failed" : task.status;
+  return [...past, { number: task.attempt, from: task.started_at, to: task.completed_at, error: null, tint }];
+}
+
+export function timeline(task) {
+  return h("div", {}, stretch(task), h("ol", { class: "moments" }, moments(task)));
+}
+
+/** One bar from submit to end: grey while it waited, coloured while it ran. */
+function stretch(task) {
+  const parts = [];
+  let at = Date.parse(task.created_at);
+  const end = task.completed_at ? Date.parse(task.completed_at) : now();
+  for (const one of attemptsOf(task)) {
+    const from = Date.parse(one.from);
+    const to = one.to ? Date.parse(one.to) : end;
+    if (from > at) parts.push(["waiting", from - at, `Waited ${duration((from - at) / 1000)}`]);
+    parts.push([`is-${one.tint}`, Math.max(0, to - from), `Attempt ${one.number}: ${duration((to - from) / 1000)}`]);
+    at = to;
+  }
+  if (end > at && task.status !== "running") parts.push(["waiting", end - at, `Waited ${duration((end - at) / 1000)}`]);
+  const all = parts.reduce((sum, [, length]) => sum + length, 0) || 1;
+  return h("div", { class: "stretch", "aria-hidden": "true" }, parts.map(([look, length, words]) => h("span", { class: look, title: words, vars: { "--grow": (length / all) * 1000 } })));
+}
+
+function moments(task) {
+  const attempts = attemptsOf(task);
+  const list = [instant(task.created_at, "Submitted", null)];
+  let before = task.created_at;
+  const kept = attempts.length > 0 && attempts[0].number > 1;
+  if (kept) list.push(h("li", {}, h("span", { class: "muted" }, `${plural(attempts[0].number - 1, "earlier attempt")}, no longer kept`)));
+  for (const one of attempts) {
+    const waited = between(before, one.from);
+    const name = attempts.length > 1 || one.number > 1 ? `Attempt ${one.number} began` : "Began";
+    list.push(instant(one.from, name, waited !== null && (waited < 0.001 ? "at once" : `after waiting ${duration(waited)}`), "running"));
+    if (one.error) list.push(instant(one.to, `Attempt ${one.number} failed`, [`after ${duration(between(one.from, one.to))}: `, h("span", { class: "anywhere" }, one.error)], "failed"));
+    before = one.to ?? before;
+  }
+  return [...list, ...ending(task)];
+}
+
+function ending(task) {
+  if (task.completed_at) {
+    const spent = between(task.started_at, task.completed_at);
+    const word = { completed: "Completed", failed: "Failed", cancelled: task.started_at ? "Stopped, and cancelled" : "Cancelled before it began" }[task.status];
+    return [instant(task.completed_at, word, spent !== null && `ran ${duration(spent)}`, task.status)];
+  }
+  if (task.status === "running") return [ahead(() => `Runs for ${roughly(since(task.started_at) ?? 0)}`)];
+  if (task.run_at) return [ahead(() => (since(task.run_at) < 0 ? `Begins in ${roughly(-since(task.run_at))}, at ${clock(task.run_at)}` : "Begins as soon as there is room"))];
+  return [ahead(() => `Waits for a free place for ${roughly(since(task.updated_at) ?? 0)}`)];
+}
+
+const ahead = (text) => h("li", {}, moving(h("span", { class: "ahead" }), text));
+
+function instant(at, what, more, tint = "") {
+  return h("li", { class: tint && `is-${tint}` },
+    h("span", { class: "what" }, what),
+    h("time", { class: "muted small", datetime: at, title: moment(at) }, clock(at)),
+    more && h("span", { class: "more muted small" }, more));
+}
+
+/** The three stages of a cancel; nothing where none was asked for. */
+export function cancelStages(task) {
+  if (!task.cancel_requested_at) return null;
+  const stopped = task.status === "cancelled";
+  const finished = task.completed_at && !stopped;
+  const stage = (look, word, more) => h("li", { class: look, "aria-current": look === "now" ? "step" : null }, h("b", {}, word), more);
+  return h("ol", { class: "stages", "aria-label": "Stages of the cancel" },
+    stage("done", "Asked", clock(task.cancel_requested_at)),
+    stage(task.completed_at ? "done" : "now", "Stopping", task.completed_at ? `took ${duration(between(task.cancel_requested_at, task.completed_at))}` : "its code is ending"),
+    stage(stopped ? "done" : "", "Stopped", stopped ? clock(task.completed_at) : finished ? `it ${task.status} first` : "not yet"));
+}
