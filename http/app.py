@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, NoReturn
 
@@ -22,13 +23,17 @@ with from_extra("server"):
     from .auth import Keys
     from .bodies import BodyLimit
     from .calls import Endpoint, Resource
+    from .describing import signing_in
     from .envelope import Envelope
+    from .examples import Examples
     from .measuring import Measured
+    from .openapi import describe
     from .page import page_routes
     from .problems import PROBLEMS
     from .routes import METRICS_PATH, TASK_ENDPOINTS
     from .services import Services
     from .session_routes import SESSION_ENDPOINTS
+    from .task_examples import TASK_EXAMPLES
 
 if TYPE_CHECKING:
     from ..jobs.library import Library
@@ -75,19 +80,30 @@ def create_app(
         },
         has_page=page,
     )
-    endpoints, problems = TASK_ENDPOINTS, PROBLEMS
+    endpoints, problems, examples = TASK_ENDPOINTS, PROBLEMS, TASK_EXAMPLES
     if page:
         endpoints = (*endpoints, *SESSION_ENDPOINTS)
     if library is not None:
         # Not before there is one: what the library stands on is another extra.
         from ..jobs.operations import Operations  # noqa: PLC0415
+        from .library_examples import LIBRARY_EXAMPLES  # noqa: PLC0415
         from .library_routes import LIBRARY_ENDPOINTS, LIBRARY_PROBLEMS  # noqa: PLC0415
 
         services.add_library(library, Operations(engine, library))
         endpoints = (*endpoints, *LIBRARY_ENDPOINTS)
         problems = {**problems, **LIBRARY_PROBLEMS}
+        examples = {**examples, **LIBRARY_EXAMPLES}
     if open_metrics:
         endpoints = tuple(map(_opened, endpoints))
+    services.describe = cache(  # made when it is first asked for
+        partial(
+            describe,
+            endpoints,
+            Examples(examples),
+            version=services.version,
+            signing_in=signing_in(keys is not None, page=page),
+        )
+    )
     app = Starlette(
         routes=[*_routes(services, endpoints), *(page_routes() if page else ())],
         middleware=[

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from .auth import authorise
 from .bodies import Body, BodyLimit
 from .envelope import HEADERS
+from .headers import Header
 from .idempotency import idempotency_key
 from .keys import ApiKey, Permission
 from .measuring import ROUTE
@@ -76,6 +77,14 @@ Handler = Callable[[Call[Any]], Awaitable[Answer]]
 BodyKind = Literal["none", "json", "large", "form"]
 
 
+class Media(msgspec.Struct, frozen=True):
+    """An answer's body that is no JSON."""
+
+    content_type: str
+    description: str
+    example: str | None = None
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the route table: all that there is to say about a call to the API."""
 
@@ -84,11 +93,15 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     handler: Handler
     permission: Permission | None  # None: anybody may ask
     summary: str
+    description: str = ""  # more than the summary; without it, what the handler's docstring says
+    tag: str | None = "Tasks"  # where the description of the API has it; None: for people, nowhere
     params: type[msgspec.Struct] | None = None
     body: BodyKind = "none"
     idempotent: bool = False  # whether it heeds the header `Idempotency-Key`
     secret: bool = False  # its parameters count in the body alone: logs and histories keep URLs
-    answers: tuple[tuple[int, Any], ...]  # a status and the type of its JSON, once or more
+    takes: tuple[Header, ...] = ()  # other headers of a request that it heeds
+    answers: tuple[tuple[int, Any], ...]  # a status and the type of its JSON or a Media, 1 or more
+    gives: tuple[tuple[int, Header], ...] = ()  # headers of an answer with that status
     problems: tuple[int, ...] = ()  # statuses besides those that any call may answer
 
 

@@ -61,7 +61,7 @@ class FoundList(msgspec.Struct, frozen=True):
     total: int
 
 
-class Deleted(msgspec.Struct, frozen=True):
+class CommunitiesDeleted(msgspec.Struct, frozen=True):
     """How many communities are gone."""
 
     deleted: int
@@ -123,7 +123,7 @@ async def delete_community(call: Call[None]) -> Answer:
     """Delete one community; its entities stay."""
     number = _id(call.path("community_id"))
     await call.services.library.communities.delete(number)
-    return Answer(encode(Deleted(1, f"Community {number} deleted")))
+    return Answer(encode(CommunitiesDeleted(1, f"Community {number} deleted")))
 
 
 async def delete_communities(call: Call[CommunityScope]) -> Answer:
@@ -131,7 +131,7 @@ async def delete_communities(call: Call[CommunityScope]) -> Answer:
     deleted = await call.services.library.communities.delete_all(
         collection_id=call.params.collection_id
     )
-    return Answer(encode(Deleted(deleted, f"Deleted {deleted} communities")))
+    return Answer(encode(CommunitiesDeleted(deleted, f"Deleted {deleted} communities")))
 
 
 def _id(text: str) -> int:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from ..jobs.model import Document, DocumentStatus
-from .calls import Answer, Call, encode
+from .calls import Answer, Call, Media, encode
 from .parameters import alias
 
 
@@ -59,13 +59,16 @@ class ContentView(msgspec.Struct, frozen=True):
     content: str
 
 
-class Deleted(msgspec.Struct, frozen=True):
+class DocumentDeleted(msgspec.Struct, frozen=True):
     """What is gone."""
 
     id: str
     document_id: str
     deleted: bool
     message: str
+
+
+CONTENT = Media("application/octet-stream", "With `download`: the very bytes, as a file.")
 
 
 class DocumentFilter(msgspec.Struct, frozen=True):
@@ -140,7 +143,7 @@ async def delete_document(call: Call[None]) -> Answer:
     """Delete a document, with all that only it said."""
     gone = await call.services.library.documents.delete(call.path("document_id"))
     message = f"Document {gone.filename!r} deleted"
-    return Answer(encode(Deleted(gone.id, gone.id, True, message)))
+    return Answer(encode(DocumentDeleted(gone.id, gone.id, True, message)))
 
 
 def view(document: Document) -> DocumentView:

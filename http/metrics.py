@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..engine.lifecycle import TaskStatus
 from ..engine.statistics import Histogram, TypeStatistics
-from .calls import Answer, Call
+from .calls import Answer, Call, Media
 from .envelope import HEADERS
 from .extras import from_extra
 
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 MEGABYTE = 2**20
+
+TEXT_BODY = Media("text/plain", "Prometheus' own format.")
+OPENMETRICS_BODY = Media("application/openmetrics-text", "OpenMetrics, where `Accept` prefers it.")
 
 
 async def show_metrics(call: Call[None]) -> Answer:

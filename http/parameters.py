@@ -45,7 +45,7 @@ class Parameters(Generic[P]):
     def __init__(self, shape: type[P], *, home: str = "query") -> None:
         self._shape = shape
         self._home = home
-        self._fields = [_Field(field) for field in msgspec.structs.fields(shape)]
+        self._fields = fields_of(shape)
         # Most requests bring none at all.
         self._defaults: P | None = None
         if all(not field.required for field in self._fields):
@@ -83,13 +83,14 @@ class Parameters(Generic[P]):
         return self._shape(**values)
 
 
-class _Field:
-    """One field of a parameter struct."""
+class Field:
+    """One field of a parameter struct; `names`: its own, and then its aliases."""
 
     def __init__(self, field: msgspec.structs.FieldInfo) -> None:
         self.name = field.name
         self.type = field.type
         self.required = field.required
+        self.default = field.default
         plain = set(_plain_types(field.type))
         self.names = (field.encode_name, *_aliases(field.type))
         self.takes_list = list in plain or tuple in plain
@@ -116,6 +117,11 @@ class _Field:
         if self.takes_bool and isinstance(value, str):
             value = _WORDS.get(value.strip().lower(), value)
         return msgspec.convert(value, self.type, strict=False)
+
+
+def fields_of(shape: type[msgspec.Struct]) -> list[Field]:
+    """Give the fields of a parameter struct."""
+    return [Field(field) for field in msgspec.structs.fields(shape)]
 
 
 def _plain_types(declared: Any) -> Iterator[Any]:

@@ -13,7 +13,7 @@ with from_extra("server"):
     from hypercorn.protocol.h11 import H11Protocol
     from hypercorn.typing import H11SendableEvent
 
-    from .problems import Problem
+    from .problems import Problem, title_of
 
 SMALL = 64 * 1024  # bytes of an answer that are copied, to leave in one packet with their head
 _ABSOLUTE = re.compile(rb"https?://(?:[^/?]*@)?([^/?]+)(.*)", re.IGNORECASE)
@@ -48,7 +48,7 @@ class PlainHttp(H11Protocol):
     async def _send_error_response(self, status_code: int) -> None:
         """Answer what cannot be understood; as a problem, like any other error."""
         self._refused = True
-        title = HTTPStatus(status_code).phrase
+        title = title_of(status_code)
         problem = Problem(status_code, title, f"This is not HTTP/1.1 as it is read here: {title}.")
         body = problem.body()
         headers = [

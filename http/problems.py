@@ -33,7 +33,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 Table = Mapping[type[Exception], tuple[int, str]]
 
 RETRY_LATER: Headers = ((b"retry-after", b"5"),)
-_PASSING = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
+PASSING = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
 
 # Looked up along the error's own line of ancestors, the nearest first.
 PROBLEMS: Table = {
@@ -83,6 +83,12 @@ class Problem(Exception):
         return msgspec.json.encode(members | dict(self.extra))
 
 
+def title_of(status: int) -> str:
+    """Give the title of an error that has none but its status."""
+    first, *others = HTTPStatus(status).phrase.split()
+    return " ".join([first, *(word.lower() for word in others)])
+
+
 def invalid_parameters(*errors: FieldError) -> Problem:
     """Refuse parameters, telling each one that is wrong."""
     said = (f"{_name(error)}: {error.msg}" for error in errors)
@@ -102,7 +108,7 @@ def problem_of(error: Exception, table: Table, query: bytes = b"") -> Problem | 
     for kind in type(error).__mro__:
         if kind in table:
             status, title = table[kind]
-            headers = RETRY_LATER if status in _PASSING else ()
+            headers = RETRY_LATER if status in PASSING else ()
             return Problem(status, title, str(error), headers=headers, extra=_errors(error, query))
     return None
 
@@ -124,13 +130,13 @@ def _errors(error: Exception, query: bytes) -> Mapping[str, Any]:
 
 
 def _of_starlette(error: HTTPException) -> Problem:
-    title = HTTPStatus(error.status_code).phrase
+    title = title_of(error.status_code)
     detail = error.detail
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if allowed := headers.get("allow"):
         headers["allow"] = ", ".join(sorted(allowed.split(", ")))
         detail = f"This path answers {headers['allow']} only."
-    elif error.status_code == HTTPStatus.NOT_FOUND and detail == title:
+    elif error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
         detail = "There is nothing at this path."
     encoded = tuple((name.encode(), value.encode("latin-1")) for name, value in headers.items())
     return Problem(error.status_code, title, detail, headers=encoded)

@@ -6,10 +6,9 @@ Of paths that could both match, the first in the table is taken.
 
 from __future__ import annotations
 
-from typing import Any
-
-from . import health, metrics, submitting, tasks, wire
+from . import documentation, health, metrics, submitting, tasks, wire
 from .calls import Endpoint
+from .headers import RETRY_AFTER
 from .keys import Permission
 from .steering_routes import STEERING_ENDPOINTS
 
@@ -42,7 +41,8 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         handler=tasks.show_result,
         permission=READ,
         summary="Give the result of a completed task; 202 while there is none yet",
-        answers=((200, Any), (202, wire.TaskProgress)),
+        answers=((200, wire.Result), (202, wire.TaskProgress)),
+        gives=((202, RETRY_AFTER),),
         problems=(400, 404),
     ),
     Endpoint(
@@ -81,6 +81,7 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         handler=health.show_health,
         permission=None,
         summary="Tell whether the server can do its work; 503 if not",
+        tag="Server",
         answers=((200, wire.Health), (503, wire.Health)),
     ),
     Endpoint(
@@ -89,7 +90,17 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         handler=metrics.show_metrics,
         permission=READ,  # unless the application is made with `open_metrics`
         summary="Give what is counted, as Prometheus reads it",
-        answers=((200, str),),
+        tag="Server",
+        answers=((200, metrics.TEXT_BODY), (200, metrics.OPENMETRICS_BODY)),
     ),
     *STEERING_ENDPOINTS,
+    Endpoint(
+        method="GET",
+        path="/openapi.json",
+        handler=documentation.show_description,
+        permission=None,
+        summary="Describe this API (OpenAPI 3.1)",
+        tag="Server",
+        answers=((200, documentation.Document),),
+    ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import sessions
 from .calls import Endpoint
+from .headers import SET_COOKIE
 from .keys import Permission
 
 SESSION_ENDPOINTS: tuple[Endpoint, ...] = (
@@ -13,10 +14,12 @@ SESSION_ENDPOINTS: tuple[Endpoint, ...] = (
         handler=sessions.sign_in,
         permission=None,
         summary="Sign in: check a key, and keep it in a cookie",
+        tag="Server",
         params=sessions.SignIn,
         body="json",
         secret=True,
         answers=((200, sessions.Session),),
+        gives=((200, SET_COOKIE),),
         problems=(401, 403),
     ),
     Endpoint(
@@ -25,6 +28,7 @@ SESSION_ENDPOINTS: tuple[Endpoint, ...] = (
         handler=sessions.show_session,
         permission=Permission.READ,
         summary="Tell whose key this is, and what it allows",
+        tag="Server",
         answers=((200, sessions.Session),),
     ),
     Endpoint(
@@ -33,7 +37,9 @@ SESSION_ENDPOINTS: tuple[Endpoint, ...] = (
         handler=sessions.sign_out,
         permission=None,
         summary="Sign out: take the cookie back",
+        tag="Server",
         answers=((200, sessions.SignedOut),),
+        gives=((200, SET_COOKIE),),
         problems=(403,),
     ),
 )

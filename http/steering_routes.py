@@ -15,6 +15,7 @@ STEERING_ENDPOINTS: tuple[Endpoint, ...] = (
         handler=overview.show_overview,
         permission=READ,
         summary="Show what a first look should show: counts, what runs, the last hour, health",
+        tag="Server",
         answers=((200, overview.OverviewView),),
     ),
     Endpoint(

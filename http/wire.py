@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from ..engine.lifecycle import TaskStatus
 from ..engine.records import AttemptRecord, TaskRecord
@@ -58,6 +59,15 @@ class TaskList(msgspec.Struct, frozen=True):
 
     tasks: list[TaskView]
     total: int
+
+
+Result = Annotated[
+    Any,
+    Meta(
+        description="What the task returned, as its type has it; `{}` if that was nothing.",
+        examples=[{"communities": [], "total": 0, "algorithm": "leiden"}],
+    ),
+]
 
 
 class TaskProgress(msgspec.Struct, frozen=True):

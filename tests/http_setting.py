@@ -22,6 +22,7 @@ from cortex_tasks.engine.registry import TaskType, task_type
 from cortex_tasks.http.app import create_app
 from cortex_tasks.http.keys import KeyStore
 from tests.engine_setting import an_engine
+from tests.openapi_setting import hold_to_description
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -122,9 +123,10 @@ async def serving(
 
 
 def client_of(app: ASGIApp, key: str | None = None) -> httpx2.AsyncClient:
-    """A client of an application in the same run."""
+    """A client of an application in the same run; every answer must be one that is described."""
     return httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app),
+        event_hooks={"response": [hold_to_description]},
         base_url="http://testserver",
         headers={} if key is None else {"X-API-Key": key},
     )

@@ -74,7 +74,7 @@ async def test_the_contract_says_which_calls_change_things() -> None:
     reading = {(row.method, row.path) for row in ENDPOINTS if row.permission is Permission.READ}
     assert all(method == "GET" for method, _ in reading)
     open_to_all = [(row.method, row.path) for row in ENDPOINTS if row.permission is None]
-    assert open_to_all == [("GET", "/health")]
+    assert open_to_all == [("GET", "/health"), ("GET", "/openapi.json")]
     managing = {path for _, path, permission in GUARDED if permission is Permission.MANAGE}
     assert "/api/instance/status" in managing
 
@@ -289,12 +289,12 @@ async def test_an_error_that_nobody_foresaw_is_500_and_tells_nothing_but_where_t
 async def test_an_error_of_the_engine_is_an_answer_that_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ) -> None:
-    async def refusing(self: TaskEngine, **_: Any) -> None:
+    async def refusing(self: TaskEngine, *_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(TaskEngine, "list", refusing)
+    monkeypatch.setattr(TaskEngine, "cleanup", refusing)
     async with serving(echo) as api:
-        response = await api.get("/api/tasks")
+        response = await api.post("/api/tasks/cleanup")
         assert_problem(response, status)
         if status == 503:
             assert int(response.headers["retry-after"]) > 0
