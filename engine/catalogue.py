@@ -72,11 +72,12 @@ class Catalogue:
             for listed in self._pair(record.type, None):
                 listed.add(number)
         else:
-            if earlier.status is record.status:
+            if earlier.status is record.status and earlier.completed_at == record.completed_at:
                 return
             number = self._number[record.id]
             for listed in self._pair(earlier.type, earlier.status):
                 listed.remove(number)
+            self._forget_end(earlier, number)
         for listed in self._pair(record.type, record.status):
             listed.add(number)
         if record.completed_at is not None:
@@ -92,8 +93,7 @@ class Catalogue:
         for status in (None, record.status):
             for listed in self._pair(record.type, status):
                 listed.remove(number)
-        if record.completed_at is not None:
-            self._ended.remove((record.completed_at, number))
+        self._forget_end(record, number)
 
     def page(
         self,
@@ -162,6 +162,10 @@ class Catalogue:
             self.by_age = False
         else:
             self._newest = record.created_at
+
+    def _forget_end(self, record: TaskRecord, number: int) -> None:
+        if record.completed_at is not None:
+            self._ended.remove((record.completed_at, number))
 
     def _pair(self, task_type: str, status: TaskStatus | None) -> tuple[Ordered[int], Ordered[int]]:
         """Give the two lists that such a task is in: among those of any type, and of its own."""

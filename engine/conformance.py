@@ -34,6 +34,7 @@ async def check_backend(make: MakeBackend, *, large: int = 5_000_000) -> None:
     await _check_values(make, large)
     await _check_checkpoints(make, large)
     await _check_every_field(make)
+    await _check_revived(make)
     await _check_drops(make)
     await _check_unknown_ids(make)
     await _check_exclusive_hold(make)
@@ -183,6 +184,7 @@ async def _check_every_field(make: MakeBackend) -> None:
         attempt=3,
         retries=3,
         interruptions=2,
+        revivals=1,
         attempts=(
             AttemptRecord(1, _BEGIN, _BEGIN + timedelta(microseconds=1), "OSError: \u2028 é"),
             AttemptRecord(2, _BEGIN, _BEGIN, "interrupted"),
@@ -199,6 +201,28 @@ async def _check_every_field(make: MakeBackend) -> None:
     )
     recovered = await _commit_and_reopen(make, [Put(record, params=_raw("{}"))])
     _same(recovered.records[-1], record, "a record with every field set")
+
+
+async def _check_revived(make: MakeBackend) -> None:
+    """A final record may be followed by one that is not: its task is to be tried again."""
+    async with _opened(make) as (_, before):
+        seq, known = before.last_seq, [record.id for record in before.records]
+    again, other = _pending("again", seq + 1), _pending("other", seq + 2)
+    ended = _replace(
+        again, seq=seq + 3, status=TaskStatus.FAILED, completed_at=_BEGIN, error="no", attempt=1
+    )
+    revived = _replace(again, seq=seq + 4, attempt=1, revivals=1)
+    recovered = await _commit_and_reopen(
+        make,
+        [Put(again, _raw('{"a":1}'), checkpoint=_raw("7")), Put(other, _raw("{}"))],
+        [Put(ended)],
+        [Put(revived)],
+    )
+    found = [record.id for record in recovered.records]
+    _same(found, [*known, "again", "other"], "tasks, of which one is no longer final")
+    _same(recovered.records[-2], revived, "a record put again after it was final")
+    _same(bytes(recovered.params["again"]), b'{"a":1}', "parameters of a task no longer final")
+    assert "again" not in recovered.checkpoints, "a checkpoint must go with the final record"
 
 
 async def _check_drops(make: MakeBackend) -> None:

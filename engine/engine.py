@@ -20,7 +20,7 @@ from .handles import TaskHandle
 from .intake import Intake, Then
 from .ledger import TaskEvents
 from .lifecycle import TaskStatus
-from .messages import Accepted, Cancel, Recall, Submit
+from .messages import Accepted, Cancel, Recall, Revive, Submit
 from .observing import Observer
 from .overview import Overview
 from .records import TaskEvent, TaskPage, TaskRecord
@@ -305,14 +305,20 @@ class TaskEngine:
 
         Raises TaskFailed, TaskCancelled, ResultNotReady (pending or running) or TaskNotFound.
         """
-        record = await self.get(task_id)
+        return await self.result_of(await self.get(task_id))
+
+    async def result_of(self, record: TaskRecord) -> msgspec.Raw:
+        """Give the result that goes with this record, as `wait` gave it; errors as in result_json.
+
+        What the record says counts, even if the task has been revived since.
+        """
         if record.status is TaskStatus.COMPLETED:
-            return await self._declaration.backend.read_result(task_id)
+            return await self._declaration.backend.read_result(record.id)
         if record.status is TaskStatus.FAILED:
-            raise TaskFailed(task_id, record.error or "failed")
+            raise TaskFailed(record.id, record.error or "failed")
         if record.status is TaskStatus.CANCELLED:
-            raise TaskCancelled(task_id, record.message)
-        raise ResultNotReady(task_id, record.status)
+            raise TaskCancelled(record.id, record.message)
+        raise ResultNotReady(record.id, record.status)
 
     async def params_json(self, task_id: str) -> msgspec.Raw:
         """Give the parameters of a task as the JSON that is kept. Raises TaskNotFound."""
@@ -388,6 +394,23 @@ class TaskEngine:
         Raises TaskNotFound, and TaskAlreadyFinal if it had completed or failed before it heard.
         """
         record: TaskRecord = await self._actors.ask(lambda reply: Cancel(task_id, reply))
+        return record
+
+    async def retry(self, task_id: str) -> TaskRecord:
+        """Have a failed or cancelled task tried again; returns once the backend has that.
+
+        Gives its record: pending at the end of its queue, under its id, with the parameters,
+        priority and chain that it had; the attempts before stay in the record, and the next one
+        has the next number. It begins as a new task does: with all retries of its type, without
+        a checkpoint, at once whatever delay it had.
+
+        Raises TaskNotFound; TaskNotRevivable if it is neither failed nor cancelled, or if a task
+        that is pending or running has the same dedupe_key; UnknownTaskType and QueueFull.
+        """
+        if not self._actors.accepting:
+            raise EngineNotRunning("the engine is not running: enter it with `async with`")
+        params = await self.params_json(task_id)
+        record: TaskRecord = await self._actors.ask(lambda reply: Revive(task_id, params, reply))
         return record
 
     async def cleanup(self, max_age: timedelta) -> int:

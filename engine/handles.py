@@ -49,9 +49,13 @@ class TaskHandle(Generic[R]):
 
         Raises TaskFailed or TaskCancelled, with the record's error as text, if there is none.
         """
-        await self._engine.wait(self.id)
-        return self._declared.decode_result(await self._engine.result_json(self.id))
+        record = await self._engine.wait(self.id)
+        return self._declared.decode_result(await self._engine.result_of(record))
 
     async def cancel(self) -> TaskRecord:
         """Stop the task; see TaskEngine.cancel."""
         return await self._engine.cancel(self.id)
+
+    async def retry(self) -> TaskRecord:
+        """Have the task tried again, if it has failed or was cancelled; see TaskEngine.retry."""
+        return await self._engine.retry(self.id)

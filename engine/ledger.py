@@ -26,7 +26,7 @@ class Ledger:
         self.seq = 0  # the number of the newest change that is kept
         # The newest changes, up to number `seq`: never what they brought, which may be large.
         self._newest: deque[TaskRecord | Drop] = deque(maxlen=history)
-        self._ends: dict[str, anyio.Event] = {}  # set when the task is final
+        self._ends: dict[str, _End] = {}  # of the tasks for whose end somebody waits
         self._changed: anyio.Event | None = None  # set at the next change of anything
         self._closed: Exception | None = None
 
@@ -46,7 +46,7 @@ class Ledger:
                 if record.completed_at is not None:
                     end = self._ends.pop(record.id, None)
                     if end is not None:
-                        end.set()
+                        end.come(record)
         self._newest.extend(
             [change if isinstance(change, Drop) else change.record for change in changes]
         )
@@ -58,7 +58,7 @@ class Ledger:
         if self._closed is None:
             self._closed = reason
             for end in self._ends.values():
-                end.set()
+                end.come(None)
             self._ends.clear()
             self._wake_followers()
 
@@ -78,12 +78,12 @@ class Ledger:
         self._raise_if_closed()
         end = self._ends.get(task_id)
         if end is None:
-            end = self._ends[task_id] = anyio.Event()
+            end = self._ends[task_id] = _End()
         await end.wait()
-        record = self.get(task_id)
-        if not record.final:
+        if end.record is None:  # it never came
             self._raise_if_closed()
-        return record
+            return self.get(task_id)
+        return end.record
 
     async def wait_change(self, task_id: str, after_seq: int) -> TaskRecord:
         """Wait until the record is newer than `after_seq`, or final; gives it."""
@@ -128,6 +128,25 @@ class Ledger:
     def _raise_if_closed(self) -> None:
         if self._closed is not None:
             raise self._closed
+
+
+class _End:
+    """The end of one task, with the record as it was then: a moment later it may be revived."""
+
+    __slots__ = ("_came", "record")
+
+    def __init__(self) -> None:
+        self._came = anyio.Event()
+        self.record: TaskRecord | None = None
+
+    def come(self, record: TaskRecord | None) -> None:
+        """Let those go on who wait; None: it never will be."""
+        self.record = record
+        self._came.set()
+
+    async def wait(self) -> None:
+        """Wait until it has come, or never will."""
+        await self._came.wait()
 
 
 class TaskEvents:

@@ -11,8 +11,12 @@
     running     interrupt   failed      recovery: the process died while the body ran
     running     retry       pending     the worker: the body failed, and a retry is left for that
     running     requeue     pending     recovery or drain, for types that resume
+    failed      revive      pending     a person, who wants it tried again
+    cancelled   revive      pending     a person, likewise
 
-Final statuses are those with no way out. `docs/architecture.md` draws this table; a test compares.
+Final statuses are those that nothing but a person's wish leads out of: they never change by
+themselves, and a revived task has another attempt. `docs/architecture.md` draws this table; a test
+compares.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ class TaskStatus(enum.StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing will ever change this status."""
+        """Whether it is over: this status never changes by itself."""
         return self in FINAL
 
 
@@ -47,6 +51,7 @@ class LifeEvent(enum.StrEnum):
     INTERRUPT = "interrupt"
     RETRY = "retry"
     REQUEUE = "requeue"
+    REVIVE = "revive"
 
 
 class IllegalTransition(AssertionError):
@@ -64,9 +69,13 @@ TRANSITIONS: Final[dict[tuple[TaskStatus, LifeEvent], TaskStatus]] = {
     (TaskStatus.RUNNING, LifeEvent.INTERRUPT): TaskStatus.FAILED,
     (TaskStatus.RUNNING, LifeEvent.RETRY): TaskStatus.PENDING,
     (TaskStatus.RUNNING, LifeEvent.REQUEUE): TaskStatus.PENDING,
+    (TaskStatus.FAILED, LifeEvent.REVIVE): TaskStatus.PENDING,
+    (TaskStatus.CANCELLED, LifeEvent.REVIVE): TaskStatus.PENDING,
 }
 
-FINAL: Final = frozenset(TaskStatus) - {status for status, _ in TRANSITIONS}
+FINAL: Final = frozenset(TaskStatus) - {
+    status for status, event in TRANSITIONS if event is not LifeEvent.REVIVE
+}
 
 
 def advance(status: TaskStatus, event: LifeEvent) -> TaskStatus:

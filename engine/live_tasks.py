@@ -100,6 +100,33 @@ class LiveTasks:
         self.enqueue(record)
         return live
 
+    def revive(self, record: TaskRecord, params: msgspec.Raw) -> LiveTask:
+        """Make a task that is over pending again, at the end of its queue, as if it were new.
+
+        Under its id, with the history of its attempts and what follows it in its chain. Its last
+        checkpoint went with its end.
+        """
+        live = self.by_id[record.id] = LiveTask(record, params)
+        fields: Fields = {
+            "message": "Pending: to be tried again",
+            "started_at": None,
+            "completed_at": None,
+            "progress_percent": 0,
+            "progress_current": None,
+            "progress_total": None,
+            "error": None,
+            "traceback": None,
+            "run_at": None,
+            "retries": 0,
+            "interruptions": 0,
+            "revivals": record.revivals + 1,
+            "attempts": _with_newest_attempt(record, record.error or record.message),
+            "cancel_requested_at": None,
+        }
+        self.move(live, LifeEvent.REVIVE, fields)
+        self.enqueue(live.record)
+        return live
+
     def in_future(self, run_at: datetime | timedelta | None) -> datetime | None:
         """Give the moment, if it is still to come; a timedelta counts from now."""
         if run_at is None:
@@ -188,13 +215,7 @@ class LiveTasks:
         It keeps its key, and waits for its time if it is given a `run_at`.
         """
         before = live.record
-        attempt = AttemptRecord(
-            before.attempt,
-            before.started_at or before.created_at,
-            self.now,
-            plain_text(ended, _MAX_ENDED_CHARS),
-        )
-        fields["attempts"] = (*before.attempts, attempt)[-MAX_ATTEMPTS_KEPT:]
+        fields["attempts"] = _with_newest_attempt(before, ended, self.now)
         live.told, live.overdue = None, False
         self.move(live, event, fields)
         self.queues.leave(before.type)
@@ -249,3 +270,19 @@ class LiveTasks:
         """Tell the worker to stop the body, at once."""
         live.told = why
         self.decision.at_once.append(Stop(live.record.type, live.record.id, why))
+
+
+def _with_newest_attempt(
+    record: TaskRecord, ended: str, ended_at: datetime | None = None
+) -> tuple[AttemptRecord, ...]:
+    """Give the attempts that are over, the newest among them; `ended`: how that one did."""
+    known = record.attempts[-1].number if record.attempts else 0
+    if record.attempt == known:  # none has begun since
+        return record.attempts
+    newest = AttemptRecord(
+        record.attempt,
+        record.started_at or record.created_at,
+        ended_at or record.completed_at or record.updated_at,
+        plain_text(ended, _MAX_ENDED_CHARS),
+    )
+    return (*record.attempts, newest)[-MAX_ATTEMPTS_KEPT:]

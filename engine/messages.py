@@ -1,6 +1,6 @@
 """What the actors say to one another: verbs ask, participles report.
 
-Heard by the supervisor          Submit  Recall  Cancel  CleanUp  Drain  Halt
+Heard by the supervisor          Submit  Recall  Cancel  Revive  CleanUp  Drain  Halt
    from the alarm                Due
    from workers                  Progressed  Save  Succeeded  Failed  Stopped  Overdue
 Said by the supervisor
@@ -75,6 +75,14 @@ class Cancel(msgspec.Struct, frozen=True, gc=False):
     """Stop this task. Answer: its record, once it is final or known to ignore the cancel."""
 
     task_id: str
+    reply: Reply
+
+
+class Revive(msgspec.Struct, frozen=True, gc=False):
+    """Have this failed or cancelled task tried again. Answer: its record, pending."""
+
+    task_id: str
+    params: msgspec.Raw  # as they are kept: the supervisor does not hold those of final tasks
     reply: Reply
 
 
@@ -167,6 +175,7 @@ Heard = (
     Submit
     | Recall
     | Cancel
+    | Revive
     | CleanUp
     | Drain
     | Halt

@@ -66,6 +66,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     attempt: int = 0  # 0 until it first runs
     retries: int = 0  # how often it failed and was to be tried again
     interruptions: int = 0  # how often the process died in the middle of an attempt
+    revivals: int = 0  # how often a person had it tried again after it was over
     attempts: tuple[AttemptRecord, ...] = ()  # before the newest; the last MAX_ATTEMPTS_KEPT
     cancel_requested_at: datetime | None = None
     dedupe_key: str | None = None
@@ -79,7 +80,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
 
     @property
     def final(self) -> bool:
-        """Whether nothing about this task will ever change again."""
+        """Whether it is over: nothing about it changes again, unless a person revives it."""
         return self.completed_at is not None
 
 

@@ -32,14 +32,15 @@ def _as_they_stood_in_line(records: Iterable[TaskRecord]) -> list[TaskRecord]:
     """Those that are not final, from the order of submission brought into that of readiness.
 
     One that waits or waited for its time stands between those that were submitted before and
-    after that time.
+    after that time, and so does one that was revived.
     """
     line: list[tuple[datetime, TaskRecord]] = []
     submitted = datetime.min.replace(tzinfo=UTC)
     for record in records:
         submitted = max(submitted, record.created_at)  # the clock may have been set back meanwhile
         if not record.final:
-            line.append((record.run_at or submitted, record))
+            ready = max(submitted, record.updated_at) if record.revivals else submitted
+            line.append((record.run_at or ready, record))
     return [record for _, record in sorted(line, key=itemgetter(0))]
 
 

@@ -19,9 +19,8 @@ from .errors import (
     TaskAlreadyFinal,
     TaskNotFound,
 )
-from .failures import plain_text
 from .lifecycle import LifeEvent, TaskStatus
-from .live_tasks import Decision, Fields, LiveTask, LiveTasks
+from .live_tasks import Decision, LiveTask, LiveTasks
 from .messages import (
     Accepted,
     Cancel,
@@ -37,6 +36,7 @@ from .messages import (
     ProgressReport,
     Recall,
     Reply,
+    Revive,
     Save,
     Stopped,
     StopReason,
@@ -44,18 +44,17 @@ from .messages import (
     Submit,
     Succeeded,
 )
+from .outcomes import STOPPING, Outcomes
 from .progress import progress_fields
 from .queues import Queues
 from .records import TaskRecord
 from .recovery import recover
 from .registry import Registry
 from .requests import Requests
-from .retrying import RetryPolicy
+from .reviving import no_revival
 from .storage import Change, Drop, Recovered
 
-_STOPPING = "Cancel requested"
-_MAX_MESSAGE_CHARS = 1_000
-_SAYS_NOTHING = frozenset({"", "Running", _STOPPING})  # messages that no body gave
+_SHUTTING_DOWN = "the engine is shutting down and takes no more tasks"
 
 
 class Scheduler:
@@ -70,9 +69,8 @@ class Scheduler:
     ) -> None:
         self._registry = registry
         self._kept = kept  # what has been committed; only read here
-        self._new_task_id = new_task_id
-        self._jitter = jitter  # 0 to 1, for the wait after this attempt of this task
         self._tasks = LiveTasks(registry)
+        self._outcomes = Outcomes(self._tasks, registry, new_task_id, jitter)
         self._dropping: set[str] = set()  # to be dropped, and not yet gone from what is kept
         self._requests = Requests()
         self._draining = False
@@ -108,6 +106,8 @@ class Scheduler:
                     self._cancel(message)
                 case Overdue():
                     self._overdue(message)
+                case Revive():
+                    self._revive(message)
                 case CleanUp():
                     self._clean_up(message)
                 case Drain():
@@ -126,7 +126,7 @@ class Scheduler:
             if isinstance(change, Drop):
                 self._dropping.discard(change.task_id)
             elif change.record.final:
-                self._tasks.by_id.pop(change.record.id, None)
+                self._tasks.by_id.pop(change.record.id, None)  # not revived yet: see _revive
 
     def abandon(self) -> list[Reply]:
         """Give up (nothing can be kept any more): everyone who still waits for an answer."""
@@ -205,7 +205,7 @@ class Scheduler:
 
     def _refusal(self, submissions: tuple[Submission, ...]) -> Exception | None:
         if self._draining:
-            return EngineNotRunning("the engine is shutting down and takes no more tasks")
+            return EngineNotRunning(_SHUTTING_DOWN)
         wanted: dict[str, list[int]] = {}  # by type: how many are ready, and how many are not yet
         for submission in submissions:
             try:
@@ -249,92 +249,8 @@ class Scheduler:
 
     def _outcome(self, outcome: Outcome) -> None:
         live = self._of_this_attempt(outcome.task_id, outcome.attempt)
-        if live is None:
-            return
-        fields: Fields = {}
-        if outcome.progress is not None:  # the last report is never lost
-            fields = progress_fields(live.record, outcome.progress)
-        match outcome:
-            case Succeeded():
-                self._succeed(live, outcome, fields)
-            case Failed():
-                self._failed(live, outcome, fields)
-            case Stopped():
-                self._stopped(live, outcome, fields)
-            case _:
-                assert_never(outcome)
-
-    def _succeed(self, live: LiveTask, outcome: Succeeded, fields: Fields) -> None:
-        if live.overdue and live.told == "cancel":
-            # Whoever cancelled was answered that it becomes cancelled when it stops.
-            self._tasks.finish(live, LifeEvent.STOP, {**fields, "message": "Task cancelled"})
-            return
-        message = fields.get("message", live.record.message)
-        fields["message"] = "Completed" if message in _SAYS_NOTHING else message
-        fields["progress_percent"] = 100
-        fields["result_size"] = memoryview(outcome.result).nbytes
-        follow = self._follow_up(live.record)
-        if follow is not None:
-            fields["next_id"] = follow.task_id
-        self._tasks.finish(live, LifeEvent.SUCCEED, fields, result=outcome.result)
-        if follow is not None:
-            step = self._tasks.admit(follow, previous_id=live.record.id)
-            if follow.task_type not in self._registry:
-                self._tasks.fail_unrunnable(step)
-
-    def _failed(self, live: LiveTask, outcome: Failed, fields: Fields) -> None:
-        record, error = live.record, outcome.error
-        policy = self._registry.find(record.type).retry_policy
-        if outcome.retriable and record.retries < policy.retries:
-            if record.cancel_requested_at is None:
-                self._retry(live, outcome, policy, fields)
-            else:
-                # It would have gone on: so it is the cancel that ends it.
-                fields["message"] = f"Task cancelled (while stopping: {error})"
-                self._tasks.finish(live, LifeEvent.STOP, fields)
-            return
-        if record.retries:
-            error = f"{error} (after {record.attempt} attempts)"
-        fields.update(error=error, traceback=outcome.traceback, message=f"Failed: {error}")
-        self._tasks.finish(live, LifeEvent.FAIL, fields)
-
-    def _retry(self, live: LiveTask, outcome: Failed, policy: RetryPolicy, fields: Fields) -> None:
-        retry, now = live.record.retries + 1, self._tasks.now
-        wait = outcome.retry_after
-        if wait is None:
-            chance = self._jitter(live.record.id, live.record.attempt)
-            wait = policy.backoff.wait_before(retry, chance)
-        run_at = now + wait
-        at = f"{run_at:%H:%M:%S}" if run_at.date() == now.date() else f"{run_at:%Y-%m-%d %H:%M:%S}"
-        message = f"Retry {retry} of {policy.retries} at {at} UTC: {outcome.error}"
-        fields.update(retries=retry, run_at=run_at, message=plain_text(message, _MAX_MESSAGE_CHARS))
-        self._tasks.requeue(live, LifeEvent.RETRY, outcome.error, fields)
-
-    def _stopped(self, live: LiveTask, outcome: Stopped, fields: Fields) -> None:
-        declared = self._registry.find(live.record.type)
-        if live.record.cancel_requested_at is None and declared.on_restart == "resume":
-            why = "interrupted by shutdown"
-            self._tasks.requeue(live, LifeEvent.REQUEUE, why, {"message": f"Pending: {why}"})
-            return
-        asked = live.record.cancel_requested_at is not None
-        message = "Task cancelled" if asked else "Task cancelled by shutdown"
-        if outcome.trouble is not None:
-            message = f"{message} (while stopping: {outcome.trouble})"
-        self._tasks.finish(live, LifeEvent.STOP, {**fields, "message": message})
-
-    def _follow_up(self, record: TaskRecord) -> Submission | None:
-        if not record.then:
-            return None
-        step, *rest = record.then
-        return Submission(
-            self._new_task_id(),
-            step.task_type,
-            step.params,
-            step.dedupe_key,
-            tuple(rest),
-            step.delay,
-            record.priority,
-        )
+        if live is not None:
+            self._outcomes.take(live, outcome)
 
     # -- cancelling ------------------------------------------------------------------------------
 
@@ -360,7 +276,7 @@ class Scheduler:
             # What is asked for from now on is not done by this one.
             self._tasks.free_key(live.record)
             # Kept too: a crash before the body stops must not bring back a cancelled task.
-            asked = {"cancel_requested_at": self._tasks.now, "message": _STOPPING}
+            asked = {"cancel_requested_at": self._tasks.now, "message": STOPPING}
             self._tasks.change(live, asked)
             self._tasks.tell(live, "cancel")
         if live.overdue:
@@ -376,6 +292,21 @@ class Scheduler:
         text = f"Told to stop, but still running after {message.grace:g} s"
         self._tasks.change(live, {"message": text})
         self._tasks.answer_cancels(live)
+
+    def _revive(self, message: Revive) -> None:
+        record = self._kept.get(message.task_id)
+        refusal: Exception | None
+        if self._draining:
+            refusal = EngineNotRunning(_SHUTTING_DOWN)
+        elif record is None or record.id in self._dropping:
+            refusal = TaskNotFound(message.task_id)
+        else:
+            refusal = no_revival(record, self._tasks, self._registry)
+            if refusal is None:
+                live = self._tasks.revive(record, message.params)
+                self._tasks.answer(message.reply, live.record)
+                return
+        self._tasks.answer(message.reply, refusal, refused=True)
 
     # -- cleaning up, draining -------------------------------------------------------------------
 

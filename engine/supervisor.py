@@ -1,6 +1,6 @@
 """The supervisor: the one actor that owns task state.
 
-It hears   Submit  Cancel  CleanUp  Drain  Halt            from callers, through the engine
+It hears   Submit  Recall  Cancel  Revive  CleanUp  Drain  Halt  from callers, by the engine
            Progressed  Save  Succeeded  Failed  Stopped  Overdue  from workers
            Due                                             from the alarm
 It says    Stop   to a worker, at once
@@ -24,7 +24,7 @@ from .errors import EngineNotRunning, StorageError
 from .journal import JournalWriter
 from .ledger import Ledger
 from .live_tasks import Decision
-from .messages import Answer, Cancel, CleanUp, Drain, Heard, Run, Save, Submit
+from .messages import Answer, Cancel, CleanUp, Drain, Heard, Recall, Revive, Run, Save, Submit
 from .observing import Observers
 from .queues import Queues
 from .scheduling import Scheduler
@@ -166,7 +166,7 @@ class Supervisor:
 
     def _refuse_all(self, messages: list[Heard], error: StorageError) -> None:
         for message in messages:
-            if isinstance(message, Submit | Save | Cancel | CleanUp | Drain):
+            if isinstance(message, Submit | Recall | Save | Cancel | Revive | CleanUp | Drain):
                 message.reply.refuse(error)
 
 

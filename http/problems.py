@@ -26,6 +26,7 @@ from ..engine.errors import (
     TaskAlreadyFinal,
     TaskEnded,
     TaskNotFound,
+    TaskNotRevivable,
     UnknownTaskType,
 )
 
@@ -39,6 +40,7 @@ PASSING = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
 PROBLEMS: Table = {
     TaskNotFound: (404, "Task not found"),
     TaskAlreadyFinal: (400, "Task has ended"),
+    TaskNotRevivable: (400, "Task cannot be tried again"),
     TaskEnded: (400, "Task ended without a result"),
     ResultNotReady: (409, "Result not ready"),
     InvalidParameters: (422, "Invalid parameters"),

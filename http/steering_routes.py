@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from . import overview
+from . import overview, steering, wire
 from .calls import Endpoint
 from .keys import Permission
 
 READ, MANAGE = Permission.READ, Permission.MANAGE
 
 STEERING_ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        method="POST",
+        path="/api/tasks/{task_id}/retry",
+        handler=steering.retry_task,
+        permission=MANAGE,
+        summary="Have a failed or cancelled task tried again, under its id",
+        answers=((200, wire.TaskView),),
+        problems=(400, 404),
+    ),
     Endpoint(
         method="GET",
         path="/api/overview",

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 import anyio
+import msgspec
 
 from ..engine.engine import TaskEngine
 from ..engine.handles import TaskHandle
@@ -311,12 +312,16 @@ class TaskHarness:
 
     async def result(self, task: TaskHandle[Any] | str) -> Any:
         """Wait until the task is final, and give its result, decoded from JSON."""
-        await self._lasting.wait(_id(task))
-        return await self._lasting.result(_id(task))
+        record = await self._lasting.wait(_id(task))
+        return msgspec.json.decode(await self._lasting.result_of(record))
 
     async def cancel(self, task: TaskHandle[Any] | str) -> TaskRecord:
         """Stop the task; see TaskEngine.cancel."""
         return await self._lasting.cancel(_id(task))
+
+    async def retry(self, task: TaskHandle[Any] | str) -> TaskRecord:
+        """Have the task tried again; see TaskEngine.retry."""
+        return await self._lasting.retry(_id(task))
 
     async def check(self) -> None:
         """Raise PromiseBroken if the engine has broken a promise by now, NotDeterministic if a

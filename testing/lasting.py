@@ -43,6 +43,14 @@ class LastingEngine:
         """See TaskEngine.result."""
         return await self._ask(lambda engine: engine.result(task_id))
 
+    async def retry(self, task_id: str) -> TaskRecord:
+        """See TaskEngine.retry. Asked again, it may find the task revived already."""
+        return await self._ask(lambda engine: engine.retry(task_id))
+
+    async def result_of(self, record: TaskRecord) -> msgspec.Raw:
+        """See TaskEngine.result_of."""
+        return await self._ask(lambda engine: engine.result_of(record))
+
     async def result_json(self, task_id: str) -> msgspec.Raw:
         """See TaskEngine.result_json."""
         return await self._ask(lambda engine: engine.result_json(task_id))

@@ -90,7 +90,17 @@ class Promises:
             self.note_broken(f"{after.id} (change {after.seq}): {wrong}")
         if before is None:
             return
-        if after.attempt == before.attempt and after.progress_percent < before.progress_percent:
+        revived = before.final and not after.final
+        if after.revivals != before.revivals + revived:
+            self.note_broken(
+                f"{after.id} was revived {before.revivals} times, and then {after.revivals} "
+                f"(change {after.seq})"
+            )
+        if (
+            after.attempt == before.attempt
+            and after.progress_percent < before.progress_percent
+            and not revived
+        ):
             self.note_broken(
                 f"the progress of {after.id} fell from {before.progress_percent} to "
                 f"{after.progress_percent} within attempt {after.attempt}"
@@ -129,13 +139,15 @@ class Promises:
         self._seq = recovered.last_seq
 
     def _look_at_commit(self, changes: Sequence[Change]) -> None:
-        """No commit takes back a final status, or ends a task whose body still runs."""
+        """No commit takes back a final status, unless a person wants the task tried again, or ends
+        a task whose body still runs.
+        """
         for change in changes:
             task_id = change.task_id if isinstance(change, Drop) else change.record.id
             kept = self._storage.kept.get(task_id)
             if isinstance(change, Drop):
                 continue
-            if kept is not None and kept.final:
+            if kept is not None and kept.final and change.record.revivals == kept.revivals:
                 self.note_broken(f"{task_id} was kept as {kept.status} and then changed again")
             if change.record.final:
                 self._look_whether_stopped(change.record)

@@ -64,6 +64,10 @@ class SampleServer:
         """Give a task's record."""
         return self._portal.call(self.engine.get, task_id)
 
+    def wait(self, task_id: str) -> TaskRecord:
+        """Wait for a task's end in the engine itself."""
+        return self._portal.call(self.engine.wait, task_id)
+
     def open_gate(self) -> None:
         """Let what waits go on; what comes later waits anew."""
         self._portal.call(self._open_gate)

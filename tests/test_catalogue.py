@@ -18,7 +18,7 @@ from .engine_setting import a_record
 
 TYPES = st.sampled_from(["work", "other"])
 NEW = st.tuples(st.just("new"), st.just(0), TYPES)
-WAYS = st.sampled_from(["move", "touch", "drop", "restart"])
+WAYS = st.sampled_from(["move", "move", "touch", "again", "drop", "restart"])
 CHANGE = st.tuples(WAYS, st.integers(0, 30), TYPES)
 STEPS = st.tuples(
     st.lists(NEW, min_size=5, max_size=20),
@@ -46,7 +46,10 @@ def carried_out(steps: list[tuple[str, int, str]]) -> tuple[Catalogue, dict[str,
                 continue
             ways = [end for (start, _), end in TRANSITIONS.items() if start is record.status]
             status = ways[chosen % len(ways)] if ways and what == "move" else record.status
-            if status is not record.status and status.final:
+            if status is not record.status:
+                ended = START + timedelta(seconds=chosen) if status.final else None
+                record = msgspec.structs.replace(record, completed_at=ended)
+            elif what == "again" and status.final:  # revived and over again in one commit
                 ended = START + timedelta(seconds=chosen)
                 record = msgspec.structs.replace(record, completed_at=ended)
             record = msgspec.structs.replace(record, status=status, seq=number)

@@ -25,6 +25,7 @@ from cortex_tasks.engine.messages import (
     Overdue,
     Progressed,
     ProgressReport,
+    Revive,
     Stopped,
     Submission,
     Submit,
@@ -72,8 +73,8 @@ class SchedulingMachine(RuleBasedStateMachine):
         self.replies: list[tuple[Heard, ListedReply]] = []
         self.unkept: deque[Decision] = deque()  # decided, in order, not yet kept
         self.seen: dict[str, TaskRecord] = {}  # the last state of each task, as decided
-        self.ends: dict[str, TaskStatus] = {}
-        self.percent: dict[tuple[str, int], int] = {}
+        self.ends: dict[tuple[str, int], TaskStatus] = {}  # by id and revivals
+        self.percent: dict[tuple[str, int, int], int] = {}
         self.handed_over: set[tuple[str, int]] = set()
         self.ended_bodies: set[tuple[str, int]] = set()
         self.seq = 0
@@ -114,6 +115,13 @@ class SchedulingMachine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject, late: bool) -> None:
         task_id = data.draw(st.sampled_from([*self.seen, "task_unknown"]))
         self.ask(lambda reply: Cancel(task_id, reply), late=late)
+
+    @precondition(lambda self: self.seen)
+    @rule(data=st.data(), late=st.booleans())
+    def revive(self, data: st.DataObject, late: bool) -> None:
+        known = sorted({*self.seen, *self.desk.kept})
+        task_id = data.draw(st.sampled_from([*known, "task_unknown"]))
+        self.ask(lambda reply: Revive(task_id, EMPTY, reply), late=late)
 
     @precondition(lambda self: self.seen)
     @rule(data=st.data(), late=st.booleans())
@@ -191,14 +199,14 @@ class SchedulingMachine(RuleBasedStateMachine):
         ids, clock = self.desk.new_task_id, self.desk.clock
         self.desk, self.draining = Desk(one, two, long), False
         self.desk.new_task_id, self.desk.clock = ids, clock
-        self.desk.scheduler._new_task_id = ids
+        self.desk.scheduler._outcomes._new_task_id = ids
         self.replies, self.unkept = [], deque()
         self.seen = {record.id: record for record in kept}
-        self.ends = {record.id: record.status for record in kept if record.final}
+        self.ends = {(one.id, one.revivals): one.status for one in kept if one.final}
         self.handed_over = {pair for pair in self.handed_over if pair[0] in self.seen}
         self.ended_bodies = set(self.handed_over)
         live = [record for record in kept if not record.final]
-        self.percent = {(one.id, one.attempt): one.progress_percent for one in live}
+        self.percent = {(one.id, one.attempt, one.revivals): one.progress_percent for one in live}
         self.seq = max((record.seq for record in kept), default=0)
         decision = self.desk.recover(kept)
         self.look_at(decision)
@@ -317,14 +325,17 @@ class SchedulingMachine(RuleBasedStateMachine):
             assert is_legal(None if before is None else before.status, record.status)
             assert (change.params is not None) == (before is None)
             assert (change.result is not None) == (record.status is TaskStatus.COMPLETED)
+            if before is not None:
+                revived = before.final and not record.final
+                assert record.revivals == before.revivals + revived
             assert record.final == record.status.final
             assert (record.error is not None) == (record.status is TaskStatus.FAILED)
             self.look_at_progress(record)
             if before is not None and before.status is TaskStatus.PENDING:
                 self.look_at_start(before, record)
             if record.final:
-                assert record.id not in self.ends
-                self.ends[record.id] = record.status
+                assert (record.id, record.revivals) not in self.ends
+                self.ends[record.id, record.revivals] = record.status
             self.seen[record.id] = record
 
     def look_at_start(self, before: TaskRecord, record: TaskRecord) -> None:
@@ -339,7 +350,7 @@ class SchedulingMachine(RuleBasedStateMachine):
             )
 
     def look_at_progress(self, record: TaskRecord) -> None:
-        attempt = record.id, record.attempt
+        attempt = record.id, record.attempt, record.revivals
         assert record.progress_percent >= self.percent.get(attempt, 0)
         assert (record.progress_percent == 100) == (record.status is TaskStatus.COMPLETED)
         if not record.final:

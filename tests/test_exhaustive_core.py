@@ -18,6 +18,7 @@ from cortex_tasks.engine.messages import (
     Overdue,
     Progressed,
     ProgressReport,
+    Revive,
     Save,
     Stopped,
     Submission,
@@ -56,6 +57,9 @@ class World(SchedulingMachine):
             yield "cancel", task_id
             if self.seen[task_id].final:
                 yield "remove", task_id
+                yield "revive", task_id
+        for task_id in sorted(self.desk.kept.keys() - self.seen.keys()):
+            yield "revive", task_id  # its drop is decided, and not yet kept
         for task_id, attempt in self.at_work():
             for what in ("progress", "save", "succeed", "fail", "fail for now"):
                 yield what, task_id, str(attempt)
@@ -80,6 +84,8 @@ class World(SchedulingMachine):
             self.keep(self.unkept.popleft())
         elif what == "cancel":
             self.ask(lambda reply: Cancel(rest[0], reply), late=self.late)
+        elif what == "revive":
+            self.ask(lambda reply: Revive(rest[0], EMPTY, reply), late=self.late)
         elif what == "remove":
             self.ask(lambda reply: CleanUp((rest[0],), reply), late=self.late)
         else:
@@ -142,6 +148,7 @@ class World(SchedulingMachine):
             record.attempt,
             record.retries,
             record.interruptions,
+            record.revivals,
             record.progress_percent,
             record.cancel_requested_at is not None,
             record.run_at is not None and record.run_at > self.desk.clock.time,

@@ -33,14 +33,16 @@ def test_every_status_and_event_is_in_the_table_or_refused(
             advance(status, event)
 
 
-def test_the_final_statuses_are_exactly_those_with_no_way_out() -> None:
+def test_the_final_statuses_are_exactly_those_that_only_a_person_leads_out_of() -> None:
     assert {
         TaskStatus.COMPLETED,
         TaskStatus.FAILED,
         TaskStatus.CANCELLED,
     } == FINAL
     for status in TaskStatus:
-        assert status.final is not any(start is status for start, _ in TRANSITIONS)
+        ways = {event for start, event in TRANSITIONS if start is status}
+        assert status.final is not bool(ways - {LifeEvent.REVIVE})
+        assert (LifeEvent.REVIVE in ways) is (status in (TaskStatus.FAILED, TaskStatus.CANCELLED))
 
 
 def test_every_status_is_reachable_from_pending() -> None:

@@ -37,6 +37,12 @@ def add_to(commands: Commands) -> None:
     listing.add_argument("--status", choices=STATUSES, help="only those with this status")
     listing.add_argument("--type", type=text, metavar="TYPE", help="only those of this task type")
     listing.add_argument(
+        "--query",
+        type=text,
+        metavar="SEARCH",
+        help="only those that fit, as in 'type:report status:failed older:1h disk full'",
+    )
+    listing.add_argument(
         "--limit", type=whole_number(1, 10**9), metavar="N", help="at most so many (default: all)"
     )
     add_connection(listing)
@@ -61,7 +67,12 @@ def add_to(commands: Commands) -> None:
 
 def list_tasks(arguments: argparse.Namespace) -> int:
     """Print the tasks."""
-    wanted = {"status": arguments.status, "task_type": arguments.type, "limit": arguments.limit}
+    wanted = {
+        "q": arguments.query,
+        "status": arguments.status,
+        "task_type": arguments.type,
+        "limit": arguments.limit,
+    }
     with connect(arguments) as connection:
         answer = connection.ask("GET", "/api/tasks", params=wanted)
     if arguments.json:
