@@ -35,7 +35,7 @@ torture: .venv/.installed  ## Run the attacks on ourselves to the full: hours (A
 mutants: .venv/.installed  ## Break the code on purpose, in a copy, and see that the laws notice (ARGS='fsync')
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-bench: .venv/.installed  ## Measure, and print each figure beside the limit it is held against
+bench: .venv/.installed  ## Measure, and print each figure beside the limit it is held against (ARGS='opening pages')
 	$(BIN)/python -m benchmarks $(ARGS)
 
 demo: .venv/.installed  ## Show everything once: the sample documents through all four jobs, on a server of its own

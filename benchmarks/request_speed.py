@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import anyio
@@ -17,14 +18,21 @@ CONNECTIONS = 16
 ROUNDS = 5
 
 
+class PolledServer(NamedTuple):
+    """A server process, and the URL to poll."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
-def polled_server(loop: str, kind: str) -> Iterator[str]:
-    """Run a server process; gives the URL to poll."""
-    command = [sys.executable, "-m", "benchmarks.polled_server", loop, kind]
+def polled_server(loop: str, kind: str) -> Iterator[PolledServer]:
+    """Run a server process: `bare`, `api`, or `list` with the number of records in its store."""
+    command = [sys.executable, "-m", "benchmarks.polled_server", loop, *kind.split()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield process.stdout.readline().strip()
+            yield PolledServer(process.stdout.readline().strip(), process.pid)
         finally:
             process.kill()
 
@@ -32,7 +40,8 @@ def polled_server(loop: str, kind: str) -> Iterator[str]:
 async def polls_per_second(url: str, total: int) -> float:
     """Poll over a few connections that are kept open, each as fast as it is answered."""
     parts = urlsplit(url)
-    request = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode()
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    request = f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode()
 
     async def poll(count: int) -> None:
         async with await anyio.connect_tcp(parts.hostname or "", parts.port or 0) as stream:
@@ -64,7 +73,8 @@ async def measure(loop: str) -> AsyncIterator[Figure]:
     """Every figure about requests to a server on this loop."""
     with polled_server(loop, "bare") as bare, polled_server(loop, "api") as api:
         limit, rate = await in_turn(
-            [lambda: polls_per_second(bare, 2_000), lambda: polls_per_second(api, 2_000)], ROUNDS
+            [lambda: polls_per_second(bare.url, 2_000), lambda: polls_per_second(api.url, 2_000)],
+            ROUNDS,
         )
     yield Figure(f"{loop}: bare Starlette route on Hypercorn", limit, "/s")
     yield at_least(f"{loop}: GET /api/tasks/{{id}}", rate, limit, "bare route", 0.8)

@@ -42,6 +42,10 @@ class Ordered(Sequence[T]):
         """Give each, ascending. Do not change anything meanwhile."""
         return (self._items[at] for at in range(self._begin, len(self._items)))
 
+    def __reversed__(self) -> Iterator[T]:
+        """Give each, descending. Do not change anything meanwhile."""
+        return (self._items[at] for at in range(len(self._items) - 1, self._begin - 1, -1))
+
     def add(self, item: T) -> None:
         """Put it where it belongs."""
         if len(self) == 0 or self._items[-1] <= item:

@@ -126,3 +126,18 @@ def test_dropping_what_is_not_there_does_nothing() -> None:
     catalogue.drop("old_1")
     catalogue.drop("old_1")
     assert catalogue.page().total == 0
+
+
+@given(st.lists(st.integers(0, 5), max_size=6))
+def test_a_restart_finds_out_again_whether_a_clock_was_set_back(times: list[int]) -> None:
+    records = [
+        msgspec.structs.replace(
+            a_record(number, TaskStatus.PENDING), created_at=START + timedelta(seconds=time)
+        )
+        for number, time in enumerate(times)
+    ]
+    lived, loaded = Catalogue(), Catalogue()
+    for record in records:
+        lived.put(record)
+    loaded.load(records)
+    assert lived.by_age == loaded.by_age == (times == sorted(times))
