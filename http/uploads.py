@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
@@ -19,6 +20,9 @@ from .envelope import HEADERS
 from .idempotency import digest
 from .parameters import Parameters
 from .problems import FieldError, Problem, invalid_parameters
+
+# What it warns of is answered, with a 400; whoever may upload could fill the log with it.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 MAX_FIELDS = 16
 MAX_FIELD_SIZE = 16 * 1024  # bytes
