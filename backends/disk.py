@@ -18,6 +18,9 @@ from ..engine.errors import StorageError, StorageFull
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
+_CANNOT_ALLOCATE = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS})
+_PIECE = 64 * 1024
+
 # macOS: fsync leaves the data in the drive's own cache; this waits until it has left that too.
 _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 
@@ -31,6 +34,19 @@ class DiskFiles:
     def create(self, path: Path) -> int:
         """Open an empty file for appending, whatever was there before."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+
+    def allocate(self, path: Path, size: int, beyond: int) -> None:
+        """Make a file that takes up `size` bytes of the disk, if it has so many and `beyond` more.
+
+        After an OSError something of it may be there.
+        """
+        descriptor = DiskFiles.create(self, path)
+        try:
+            _take_room(descriptor, size + beyond)
+            os.ftruncate(descriptor, size)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def reopen(self, path: Path) -> int:
         """Open a file for appending."""
@@ -89,6 +105,19 @@ class DiskFiles:
 
     def close(self, descriptor: int) -> None:
         os.close(descriptor)
+
+
+def _take_room(descriptor: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno not in _CANNOT_ALLOCATE:
+                raise
+        else:
+            return
+    for _ in range(0, size, _PIECE):  # of bytes that no file system can make smaller
+        write_all(DiskFiles(), descriptor, os.urandom(_PIECE))
 
 
 def write_all(files: DiskFiles, descriptor: int, data: bytes) -> None:

@@ -21,8 +21,10 @@ from .journal import mend
 from .journal_format import parse_name
 from .lock import FolderLock
 from .recovery import Recovery, recover
+from .reserve import RESERVE_FILE
 from .values import FOLDERS, OwnFileValue
 
+_OTHERS = frozenset({"lock", RESERVE_FILE})
 _TRIES = 3  # a compaction of the running server may remove files while they are read
 
 
@@ -120,7 +122,7 @@ def _survey(folder: Path, findings: Findings) -> None:
                 continue
             for value in sorted(path.iterdir()):
                 _look_at(value, findings)
-        elif parse_name(path.name) or parse_name(path.stem) or path.name == "lock":
+        elif parse_name(path.name) or parse_name(path.stem) or path.name in _OTHERS:
             _look_at(path, findings)
         else:
             findings.unknown.append(str(path))

@@ -1,6 +1,7 @@
 """The folder as a whole: opened, written to, compacted, closed. Blocking; the backend offloads it.
 
 lock                      held while the folder is open
+reserve                   room kept back for a full disk
 journal-00000008.jsonl    the newest commits, one a line
 snapshot-00000007.jsonl   all that was held after journal 7
 params/ results/ checkpoints/   values too large for a line
@@ -24,6 +25,7 @@ from .index import Held
 from .journal_format import SNAPSHOT, Start
 from .lock import FolderLock
 from .recovery import Recovery, recover
+from .reserve import Reserve
 from .segment import Segment, start_segment
 from .values import FOLDERS, NewestResults, write_value_files
 
@@ -39,6 +41,7 @@ class JournalOptions:
     files: DiskFiles
     background: bool  # compact in a thread; otherwise a step with each commit
     memory: int = 0  # bytes for the newest results
+    reserve: int = 0  # bytes kept back for a full disk
 
 
 class Journal:
@@ -63,6 +66,8 @@ class Journal:
         self._not_before = 0  # the length up to which the newest file is not looked at again
         self._newest = NewestResults(options.memory)
         self._broken: StorageError | None = None
+        self.reserve = Reserve(options.files, folder, options.reserve)
+        self._found_no_room = False  # since the reserve was last whole
 
     def prepare(self, changes: Sequence[Change]) -> Batch:
         """Make the next commit ready. Raises StorageError if no commit is possible any more."""
@@ -76,10 +81,14 @@ class Journal:
         """
         self._check_usable()
         try:
-            self._write_value_files(batch)
-            self._segment.append(batch.line)
+            try:
+                self._put_on_disk(batch)
+            except StorageFull:
+                if not self._stop_compaction():
+                    raise
+                self._put_on_disk(batch)
         except StorageFull:
-            self.remove(file.file for file, _ in batch.value_files)
+            self._found_no_room = True
             raise
         except BaseException as error:
             self._broken = self._describe_break(error)
@@ -88,6 +97,33 @@ class Journal:
             raise
         if self._compaction is not None and not self._options.background:
             self._compaction.step()
+
+    def _put_on_disk(self, batch: Batch) -> None:
+        """After StorageFull nothing of it is there."""
+        try:
+            self._write_value_files(batch)
+            self._segment.append(batch.line)
+        except StorageFull:
+            self.remove(file.file for file, _ in batch.value_files)
+            raise
+
+    def _stop_compaction(self) -> bool:
+        """Have a compaction under way give back the room that it has taken; False: none is."""
+        if self._compaction is None or self._compaction.ended:
+            return False
+        self._compaction.stop()
+        return True
+
+    def restore_reserve(self) -> None:
+        """See `Backend.restore_reserve`."""
+        self._check_usable()
+        self.reserve.restore()
+        self._found_no_room = False
+
+    def give_up_reserve(self) -> None:
+        """See `Backend.give_up_reserve`."""
+        self._found_no_room = True
+        self.reserve.give_up()
 
     def take(self, batch: Batch) -> set[str]:
         """Hold what has been written; give the value files that are of no use any more."""
@@ -117,6 +153,8 @@ class Journal:
             if not self._compaction.ended:
                 return False
             self._finish_compaction(self._compaction.compaction)
+        if self._found_no_room:  # what is left is for commits
+            return False
         written = self._segment.length
         return written >= self._not_before and self._options.compaction.is_due(
             written=written,

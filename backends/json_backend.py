@@ -40,7 +40,8 @@ class JsonBackend:
     stand in the journal's lines, larger ones in files of their own. The newest of the results in
     lines are in memory too, up to `memory` bytes; all else is read from disk when asked for. When
     `compact_after` bytes have been written since the last time, and `garbage_share` of all bytes is
-    stale, what is live is written anew in the background and the rest removed.
+    stale, what is live is written anew in the background and the rest removed. `reserve` bytes of
+    the disk are kept back, to write down how tasks end when there is no more room (0: none).
 
     Files are used in threads of its own: one that writes, a few that read, one that compacts. With
     an `offload` everything runs through that instead, and a commit also does a step of a
@@ -56,6 +57,7 @@ class JsonBackend:
         memory: int = 4 * MIB,
         compact_after: int = 16 * MIB,
         garbage_share: float = 0.5,
+        reserve: int = 4 * MIB,
         files: DiskFiles | None = None,
     ) -> None:
         self._folder = Path(path).absolute()
@@ -66,6 +68,7 @@ class JsonBackend:
             files or DiskFiles(),
             background=offload is None,
             memory=memory,
+            reserve=reserve,
         )
         self._run_write: Offload
         self._run_read: Offload
@@ -123,6 +126,14 @@ class JsonBackend:
                     await self._write(lambda: journal.remove(unreferred))
         finally:
             self._committing = False
+
+    async def give_up_reserve(self) -> None:
+        """Remove the file that takes the room; see `Backend.give_up_reserve`."""
+        await self._write(self._opened().give_up_reserve)
+
+    async def restore_reserve(self) -> None:
+        """Make that file again; see `Backend.restore_reserve`."""
+        await self._write(self._opened().restore_reserve)
 
     async def read_params(self, task_id: str) -> msgspec.Raw:
         """Read them from disk, and check that they are whole; see `Backend.read_params`."""

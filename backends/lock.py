@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from ..engine.errors import StorageInUse
+from .disk import NO_ROOM
 
 
 class _Holder(msgspec.Struct):
@@ -55,8 +56,12 @@ def _take(descriptor: int, folder: Path) -> None:
     except BlockingIOError:
         raise StorageInUse(_refusal(os.pread(descriptor, 1000, 0), folder)) from None
     holder = msgspec.json.encode(_Holder(os.getpid(), datetime.now(UTC))) + b"\n"
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, holder, 0)
+    try:
+        os.pwrite(descriptor, holder, 0)
+        os.ftruncate(descriptor, len(holder))
+    except OSError as error:  # on a full disk it is held unsigned
+        if error.errno not in NO_ROOM:
+            raise
 
 
 def _refusal(content: bytes, folder: Path) -> str:

@@ -52,6 +52,14 @@ class MemoryBackend:
                 for kept in (self._records, self._params, self._results, self._checkpoints):
                     kept.pop(change.task_id, None)
 
+    async def give_up_reserve(self) -> None:
+        """Do nothing: memory keeps none; see `Backend.give_up_reserve`."""
+        await anyio.lowlevel.checkpoint()
+
+    async def restore_reserve(self) -> None:
+        """Do nothing; see `Backend.restore_reserve`."""
+        await anyio.lowlevel.checkpoint()
+
     async def read_params(self, task_id: str) -> msgspec.Raw:
         """See `Backend.read_params`."""
         return await self._read(self._params, task_id)

@@ -17,7 +17,7 @@ from .alarm import Alarm
 from .attempts import Attempt
 from .children import ChildPool
 from .context import Children
-from .errors import EngineError, EngineNotRunning, StorageError
+from .errors import EngineError, EngineNotRunning, StorageError, StorageFull
 from .ledger import Ledger
 from .messages import CleanUp, Drain, Halt, Heard
 from .observing import Observer, Observers
@@ -95,6 +95,11 @@ class Actors:
         self.entered()
         assert self._supervisor is not None
         return self._supervisor.queues
+
+    @property
+    def no_room(self) -> StorageFull | None:
+        """Why nothing is taken at present; None while there is room."""
+        return None if self._supervisor is None else self._supervisor.no_room
 
     async def clean_up(self, *, max_age: timedelta | None, max_count: int | None = None) -> int:
         """Drop final tasks beyond the age or the count; gives how many."""
@@ -229,6 +234,7 @@ class Actors:
     async def _stop(self, supervisor: Supervisor, workers: list[Worker]) -> None:
         """Stop what runs, wait for it, and write down how it ended."""
         mailbox = self.entered()
+        supervisor.writer.hurry()
         if supervisor.trouble is None:
             drained: OneReply[None] = OneReply()
             try:

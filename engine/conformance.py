@@ -38,6 +38,7 @@ async def check_backend(make: MakeBackend, *, large: int = 5_000_000) -> None:
     await _check_drops(make)
     await _check_unknown_ids(make)
     await _check_exclusive_hold(make)
+    await _check_reserve(make)
     await _check_closing(make)
     await _check_handed_out_copies(make)
 
@@ -262,6 +263,18 @@ async def _check_exclusive_hold(make: MakeBackend) -> None:
     async with _opened(make) as (backend, before):
         await _refuses(make().open(), StorageInUse, "opening a storage that is held")
         await backend.commit([Put(_pending("held", before.last_seq + 1), _raw("{}"))])
+
+
+async def _check_reserve(make: MakeBackend) -> None:
+    async with _opened(make) as (backend, recovered):
+        seq = recovered.last_seq
+        for call in (backend.restore_reserve, backend.give_up_reserve, backend.restore_reserve):
+            seq += 1
+            await call()
+            await call()
+            await backend.commit([Drop("nobody", seq)])
+    async with _opened(make) as (_, recovered):
+        _same(recovered.last_seq, seq, "last_seq after commits with and without a reserve")
 
 
 async def _check_closing(make: MakeBackend) -> None:

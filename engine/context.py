@@ -151,8 +151,8 @@ class TaskContext:
         fields (a Struct, a dataclass) what its own type brings back. Cancelled while it waits, it
         may be kept or not.
 
-        Raises NotJson, TooLarge (Limits.max_checkpoint_bytes), StorageError, and AttemptOver if
-        the attempt has ended: then nothing has changed.
+        Raises NotJson, TooLarge (Limits.max_checkpoint_bytes), StorageFull while there is no room,
+        another StorageError, and AttemptOver if the attempt has ended: then nothing has changed.
         """
         await anyio.lowlevel.checkpoint_if_cancelled()
         if is_large(value):

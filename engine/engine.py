@@ -184,8 +184,8 @@ class TaskEngine:
         a task remembers the last 100). IdempotencyConflict if anything else was asked for before.
         asked: what that was, as JSON, where type, parameters and options depend on when it came.
 
-        Raises UnknownTaskType, InvalidParameters (nothing is stored) and QueueFull. Cancelled
-        while it waits, the task may or may not have been submitted.
+        Raises UnknownTaskType, InvalidParameters, QueueFull and StorageFull; then nothing is
+        stored. Cancelled while it waits, the task may or may not have been submitted.
         """
         start = start_of(delay, run_at)
         request = None if idempotency_key is None else (idempotency_key, asked)
@@ -357,14 +357,24 @@ class TaskEngine:
 
     @property
     def accepting(self) -> bool:
-        """Whether a submit can be taken: entered, not draining, storage in order."""
-        return self._actors.accepting and self.trouble is None
+        """Whether a submit can be taken: entered, not draining, storage in order and with room."""
+        return self._actors.accepting and self.trouble is None and self.no_room is None
 
     @property
     def trouble(self) -> str | None:
         """Why nothing can be kept any more; None while all is well."""
         trouble = self._actors.trouble
         return None if trouble is None else str(trouble)
+
+    @property
+    def no_room(self) -> str | None:
+        """Why nothing is taken or started at present: storage is full. None while it is not.
+
+        It passes by itself once there is room again. Meanwhile a submit raises StorageFull, what
+        runs goes on and its end is written down, and pending tasks stay pending.
+        """
+        lack = self._actors.no_room
+        return None if lack is None else str(lack)
 
     def count(self, *, status: TaskStatus | None = None, task_type: str | None = None) -> int:
         """How many tasks match."""

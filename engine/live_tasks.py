@@ -6,6 +6,8 @@ is to change is for scheduling.py and recovery.py to say.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +16,16 @@ import msgspec
 from .errors import TaskAlreadyFinal
 from .failures import plain_text
 from .lifecycle import LifeEvent, TaskStatus, advance
-from .messages import Answer, Reply, Run, Stop, StopReason, Submission
+from .messages import (
+    Answer,
+    Heard,
+    ProgressReport,
+    Reply,
+    Run,
+    Stop,
+    StopReason,
+    Submission,
+)
 from .observing import Move
 from .queues import Queues
 from .records import MAX_ATTEMPTS_KEPT, AttemptRecord, TaskRecord
@@ -29,15 +40,28 @@ Fields = dict[str, Any]  # new values of a record's fields; given away with the 
 
 
 class Decision:
-    """What follows from a batch of messages."""
+    """What follows from a batch of messages, and what it takes to undo it."""
 
-    __slots__ = ("at_once", "changes", "moves", "once_kept")
+    __slots__ = (
+        "at_once",
+        "before",
+        "changes",
+        "drain_replies",
+        "keys_before",
+        "messages",
+        "moves",
+        "once_kept",
+    )
 
     def __init__(self) -> None:
         self.changes: list[Change] = []  # to keep, all or none, in this order
         self.moves: list[Move] = []  # what of these changes are steps of a task's life
         self.at_once: list[Stop] = []  # needs nothing kept: a stop must not wait for a disk
         self.once_kept: list[Run | Answer] = []
+        self.messages: Sequence[Heard] = ()
+        self.before: dict[str, LiveTask | None] = {}  # None: was not there
+        self.keys_before: list[tuple[tuple[str, str], str | None]] = []  # and who held them
+        self.drain_replies: tuple[Reply, ...] | None = None  # None: was not draining
 
     @property
     def empty(self) -> bool:
@@ -54,6 +78,7 @@ class LiveTask(msgspec.Struct, gc=False):
     cancel_replies: tuple[Reply, ...] = ()
     told: StopReason | None = None  # why its body was told to stop, if it was
     overdue: bool = False  # it did not, beyond its grace
+    unsaid: ProgressReport | None = None  # what came while there was no room to keep it
 
 
 class LiveTasks:
@@ -62,6 +87,7 @@ class LiveTasks:
     def __init__(self, registry: Registry) -> None:
         self.by_id: dict[str, LiveTask] = {}
         self.queues = Queues(registry)
+        self._registry = registry
         self.key_holders: dict[tuple[str, str], str] = {}  # (type, dedupe key) -> task id
         self.seq = 0  # the number of the newest change, kept or not
         self.now: datetime
@@ -72,6 +98,37 @@ class LiveTasks:
         self.now = now
         self.decision = Decision()
         self.queues.ripen(now)
+
+    def note(self, live: LiveTask) -> None:
+        """Remember what this task is before it changes: the decision may have to be undone."""
+        if live.record.id not in self.decision.before:
+            self.decision.before[live.record.id] = copy.copy(live)
+
+    def undo(self, decision: Decision) -> None:
+        """Make the tasks and keys what they were before the decision; the queues follow later."""
+        for task_id, before in decision.before.items():
+            if before is None:
+                self.by_id.pop(task_id, None)
+            elif not before.record.final:  # one that is final is gone, or undone with its end
+                self.by_id[task_id] = before
+        for key, holder in reversed(decision.keys_before):
+            if holder is None:
+                self.key_holders.pop(key, None)
+            else:
+                self.key_holders[key] = holder
+
+    def line_up(self) -> None:
+        """Make the queues anew from the tasks alone, in the order in which they became ready."""
+        self.queues = Queues(self._registry)
+        pending: list[TaskRecord] = []
+        for live in self.by_id.values():
+            if live.record.status is TaskStatus.PENDING:
+                pending.append(live.record)
+            elif live.record.status is TaskStatus.RUNNING:
+                self.queues.occupy(live.record.type)
+        pending.sort(key=lambda record: (record.run_at or record.updated_at, record.seq))
+        for record in pending:
+            self._queue(record)
 
     # -- a task's beginning ----------------------------------------------------------------------
 
@@ -95,6 +152,7 @@ class LiveTasks:
             fingerprint=submission.fingerprint,
         )
         live = self.by_id[record.id] = LiveTask(record, submission.params)
+        self.decision.before[record.id] = None
         self.decision.changes.append(Put(record, params=submission.params))
         self.decision.moves.append(Move(None, None, record))
         self.enqueue(record)
@@ -107,6 +165,7 @@ class LiveTasks:
         checkpoint went with its end.
         """
         live = self.by_id[record.id] = LiveTask(record, params)
+        self.decision.before[record.id] = None
         fields: Fields = {
             "message": "Pending: to be tried again",
             "started_at": None,
@@ -142,7 +201,13 @@ class LiveTasks:
         """
         if record.dedupe_key is not None:
             # A chain's step may find its key taken; it then runs without holding it.
-            self.key_holders.setdefault((record.type, record.dedupe_key), record.id)
+            key = (record.type, record.dedupe_key)
+            if key not in self.key_holders:
+                self.decision.keys_before.append((key, None))
+                self.key_holders[key] = record.id
+        self._queue(record)
+
+    def _queue(self, record: TaskRecord) -> None:
         if record.run_at is None or record.run_at <= self.now:
             self.queues.add(record.type, record.id, record.priority)
         else:
@@ -160,6 +225,7 @@ class LiveTasks:
         if record.dedupe_key is not None:
             key = (record.type, record.dedupe_key)
             if self.key_holders.get(key) == record.id:
+                self.decision.keys_before.append((key, record.id))
                 del self.key_holders[key]
 
     def start_all_startable(self) -> None:
@@ -185,12 +251,14 @@ class LiveTasks:
 
     def change(self, live: LiveTask, fields: Fields, result: msgspec.Raw | None = None) -> None:
         """Give the record new values."""
+        self.note(live)
         self.seq += 1
         live.record = record = _replace(live.record, seq=self.seq, updated_at=self.now, **fields)
         self.decision.changes.append(Put(record, result=result))
 
     def save(self, live: LiveTask, checkpoint: msgspec.Raw) -> None:
         """Keep a checkpoint: a change like any other, so that whoever follows sees life."""
+        self.note(live)
         self.seq += 1
         live.checkpoint = checkpoint
         live.record = _replace(live.record, seq=self.seq, updated_at=self.now)
@@ -214,9 +282,10 @@ class LiveTasks:
 
         It keeps its key, and waits for its time if it is given a `run_at`.
         """
+        self.note(live)
         before = live.record
         fields["attempts"] = _with_newest_attempt(before, ended, self.now)
-        live.told, live.overdue = None, False
+        live.told, live.overdue, live.unsaid = None, False, None
         self.move(live, event, fields)
         self.queues.leave(before.type)
         self.enqueue(live.record)
@@ -258,6 +327,7 @@ class LiveTasks:
 
     def answer_cancels(self, live: LiveTask) -> None:
         """Answer all who asked for this task to be cancelled."""
+        self.note(live)
         for reply in live.cancel_replies:
             if live.record.final and live.record.status is not TaskStatus.CANCELLED:
                 error = TaskAlreadyFinal(live.record.id, live.record.status)
@@ -268,6 +338,7 @@ class LiveTasks:
 
     def tell(self, live: LiveTask, why: StopReason) -> None:
         """Tell the worker to stop the body, at once."""
+        self.note(live)
         live.told = why
         self.decision.at_once.append(Stop(live.record.type, live.record.id, why))
 

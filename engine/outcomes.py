@@ -9,7 +9,7 @@ from .failures import plain_text
 from .lifecycle import LifeEvent
 from .live_tasks import Fields, LiveTask, LiveTasks
 from .messages import Failed, Outcome, Stopped, Submission, Succeeded
-from .progress import progress_fields
+from .progress import joined_reports, progress_fields
 from .records import TaskRecord
 from .registry import Registry
 from .retrying import RetryPolicy
@@ -38,8 +38,9 @@ class Outcomes:
     def take(self, live: LiveTask, outcome: Outcome) -> None:
         """Decide what follows from the end of this task's running attempt."""
         fields: Fields = {}
-        if outcome.progress is not None:  # the last report is never lost
-            fields = progress_fields(live.record, outcome.progress)
+        report = joined_reports(live.unsaid, outcome.progress)
+        if report is not None:  # the last report is never lost
+            fields = progress_fields(live.record, report)
         match outcome:
             case Succeeded():
                 self._succeed(live, outcome, fields)

@@ -25,3 +25,19 @@ def progress_fields(record: TaskRecord, report: ProgressReport) -> dict[str, Any
     if report.message is not None:
         fields["message"] = report.message
     return fields
+
+
+def joined_reports(
+    earlier: ProgressReport | None, later: ProgressReport | None
+) -> ProgressReport | None:
+    """Make one report of two: the newest of all that was said."""
+    if earlier is None or later is None:
+        return later or earlier
+    return ProgressReport(
+        later.task_id,
+        later.attempt,
+        earlier.percent if later.percent is None else later.percent,
+        earlier.current if later.current is None else later.current,
+        earlier.total if later.total is None else later.total,
+        earlier.message if later.message is None else later.message,
+    )

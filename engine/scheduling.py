@@ -16,6 +16,7 @@ from .errors import (
     EngineNotRunning,
     IdempotencyConflict,
     QueueFull,
+    StorageFull,
     TaskAlreadyFinal,
     TaskNotFound,
 )
@@ -45,7 +46,7 @@ from .messages import (
     Succeeded,
 )
 from .outcomes import STOPPING, Outcomes
-from .progress import progress_fields
+from .progress import joined_reports, progress_fields
 from .queues import Queues
 from .records import TaskRecord
 from .recovery import recover
@@ -75,6 +76,9 @@ class Scheduler:
         self._requests = Requests()
         self._draining = False
         self._drain_replies: list[Reply] = []
+        # While it is set, nothing is begun: no task is taken or started, no checkpoint is kept,
+        # and progress waits. What ends is written down, with the room that is kept back for that.
+        self.no_room: StorageFull | None = None
 
     # -- the three calls -------------------------------------------------------------------------
 
@@ -88,7 +92,7 @@ class Scheduler:
 
     def hear(self, messages: Iterable[Heard], now: datetime) -> Decision:  # noqa: C901, PLR0912  a case a message
         """Decide what follows from the messages, in their order."""
-        self._tasks.begin(now)
+        self._begin(now)
         for message in messages:
             match message:
                 case Submit():
@@ -119,6 +123,60 @@ class Scheduler:
                 case _:
                     assert_never(message)
         return self._end()
+
+    def needs_room(self, message: Submit | Revive | Save) -> bool:
+        """Whether it asks for something to be kept that is not kept yet."""
+        return not isinstance(message, Submit) or any(map(self._is_new, message.submissions))
+
+    def _is_new(self, submission: Submission) -> bool:
+        try:
+            if self._of_same_request(submission) is not None:
+                return False
+        except IdempotencyConflict:
+            return False
+        twin = self._tasks.holder(submission.task_type, submission.dedupe_key)
+        return twin is None or submission.idempotency_key is not None
+
+    def roll_back(self, refused: Sequence[Decision], seq: int) -> None:
+        """Be again as before these decisions, the newest ones: none of them has been kept, and
+        `seq` is the number of the newest change that has.
+        """
+        for decision in reversed(refused):
+            self._tasks.undo(decision)
+        self._undo_requests([change for decision in refused for change in decision.changes])
+        before = refused[0].drain_replies
+        self._draining, self._drain_replies = before is not None, list(before or ())
+        self._tasks.seq = seq
+        self._tasks.line_up()
+
+    def regain(self, now: datetime) -> Decision:
+        """There is room again: say what could not be said, and start what waits."""
+        self.no_room = None
+        self._begin(now)
+        for live in self._tasks.by_id.values():
+            if live.unsaid is not None and live.record.status is TaskStatus.RUNNING:
+                fields = progress_fields(live.record, live.unsaid)
+                self._tasks.change(live, fields)
+                live.unsaid = None
+        return self._end()
+
+    def _begin(self, now: datetime) -> None:
+        self._tasks.begin(now)
+        if self._draining:
+            self._tasks.decision.drain_replies = tuple(self._drain_replies)
+
+    def _undo_requests(self, changes: Sequence[Change]) -> None:
+        """Know the keys again that are kept, of the tasks that these changes were about."""
+        tasks: set[str] = set()
+        for change in changes:
+            if isinstance(change, Drop):
+                self._dropping.discard(change.task_id)
+                tasks.add(change.task_id)
+            else:
+                self._requests.forget(change.record)
+                tasks.add(change.record.id)
+        for task_id in tasks & self._kept.keys():
+            self._requests.note(self._kept[task_id])
 
     def settle(self, changes: Sequence[Change]) -> None:
         """Let go of tasks that are final, now that these changes are kept."""
@@ -235,7 +293,12 @@ class Scheduler:
 
     def _progress(self, report: ProgressReport) -> None:
         live = self._of_this_attempt(report.task_id, report.attempt)
-        if live is not None:
+        if live is None:
+            return
+        if self.no_room is not None:
+            self._tasks.note(live)
+            live.unsaid = joined_reports(live.unsaid, report)
+        else:
             self._tasks.change(live, progress_fields(live.record, report))
 
     def _save(self, message: Save) -> None:
@@ -273,6 +336,7 @@ class Scheduler:
 
     def _cancel_running(self, live: LiveTask, reply: Reply) -> None:
         if live.record.cancel_requested_at is None:
+            self._tasks.note(live)
             # What is asked for from now on is not done by this one.
             self._tasks.free_key(live.record)
             # Kept too: a crash before the body stops must not bring back a cancelled task.
@@ -282,12 +346,14 @@ class Scheduler:
         if live.overdue:
             self._tasks.answer(reply, live.record)
         else:
+            self._tasks.note(live)
             live.cancel_replies += (reply,)
 
     def _overdue(self, message: Overdue) -> None:
         live = self._of_this_attempt(message.task_id, message.attempt)
         if live is None:
             return
+        self._tasks.note(live)
         live.overdue = True
         text = f"Told to stop, but still running after {message.grace:g} s"
         self._tasks.change(live, {"message": text})
@@ -336,7 +402,8 @@ class Scheduler:
 
     def _end(self) -> Decision:
         if not self._draining:
-            self._tasks.start_all_startable()
+            if self.no_room is None:
+                self._tasks.start_all_startable()
         elif self._tasks.queues.running_total == 0:
             for reply in self._drain_replies:
                 self._tasks.answer(reply, None)

@@ -1,8 +1,9 @@
-"""The contract between the engine and what keeps its records: five methods.
+"""The contract between the engine and what keeps its records: seven methods.
 
 Who writes a backend reads this file, implements `Backend`, and runs `engine.conformance` on it.
-The journal writer is the only caller of `commit`, and calls it for one batch at a time; reads may
-overlap a commit.
+The journal writer is the only caller of `commit` and of what concerns the reserve, and makes one of
+these calls at a time; reads may overlap them. Storage that never runs out of room needs no reserve:
+`give_up_reserve` and `restore_reserve` then do nothing.
 """
 
 from __future__ import annotations
@@ -72,6 +73,21 @@ class Backend(Protocol):
         after StorageFull none is kept and the backend is as before; after any other StorageError
         it is unknown what is kept, and every further commit fails. Never "maybe" by
         cancellation: the caller shields it. A crash inside keeps all of them or none.
+        """
+        ...
+
+    async def give_up_reserve(self) -> None:
+        """Free the room that was kept back: what ends now must be written down.
+
+        Called when a commit found no room. Doing it twice is fine.
+        """
+        ...
+
+    async def restore_reserve(self) -> None:
+        """Keep back room for the time when there is no more; doing it twice is fine.
+
+        Raises StorageFull, and keeps nothing back, where there is not enough for that and for some
+        commits beyond it. Called after `open`, and from time to time after a commit found no room.
         """
         ...
 

@@ -8,7 +8,8 @@ It says    Stop   to a worker, at once
            Answer to whoever asked, once what it rests on is kept
 
 It decides in plain code (scheduling.py) and never waits for a worker or for a disk: while a commit
-is under way it hears and decides on, and a Stop goes out at once.
+is under way it hears and decides on, and a Stop goes out at once. When a commit finds no room, it
+goes back to what is kept and decides anew on what it has heard since, by stricter rules.
 """
 
 from __future__ import annotations
@@ -20,11 +21,24 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from .alarm import Alarm
-from .errors import EngineNotRunning, StorageError
-from .journal import JournalWriter
+from .errors import EngineNotRunning, StorageError, StorageFull
+from .journal import Ears, JournalWriter
 from .ledger import Ledger
 from .live_tasks import Decision
-from .messages import Answer, Cancel, CleanUp, Drain, Heard, Recall, Revive, Run, Save, Submit
+from .messages import (
+    Answer,
+    Cancel,
+    CleanUp,
+    Drain,
+    Failed,
+    Heard,
+    Recall,
+    Revive,
+    Run,
+    Save,
+    Submit,
+    Succeeded,
+)
 from .observing import Observers
 from .queues import Queues
 from .scheduling import Scheduler
@@ -35,6 +49,7 @@ from .worker import Worker
 
 log = logging.getLogger("cortex_tasks.engine")
 
+_SMALL = 2_000  # bytes of a result: to say that it cannot be kept would take about as much
 _BATCH = 256  # messages decided on before their decisions go to the journal writer
 
 
@@ -63,8 +78,7 @@ class Supervisor:
         self.writer = JournalWriter(
             backend,
             ledger,
-            carry_out=self._carry_out,
-            give_up=self._give_up,
+            Ears(self._carry_out, self._give_up, self._decide_anew, self._go_on),
             committed=statistics.committed,
         )
         self._observers = observers
@@ -78,9 +92,13 @@ class Supervisor:
         return self._scheduler.queues
 
     async def recover(self, recovered: Recovered) -> None:
-        """Decide about what the backend holds, and keep that; nothing runs before `begin`."""
+        """Decide about what the backend holds, and keep that; nothing runs before `begin`.
+
+        Raises StorageFull where there is no room for that, not even in the reserve.
+        """
+        self._lack_room(await self.writer.look_for_room())
         self._recovered = self._scheduler.recover(recovered, self._clock.now())
-        await self.writer.keep(self._recovered.changes)
+        self._lack_room(await self.writer.keep_with_reserve(self._recovered.changes))
         self._observers.recovered(self._recovered.moves)
         self._recovered.moves = []
 
@@ -118,11 +136,18 @@ class Supervisor:
     def _decide(self, messages: list[Heard]) -> None:
         if self.trouble is not None:
             self._refuse_all(messages, self.trouble)
-            return
+        elif self._scheduler.no_room is None:
+            self._decide_on(messages)
+        else:
+            self._decide_without_room(messages, self._scheduler.no_room)
+
+    def _decide_on(self, messages: list[Heard]) -> None:
         decision = self._scheduler.hear(messages, self._clock.now())
+        decision.messages = messages
         for stop in decision.at_once:
             self._workers[stop.task_type].stop_nowait(stop.task_id, stop.why)
-        if not decision.empty:
+        # One from which nothing follows may have to be made anew too.
+        if not decision.empty or self.writer.busy:
             self.writer.enqueue(decision)
         self.alarm.set_nowait(self._scheduler.next_due)
 
@@ -154,6 +179,49 @@ class Supervisor:
             reply.refuse(error)
         self._ledger.close(error)
 
+    # -- no room ---------------------------------------------------------------------------------
+
+    @property
+    def no_room(self) -> StorageFull | None:
+        """Why nothing is taken at present; None while there is room."""
+        return self._scheduler.no_room
+
+    def _decide_without_room(self, messages: list[Heard], lack: StorageFull) -> None:
+        """Refuse at once what asks for more; the rest each by itself, as one may be too large."""
+        for message in messages:
+            if isinstance(message, Submit | Revive | Save) and self._scheduler.needs_room(message):
+                message.reply.refuse(StorageFull(str(lack)))
+            else:
+                self._decide_on([message])
+
+    def _decide_anew(self, error: StorageFull, refused: list[Decision]) -> bool:
+        """Called by the journal writer: these found no room; False: nothing but room helps."""
+        messages = [message for decision in refused for message in decision.messages]
+        if self._scheduler.no_room is not None:  # by then a decision is about one message
+            smaller = _without_result(messages[0], error) if refused[0].messages else None
+            if smaller is None:
+                return False  # it is as small as can be
+            messages[0] = smaller
+        self._scheduler.roll_back(refused, self._ledger.seq)
+        self._lack_room(error)
+        self._decide(messages)
+        return True
+
+    def _lack_room(self, error: StorageFull | None) -> None:
+        if error is not None:
+            if self._scheduler.no_room is None:
+                log.warning("nothing is taken or started until there is room: %s", error)
+            self._scheduler.no_room = error
+
+    def _go_on(self) -> None:
+        """Called by the journal writer: there is room again."""
+        if self.trouble is None:
+            log.info("there is room again: tasks are taken and started")
+            decision = self._scheduler.regain(self._clock.now())
+            if not decision.empty or self.writer.busy:
+                self.writer.enqueue(decision)
+            self.alarm.set_nowait(self._scheduler.next_due)
+
     def fail(self, reason: str) -> None:
         """Give up for a reason of our own."""
         self._give_up(StorageError(reason), [])
@@ -168,6 +236,17 @@ class Supervisor:
         for message in messages:
             if isinstance(message, Submit | Recall | Save | Cancel | Revive | CleanUp | Drain):
                 message.reply.refuse(error)
+
+
+def _without_result(message: Heard, error: StorageFull) -> Failed | None:
+    """The outcome of a body whose result is too large to be kept; None for any other message."""
+    if not isinstance(message, Succeeded):
+        return None
+    size = memoryview(message.result).nbytes
+    if size <= _SMALL:
+        return None
+    why = f"StorageFull: the result of {size:,} bytes cannot be kept: {error}"
+    return Failed(message.task_id, message.attempt, why, None, message.progress)
 
 
 class Mailbox:

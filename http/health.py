@@ -13,6 +13,10 @@ STORAGE_FAILED = (
     "The storage has failed, and nothing more is accepted. What was acknowledged is kept; the "
     "server's log says why. Mend that, then restart the server."
 )
+STORAGE_FULL = (
+    "The disk is full: nothing new is accepted, and pending tasks wait. What runs goes on, and its "
+    "end is kept. Free some room, and all goes on by itself."
+)
 LIBRARY_UNREACHABLE = "The library cannot be read. The server's log says why."
 STOPPING = "The server is stopping, or has not started yet."
 
@@ -34,6 +38,8 @@ async def health_of(services: Services) -> Health:
         reason = STORAGE_FAILED
     elif not library:
         reason = LIBRARY_UNREACHABLE
+    elif services.engine.no_room is not None:
+        reason = STORAGE_FULL
     elif not healthy:
         reason = STOPPING
     return Health(

@@ -198,6 +198,14 @@ class Disk:
         self._working()
         await anyio.lowlevel.checkpoint()
 
+    async def give_up_reserve(self) -> None:
+        """See `Backend.give_up_reserve`."""
+        await self._working().give_up_reserve()
+
+    async def restore_reserve(self) -> None:
+        """See `Backend.restore_reserve`."""
+        await self._working().restore_reserve()
+
     async def read_params(self, task_id: str) -> msgspec.Raw:
         """See `Backend.read_params`."""
         return await self._working().read_params(task_id)

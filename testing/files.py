@@ -18,6 +18,7 @@ from .simulated_disk import Fault, SimulatedDisk, folder_in_memory
 # Small, so that a short run has values in files of their own, and compactions.
 INLINE_LIMIT = 300
 COMPACT_AFTER = 10_000
+RESERVE = 3_000
 _MOST_OPERATIONS = 12  # of one commit, after which the power may fail
 
 
@@ -40,6 +41,7 @@ class SimulatedFiles:
             offload=offload_inline,
             inline_limit=INLINE_LIMIT,
             memory=0,  # each result is read from the disk
+            reserve=RESERVE,
             compact_after=COMPACT_AFTER,
             files=self._disk,
         )

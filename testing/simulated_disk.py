@@ -36,6 +36,7 @@ from .power_cuts import (
 FAILURES = {
     "make_folder": [errno.EIO, errno.ENOSPC],
     "create": [errno.EIO, errno.ENOSPC, errno.EMFILE],
+    "allocate": [errno.EIO, errno.ENOSPC],
     "reopen": [errno.EIO, errno.EMFILE],
     "write": [errno.EIO, errno.ENOSPC],
     "write_again": [errno.EIO],
@@ -47,7 +48,7 @@ FAILURES = {
     "remove": [errno.EIO],
     "close": [errno.EIO],
 }
-_NEEDS_ROOM = {"make_folder", "create", "write"}
+_NEEDS_ROOM = {"make_folder", "create", "allocate", "write"}
 
 
 def folder_in_memory(otherwise: Path) -> TemporaryDirectory[str]:
@@ -82,6 +83,7 @@ class SimulatedDisk(DiskFiles):
         self.operations: list[tuple[str, str]] = []  # with the path below the root
         self.after: Callable[[], None] = lambda: None
         self.faults = faults
+        self.capacity: int | None = None  # bytes that all files together can have
         self.struck = 0  # how many operations have failed, or done half
         self._write_fails: Fault | None = None  # what the rest of a short write meets
         self._open: dict[int, tuple[File, Path]] = {}
@@ -156,6 +158,14 @@ class SimulatedDisk(DiskFiles):
             self._open[descriptor] = file, path
             return descriptor
 
+    def allocate(self, path: Path, size: int, beyond: int) -> None:
+        with self._operation("allocate", path):
+            self._room(size + beyond)
+            parent = self._folder(path.parent)
+            file = File(bytes(size))
+            parent.steps.append(Name(next(self._numbers), path.name, file))
+            path.write_bytes(bytes(size))
+
     def reopen(self, path: Path) -> int:
         with self._operation("reopen", path):
             descriptor = super().reopen(path)
@@ -167,6 +177,7 @@ class SimulatedDisk(DiskFiles):
         with self._operation("write", path) as short:
             if short and len(data) > 1:
                 data = data[: len(data) // 2]
+            data = data[: self._room(1)]
             offset = os.fstat(descriptor).st_size
             written = super().write(descriptor, data)
             file.steps.append(Write(next(self._numbers), offset, bytes(data[:written])))
@@ -219,6 +230,20 @@ class SimulatedDisk(DiskFiles):
         super().close(descriptor)  # a system has closed the file even when it reports an error
         with self._operation("close", path):
             pass
+
+    @property
+    def used(self) -> int:
+        """Bytes that the files have."""
+        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
+
+    def _room(self, least: int) -> int | None:
+        """How many bytes there is room for; None: any number. Raises ENOSPC for less than that."""
+        if self.capacity is None:
+            return None
+        room = self.capacity - self.used
+        if room < least:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return room
 
     @contextmanager
     def _operation(

@@ -58,18 +58,18 @@ MUTANTS = (
     Mutant(
         "acknowledge before it is kept",
         "engine/journal.py",
-        "            try:\n                await self.keep(changes)\n",
+        "            try:\n                await self.keep([change",
         "            for decision in batch:\n"
-        "                self._carry_out(decision)\n"
+        "                self._ears.carry_out(decision)\n"
         "                decision.once_kept.clear()\n"
-        "            try:\n                await self.keep(changes)\n",
+        "            try:\n                await self.keep([change",
         ("test_simulation.py",),
     ),
     Mutant(
         "keep what rests on a commit that was refused",
         "engine/journal.py",
-        "                failed = error\n",
-        "",
+        "        refused = [*batch, *self._waiting]\n        self._waiting = []\n",
+        "        refused = batch\n",
         ("test_engine_refused_commit.py", "test_simulation.py"),
     ),
     Mutant(
@@ -217,7 +217,7 @@ MUTANTS = (
     Mutant(
         "keep a task's stop for its next attempt",
         LIVE,
-        "        live.told, live.overdue = None, False\n",
+        "        live.told, live.overdue, live.unsaid = None, False, None\n",
         "",
         DECISIONS,
     ),

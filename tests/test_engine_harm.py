@@ -20,7 +20,6 @@ from cortex_tasks.engine.errors import (
     InvalidParameters,
     QueueFull,
     StorageError,
-    StorageFull,
     TaskNotFound,
     UnknownTaskType,
 )
@@ -291,7 +290,6 @@ async def test_a_full_queue_refuses_and_takes_again_when_there_is_room() -> None
 
 FAILURES = [
     StorageError("the disk is gone"),
-    StorageFull("no room on the disk"),
     OSError("something of the backend's own"),
 ]
 

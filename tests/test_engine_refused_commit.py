@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cortex_tasks.backends.memory import MemoryBackend
-from cortex_tasks.engine.errors import StorageError, StorageFull
-from cortex_tasks.engine.journal import JournalWriter
+from cortex_tasks.engine.errors import StorageFull
+from cortex_tasks.engine.journal import Ears, JournalWriter
 from cortex_tasks.engine.ledger import Ledger
 from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.live_tasks import Decision
@@ -38,25 +38,25 @@ def a_decision(number: int) -> Decision:
     return decision
 
 
+def never(*_: object) -> None:
+    raise AssertionError("nothing is lost, and there was no room for long enough to look for it")
+
+
 async def test_nothing_is_kept_that_rests_on_a_commit_that_was_refused() -> None:
     backend, ledger = FullForAMoment(), Ledger(history=10)
     carried_out: list[Decision] = []
-    given_up: list[Decision] = []
+    refused: list[Decision] = []
 
-    def give_up(error: StorageError, batch: list[Decision]) -> None:
-        given_up.extend(batch)
+    def decide_anew(error: StorageFull, decisions: list[Decision]) -> bool:
+        refused.extend(decisions)
+        return True
 
-    backend.writer = JournalWriter(
-        backend,
-        ledger,
-        carry_out=carried_out.append,
-        give_up=give_up,
-        committed=Statistics().committed,
-    )
+    ears = Ears(carried_out.append, never, decide_anew, never)
+    backend.writer = JournalWriter(backend, ledger, ears, committed=Statistics().committed)
     first, backend.following = a_decision(1), a_decision(2)
     await backend.open()
     backend.writer.enqueue(first)
     await backend.writer.run()
     await backend.close()
     assert (await backend.open()).records == []
-    assert (given_up, carried_out, ledger.seq) == ([first, backend.following], [], 0)
+    assert (refused, carried_out, ledger.seq) == ([first, backend.following], [], 0)

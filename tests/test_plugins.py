@@ -126,7 +126,7 @@ def test_a_backend_is_made_over_the_folder(shop: Path, tmp_path: Path, spec: str
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("shop:no_backend", "it has no open, commit, read_params, read_result, close"),
+        ("shop:no_backend", "it has no open, commit, give_up_reserve, restore_reserve"),
         ("shop:nothing", "is no function from a folder to a backend"),
         ("shop:fails", "TypeError"),
         ("no_such", "cortex_tasks.backends: shelf"),

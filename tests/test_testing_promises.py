@@ -94,7 +94,7 @@ def test_it_is_noticed_that_an_answer_comes_before_it_is_kept(
         enqueue = self.enqueue
 
         def carry_out_and_enqueue(decision: Any) -> None:
-            self._carry_out(decision)
+            self._ears.carry_out(decision)
             decision.once_kept.clear()
             enqueue(decision)
 

@@ -29,7 +29,15 @@ from .exits import CommandFailed
 TASK_TYPES = "cortex_tasks.task_types"
 BACKENDS = "cortex_tasks.backends"
 
-_METHODS = ("open", "commit", "read_params", "read_result", "close")
+_METHODS = (
+    "open",
+    "commit",
+    "give_up_reserve",
+    "restore_reserve",
+    "read_params",
+    "read_result",
+    "close",
+)
 
 
 def load_task_types(specs: Iterable[str]) -> list[TaskType[Any, Any]]:
