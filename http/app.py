@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, NoReturn
 
@@ -24,11 +24,12 @@ with from_extra("server"):
     from .bodies import BodyLimit
     from .calls import Endpoint, Resource
     from .describing import signing_in
+    from .documentation import Description
     from .envelope import Envelope
     from .examples import Examples
     from .measuring import Measured
     from .openapi import describe
-    from .page import page_routes
+    from .page import DOCS, PAGE, routes_of
     from .problems import PROBLEMS
     from .routes import METRICS_PATH, TASK_ENDPOINTS
     from .services import Services
@@ -95,7 +96,7 @@ def create_app(
         examples = {**examples, **LIBRARY_EXAMPLES}
     if open_metrics:
         endpoints = tuple(map(_opened, endpoints))
-    services.describe = cache(  # made when it is first asked for
+    services.describe = Description(
         partial(
             describe,
             endpoints,
@@ -105,7 +106,11 @@ def create_app(
         )
     )
     app = Starlette(
-        routes=[*_routes(services, endpoints), *(page_routes() if page else ())],
+        routes=[
+            *_routes(services, endpoints),
+            *(routes_of(PAGE) if page else ()),
+            *routes_of(DOCS),
+        ],
         middleware=[
             Middleware(Measured, statistics=services.requests),
             Middleware(Envelope, problems=problems),

@@ -1,8 +1,9 @@
-"""The page: a few files that the server has in itself, as it has the API.
+"""The pages, to steer by and to read the API on: files that the server has in itself.
 
-What the page loads lies under `/ui/VERSION/`, where VERSION changes with any of its files: so a
-browser keeps them for good, and never mixes those of two versions. The page itself is asked for
-anew each time, and is mostly answered 304. All its links are relative: it works under any prefix.
+What a page loads lies under `/ui/VERSION/` or `/docs/VERSION/`, where VERSION changes with any of
+its files: so a browser keeps them for good, and never mixes those of two versions. The page itself
+is asked for anew each time, and is mostly answered 304. All links are relative: they work under any
+prefix.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 from pathlib import Path, PurePosixPath
 
 import msgspec
+from anyio import to_thread
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -20,9 +22,21 @@ from starlette.types import Receive, Scope, Send
 from .envelope import HEADERS
 from .measuring import ROUTE
 
-FOLDER = Path(__file__).parent / "ui"
 START = "index.html"
-FILES = "/ui/{version}/{name:path}"
+
+
+class Site(msgspec.Struct, frozen=True):
+    """A page with its files: the folder that has them, and the paths that they are given at."""
+
+    name: str
+    folder: Path
+    page: str
+    files: str
+
+
+FOLDER = Path(__file__).parent / "ui"
+PAGE = Site("page", FOLDER, "/", "/ui/{version}/{name:path}")
+DOCS = Site("docs", Path(__file__).parent / "docs_ui", "/docs", "/docs/{version}/{name:path}")
 
 # Nothing but what this server gives runs, is shown or is asked; nobody puts the page in a frame.
 POLICY = b"; ".join(
@@ -72,11 +86,11 @@ class Assets(msgspec.Struct, frozen=True):
 
 
 @functools.cache
-def load_assets() -> Assets:
-    """Read the files of the page, once in a process."""
+def load_assets(folder: Path = FOLDER) -> Assets:
+    """Read the files of a page, once in a process."""
     files = {
-        file.relative_to(FOLDER).as_posix(): file.read_bytes()
-        for file in sorted(FOLDER.rglob("*"))
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
         if file.suffix in _TYPES
     }
     digest = hashlib.sha256()
@@ -88,29 +102,46 @@ def load_assets() -> Assets:
     return Assets(version, _asset(START, start), by_name)
 
 
-def page_routes() -> list[Route]:
-    """Give the routes of the page; they ask for no key, and tell nothing."""
+def routes_of(site: Site) -> list[Route]:
+    """Give the routes of a page; they ask for no key, and tell nothing."""
     methods = ["GET", "HEAD"]
     return [
-        Route("/", _Page(), methods=methods, name="page"),
-        Route(FILES, _Files(), methods=methods, name="page_file"),
+        Route(site.page, _Page(site), methods=methods, name=site.name),
+        Route(site.files, _Files(site), methods=methods, name=f"{site.name}_file"),
     ]
 
 
 class _Page:
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        scope[ROUTE].append("/")
-        await _send(load_assets().start, b"no-cache", scope, send)
+        scope[ROUTE].append(self._site.page)
+        assets = await _assets_of(self._site)
+        await _send(assets.start, b"no-cache", scope, send)
 
 
 class _Files:
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        scope[ROUTE].append(FILES)
-        assets, wanted = load_assets(), scope["path_params"]
+        scope[ROUTE].append(self._site.files)
+        assets, wanted = await _assets_of(self._site), scope["path_params"]
         asset = assets.by_name.get(wanted["name"])
         if asset is None or wanted["version"] != assets.version:
             raise HTTPException(404)
         await _send(asset, b"public, max-age=31536000, immutable", scope, send)
+
+
+_loaded: dict[Path, Assets] = {}
+
+
+async def _assets_of(site: Site) -> Assets:
+    """Give the files; the first time they are packed in a thread, as that holds up the loop."""
+    if site.folder not in _loaded:
+        _loaded[site.folder] = await to_thread.run_sync(load_assets, site.folder)
+    return _loaded[site.folder]
 
 
 async def _send(asset: Asset, caching: bytes, scope: Scope, send: Send) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -41,7 +41,7 @@ class Services:
         self.requests = RequestStatistics()
         self.metrics = Metrics(self)
         self.has_page = has_page  # only then a cookie counts as a key
-        self.describe: Callable[[], dict[str, Any]] = dict  # the API, as OpenAPI has it
+        self.describe: Callable[[], Awaitable[dict[str, Any]]]  # set once all rows are known
         self.storing = anyio.Semaphore(UPLOADS_IN_MEMORY)
         self._library: tuple[Library, Operations] | None = None
 

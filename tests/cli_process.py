@@ -38,6 +38,7 @@ def serving(data: Path, *words: str, **variables: str) -> Iterator[tuple[str, st
             yield said.split()[3], said, process.pid
             process.send_signal(signal.SIGTERM)
             assert process.wait(LIMIT) == 0
-            assert process.stdout.read() == ""
+            rest = process.stdout.read()
+            assert rest == "", rest
         finally:
             process.kill()
