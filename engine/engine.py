@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -18,7 +18,7 @@ from .errors import EngineNotRunning, ResultNotReady, TaskCancelled, TaskFailed
 from .finding import Finding
 from .handles import TaskHandle
 from .intake import Intake, Then
-from .ledger import TaskEvents
+from .ledger import Listener, TaskEvents
 from .lifecycle import TaskStatus
 from .messages import Accepted, Cancel, Recall, Revive, Submit
 from .observing import Observer
@@ -334,9 +334,17 @@ class TaskEngine:
         self._actors.entered()
         return TaskEvents(self._actors.ledger, self._actors.ledger.seq if after is None else after)
 
-    def events_until_now(self, *, after: int) -> Sequence[TaskEvent]:
-        """Every change after the given number that is kept by now; raises EventsMissed."""
-        return self._actors.ledger.events_after(after)
+    def events_until_now(self, *, after: int, at_most: int | None = None) -> Sequence[TaskEvent]:
+        """The changes after the given number that are kept by now; raises EventsMissed."""
+        return self._actors.ledger.events_after(after, at_most=at_most)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Tell the listener of every change the moment it is kept, until what this gives is called.
+
+        For whoever hands changes on to many; `events` is what a single follower wants.
+        """
+        self._actors.entered()
+        return self._actors.ledger.listen(listener)
 
     @property
     def seq(self) -> int:

@@ -6,8 +6,11 @@ reader ever sees what a power cut could take back, and no read waits for a disk.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Protocol
 
 import anyio
 import anyio.lowlevel
@@ -16,6 +19,20 @@ from .catalogue import Catalogue
 from .errors import EngineNotRunning, EventsMissed, TaskNotFound
 from .records import TaskEvent, TaskRecord
 from .storage import Change, Drop, Recovered
+
+log = logging.getLogger("cortex_tasks.engine")
+
+
+class Listener(Protocol):
+    """Told of each change the moment it is kept. Never blocks, never calls the engine."""
+
+    def changed(self, event: TaskEvent, before: TaskRecord | None, /) -> None:
+        """This has changed; `before` is None of a task that is new."""
+        ...
+
+    def closed(self) -> None:
+        """Nothing more will change: the engine has been left, or its storage has failed."""
+        ...
 
 
 class Ledger:
@@ -27,16 +44,37 @@ class Ledger:
         # The newest changes, up to number `seq`: never what they brought, which may be large.
         self._newest: deque[TaskRecord | Drop] = deque(maxlen=history)
         self._ends: dict[str, _End] = {}  # of the tasks for whose end somebody waits
-        self._changed: anyio.Event | None = None  # set at the next change of anything
+        self._news: dict[str | None, anyio.Event] = {}  # by task; None: of anything
+        self._listeners: list[Listener] = []
         self._closed: Exception | None = None
 
     def load(self, recovered: Recovered) -> None:
         """Take what a backend holds."""
         self.catalogue.load(recovered.records)
         self.seq = recovered.last_seq
+        # The newest changes, as far as each was the last one of its task: nothing is left out.
+        oldest = self.seq - (self._newest.maxlen or 0)
+        newest = {record.seq: record for record in recovered.records if record.seq > oldest}
+        while self._newest.maxlen != len(self._newest):
+            latest = newest.get(self.seq - len(self._newest))
+            if latest is None:
+                break
+            self._newest.appendleft(latest)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Tell this listener of every change from now on; gives what ends that."""
+        self._raise_if_closed()
+        self._listeners.append(listener)
+
+        def stop() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return stop
 
     def publish(self, changes: Sequence[Change], latest: Sequence[Change]) -> None:
         """Show changes that are now kept, and what they come to: the last one of each task."""
+        before = self._before(changes) if self._listeners else []
         for change in latest:
             if isinstance(change, Drop):
                 self.catalogue.drop(change.task_id)
@@ -51,7 +89,10 @@ class Ledger:
             [change if isinstance(change, Drop) else change.record for change in changes]
         )
         self.seq += len(changes)
-        self._wake_followers()
+        if self._news:
+            self._wake(None, *(_task_of(change) for change in latest))
+        if before:
+            self._tell(changes, before)
 
     def close(self, reason: Exception) -> None:
         """Nothing more will be published: everyone who waits gets `reason`. Again is fine."""
@@ -60,7 +101,10 @@ class Ledger:
             for end in self._ends.values():
                 end.come(None)
             self._ends.clear()
-            self._wake_followers()
+            self._wake(*self._news)
+            listeners, self._listeners = self._listeners, []
+            for listener in listeners:
+                listener.closed()
 
     def get(self, task_id: str) -> TaskRecord:
         """Give the record; raises TaskNotFound."""
@@ -92,38 +136,62 @@ class Ledger:
             record = self.get(task_id)
             if record.final or record.seq > after_seq:
                 return record
-            await self._wait_any_change()
+            await self._wait_news(task_id)
 
     async def wait_event(self, after_seq: int) -> TaskEvent:
         """Wait for the first change after this one. Raises EventsMissed if it is kept no longer."""
         await anyio.lowlevel.checkpoint()
         while after_seq >= self.seq:
-            await self._wait_any_change()
-        return self._event(after_seq + 1)
+            await self._wait_news(None)
+        return self.events_after(after_seq, at_most=1)[0]
 
-    def events_after(self, seq: int) -> list[TaskEvent]:
-        """Give all changes after this one, at once; raises EventsMissed if one is gone."""
-        return [self._event(wanted) for wanted in range(seq + 1, self.seq + 1)]
+    def events_after(self, seq: int, *, at_most: int | None = None) -> list[TaskEvent]:
+        """Give all changes after this one, or the first of them.
 
-    def _event(self, seq: int) -> TaskEvent:
+        Raises EventsMissed if one is gone. After a number that is still to come there is none.
+        """
+        first = self._place_of(seq + 1)
+        end = None if at_most is None else first + at_most
+        return [_event(change) for change in islice(self._newest, first, end)]
+
+    def _place_of(self, seq: int) -> int:
         oldest = self.seq + 1 - len(self._newest)
         if seq < oldest:
             raise EventsMissed(seq, oldest)
-        change = self._newest[seq - oldest]
-        if isinstance(change, Drop):
-            return TaskEvent(change.seq, change.task_id, None)
-        return TaskEvent(change.seq, change.id, change)
+        return seq - oldest
 
-    async def _wait_any_change(self) -> None:
+    async def _wait_news(self, task_id: str | None) -> None:
         self._raise_if_closed()
-        if self._changed is None:
-            self._changed = anyio.Event()
-        await self._changed.wait()
+        news = self._news.get(task_id)
+        if news is None:
+            news = self._news[task_id] = anyio.Event()
+        await news.wait()
 
-    def _wake_followers(self) -> None:
-        if self._changed is not None:
-            self._changed.set()
-            self._changed = None
+    def _wake(self, *whom: str | None) -> None:
+        for task_id in whom:
+            news = self._news.pop(task_id, None)
+            if news is not None:
+                news.set()
+
+    def _before(self, changes: Sequence[Change]) -> list[TaskRecord | None]:
+        """The record of each change's task as it was right before it."""
+        newest: dict[str, TaskRecord | None] = {}
+        before = []
+        for change in changes:
+            task_id = _task_of(change)
+            earlier = newest.get(task_id) or self.catalogue.records.get(task_id)
+            before.append(earlier)
+            newest[task_id] = None if isinstance(change, Drop) else change.record
+        return before
+
+    def _tell(self, changes: Sequence[Change], before: list[TaskRecord | None]) -> None:
+        for change, earlier in zip(changes, before, strict=True):
+            event = _event(change if isinstance(change, Drop) else change.record)
+            for listener in self._listeners:
+                try:
+                    listener.changed(event, earlier)
+                except Exception:
+                    log.exception("a listener failed")
 
     def _raise_if_closed(self) -> None:
         if self._closed is not None:
@@ -147,6 +215,16 @@ class _End:
     async def wait(self) -> None:
         """Wait until it has come, or never will."""
         await self._came.wait()
+
+
+def _event(change: TaskRecord | Drop) -> TaskEvent:
+    if isinstance(change, Drop):
+        return TaskEvent(change.seq, change.task_id, None)
+    return TaskEvent(change.seq, change.id, change)
+
+
+def _task_of(change: Change) -> str:
+    return change.task_id if isinstance(change, Drop) else change.record.id
 
 
 class TaskEvents:

@@ -8,7 +8,7 @@ parameters.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -38,6 +38,14 @@ class Answer(msgspec.Struct, frozen=True):
     status: int = 200
     headers: Headers = ()
     content_type: bytes = JSON
+
+
+class Streamed(Protocol):
+    """What a handler gives back instead, if its answer goes on: it sends itself."""
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send, /) -> None:
+        """Send all of it, head and body."""
+        ...
 
 
 class Call(Generic[P]):
@@ -70,7 +78,7 @@ class Call(Generic[P]):
         return part
 
 
-Handler = Callable[[Call[Any]], Awaitable[Answer]]
+Handler = Callable[[Call[Any]], Awaitable[Answer | Streamed]]
 
 # What a request may carry: "large" is JSON as large as an upload; a "form" with a file is the
 # handler's to read, and so are the parameters that come with it.
@@ -143,6 +151,9 @@ class Resource:
             query = b"" if endpoint.secret else scope["query_string"]
             params = parameters.read(query, body)
         answer = await endpoint.handler(Call(services, scope, receive, params, repeat, key))
+        if not isinstance(answer, Answer):
+            await answer.answer(scope, receive, send)
+            return
         head = [
             (b"content-type", answer.content_type),
             (b"content-length", b"%d" % len(answer.body)),

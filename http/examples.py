@@ -66,5 +66,8 @@ SHOWN: dict[str, Any] = {
     "run_at": None,
     "priority": 0,
     "attempt": 2,
+    "seq": 1042,
+    "cancel_requested_at": None,
+    "chain": ("community_summarization",),
 }
 TASK = TaskView(**SHOWN)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from . import documentation, health, metrics, submitting, tasks, wire
 from .calls import Endpoint
+from .following_routes import FOLLOWING_ENDPOINTS
 from .headers import RETRY_AFTER
 from .keys import Permission
 from .steering_routes import STEERING_ENDPOINTS
@@ -16,6 +17,7 @@ READ, MANAGE = Permission.READ, Permission.MANAGE
 METRICS_PATH = "/metrics"
 
 TASK_ENDPOINTS: tuple[Endpoint, ...] = (
+    *FOLLOWING_ENDPOINTS,
     Endpoint(
         method="GET",
         path="/api/tasks/{task_id}",

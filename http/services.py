@@ -10,6 +10,7 @@ import anyio
 from ..engine.engine import TaskEngine
 from .auth import Keys
 from .bodies import BodyLimit
+from .feed import Feed
 from .measuring import RequestStatistics
 from .metrics import Metrics
 
@@ -35,6 +36,7 @@ class Services:
     ) -> None:
         self.engine = engine
         self.keys = keys
+        self.feed = Feed(engine)
         self.draining = draining  # set: every wait ends now, with what there is
         self.version = version
         self.limits = limits  # by the kind of body that an endpoint takes

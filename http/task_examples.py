@@ -7,7 +7,7 @@ import msgspec
 from ..engine.lifecycle import TaskStatus
 from ..engine.recent import Bucket, Percentiles
 from ..engine.records import AttemptRecord
-from . import overview, sessions, submitting, tasks, wire
+from . import following, overview, sessions, submitting, tasks, wire
 from .examples import SHOWN, TASK, TASK_ID, at, by_type
 from .keys import Permission
 
@@ -21,7 +21,7 @@ _TASKS = by_type(
         result=msgspec.Raw(b"null"),
         attempts=(_EARLIER,),
     ),
-    wire.TaskList(tasks=[TASK], total=1),
+    wire.TaskList(tasks=[TASK], total=1, seq=1044),
     wire.TaskProgress(TASK_ID, TaskStatus.RUNNING, 40, "Detecting communities"),
     wire.TaskStopped(TASK_ID, TaskStatus.CANCELLED, "Task cancelled"),
     wire.CleanedUp(12, 34, "Cleaned up 12 old tasks"),
@@ -30,6 +30,8 @@ _TASKS = by_type(
     submitting.NewTask(task_type="thumbnails", params={"width": 320}, then=["publish"], priority=5),
     submitting.TaskSubmitted(**SHOWN, deduplicated=False),
     tasks.TaskWait(wait=30.0),
+    following.TaskFeed(last_event_id=1041),
+    following.TasksFeed(last_event_id=1041, status="running", task_type="community_detection"),
     tasks.CleanupAge(max_age_hours=48.0),
 )
 

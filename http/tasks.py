@@ -57,6 +57,7 @@ async def list_tasks(call: Call[TaskFilter]) -> Answer:
     wanted = call.params
     task_type = wanted.task_type and TYPE_ALIASES.get(wanted.task_type, wanted.task_type)
     engine = call.services.engine
+    seq = engine.seq  # before: what changes meanwhile may be in the list, and is told again
     if wanted.q is None:
         page = await engine.list(
             status=wanted.status, task_type=task_type, limit=wanted.limit, offset=wanted.offset
@@ -65,7 +66,7 @@ async def list_tasks(call: Call[TaskFilter]) -> Answer:
         search = parse_search(wanted.q, engine.overview.now, type_aliases=TYPE_ALIASES)
         search = search.narrowed(status=wanted.status, task_type=task_type)
         page = await engine.find(search, limit=wanted.limit, offset=wanted.offset)
-    return Answer(await _write_list(page.records, page.total))
+    return Answer(await _write_list(page.records, page.total, seq))
 
 
 async def show_task(call: Call[TaskWait]) -> Answer:
@@ -123,10 +124,10 @@ async def clean_up(call: Call[CleanupAge]) -> Answer:
     return Answer(encode(CleanedUp(removed, engine.count(), f"Cleaned up {removed} old tasks")))
 
 
-async def _write_list(records: list[TaskRecord], total: int) -> bytes:
+async def _write_list(records: list[TaskRecord], total: int, seq: int) -> bytes:
     """Write a TaskList; a long one holds up nobody while it is written."""
     slices: list[bytes] = []
     for start in range(0, len(records), _SLICE):
         slices.append(encode([view(record) for record in records[start : start + _SLICE]])[1:-1])
         await anyio.lowlevel.checkpoint()
-    return b'{"tasks":[%b],"total":%d}' % (b",".join(slices), total)
+    return b'{"tasks":[%b],"total":%d,"seq":%d}' % (b",".join(slices), total, seq)

@@ -44,6 +44,9 @@ class TaskView(msgspec.Struct, frozen=True):
     run_at: datetime | None  # while it waits for its time; None: for nothing but a free place
     priority: int
     attempt: int  # 0 until it first runs
+    seq: int  # the number of its newest change, counted over all tasks
+    cancel_requested_at: datetime | None  # told to stop, then; it may not have stopped yet
+    chain: tuple[str, ...]  # the types of the tasks that still follow
 
 
 class TaskDetail(TaskView, frozen=True):
@@ -59,6 +62,7 @@ class TaskList(msgspec.Struct, frozen=True):
 
     tasks: list[TaskView]
     total: int
+    seq: int  # of the newest change of any task: follow /api/tasks/events from here
 
 
 Result = Annotated[
@@ -139,4 +143,7 @@ def _shown(record: TaskRecord) -> tuple[Any, ...]:
         record.run_at,
         record.priority,
         record.attempt,
+        record.seq,
+        record.cancel_requested_at,
+        tuple([step.task_type for step in record.then]) if record.then else (),
     )

@@ -49,6 +49,11 @@ async def big(ctx: TaskContext) -> str:
     return "x" * BIG
 
 
+@task_type("quick", concurrency=100)
+async def quick(ctx: TaskContext) -> None:
+    await ctx.progress(percent=50, message="x" * 900)
+
+
 @task_type("endless")
 async def endless(ctx: TaskContext) -> None:
     await anyio.sleep_forever()
@@ -123,7 +128,7 @@ async def failing_halfway(request: Request) -> Response:
 async def main(patience: float, grace: float, keep_alive: float) -> None:
     draining = anyio.Event()
     obstinate = Obstinate()
-    types: list[TaskType[Any, Any]] = [big, endless, deaf, blocking, obstinate.task_type()]
+    types: list[TaskType[Any, Any]] = [big, quick, endless, deaf, blocking, obstinate.task_type()]
     with (
         anyio.CancelScope() as all_of_it,
         StopSignals(draining, all_of_it.cancel, patience=patience),
@@ -133,9 +138,15 @@ async def main(patience: float, grace: float, keep_alive: float) -> None:
             async def start(request: Request) -> Response:
                 return JSONResponse((await engine.submit(request.path_params["name"])).id)
 
+            async def start_many(request: Request) -> Response:
+                name, count = request.path_params["name"], request.path_params["count"]
+                await engine.submit_many(name, [None] * count)
+                return Response()
+
             api = create_app(engine, draining=draining, upload_limit=1000, json_limit=1000)
             routes = [
                 Route("/start/{name}", start, methods=["POST"]),
+                Route("/start/{name}/{count:int}", start_many, methods=["POST"]),
                 Route("/let-go", obstinate.let_go, methods=["POST"]),
                 Route("/host", host),
                 Route("/stream", stream),

@@ -175,12 +175,14 @@ class RawCall:
         self.sent: list[dict[str, Any]] = []
         self.answered = anyio.Event()  # the whole body of the answer is out, though it may go on
         self.ended = anyio.Event()
+        self.news = anyio.Event()  # set when more is sent
 
     def send_body(self, piece: bytes, *, more: bool = False) -> None:
         self._outbox.send_nowait({"type": "http.request", "body": piece, "more_body": more})
 
     def go_away(self) -> None:
-        self._outbox.send_nowait({"type": "http.disconnect"})
+        if not self.ended.is_set():
+            self._outbox.send_nowait({"type": "http.disconnect"})
 
     async def run(self) -> None:
         async def receive() -> dict[str, Any]:
@@ -189,13 +191,19 @@ class RawCall:
             return message
 
         async def send(message: Any) -> None:
-            self.sent.append(message)
-            if message["type"] == "http.response.body" and message.get("body"):
-                self.answered.set()
+            await self.taken(message)
 
         with self._outbox, self._inbox:
             await self._app(self._scope, receive, send)
         self.ended.set()
+
+    async def taken(self, message: Any) -> None:
+        """The client has been sent this."""
+        self.sent.append(message)
+        if message["type"] == "http.response.body" and message.get("body"):
+            self.answered.set()
+        news, self.news = self.news, anyio.Event()
+        news.set()
 
     @property
     def status(self) -> int:

@@ -182,7 +182,7 @@ async def test_the_list_is_newest_first_without_results_and_with_a_total(api: Ap
 
 
 async def test_an_empty_list_is_a_list(api: Api) -> None:
-    assert (await api.get("/api/tasks")).json() == {"tasks": [], "total": 0}
+    assert (await api.get("/api/tasks")).json() == {"tasks": [], "total": 0, "seq": 0}
 
 
 async def test_without_a_limit_every_task_is_listed(api: Api) -> None:

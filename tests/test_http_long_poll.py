@@ -179,7 +179,7 @@ async def test_a_task_that_is_cleaned_up_during_the_wait_is_404() -> None:
             await anyio.wait_all_tasks_blocked()
             # As if it had ended and gone between two looks.
             api.engine._actors.ledger.catalogue.drop(task_id)
-            api.engine._actors.ledger._wake_followers()
+            api.engine._actors.ledger._wake(task_id)
         assert_problem(response, 404, task_id)
         body.let_go.set()
 

@@ -75,7 +75,7 @@ def test_its_own_application_is_served_and_stops(folder: Path, loop: str) -> Non
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         assert get(f"{url}/cortex/health")[1]["status"] == "healthy"
-        assert get(f"{url}/cortex/api/tasks") == (200, {"tasks": [], "total": 0})
+        assert get(f"{url}/cortex/api/tasks") == (200, {"tasks": [], "total": 0, "seq": 0})
         process.send_signal(signal.SIGTERM)
         assert process.wait(LIMIT) == 0
         assert process.stdout.read() == ""
@@ -91,7 +91,10 @@ def test_its_mounted_application_lives_in_another_server(folder: Path, loop: str
         assert found is not None
         assert get(f"{found[0]}/cortex/health")[1]["status"] == "healthy"
         assert get(f"{found[0]}/cortex/api/tasks")[0] == 401
-        assert get(f"{found[0]}/cortex/api/tasks", key) == (200, {"tasks": [], "total": 0})
+        assert get(f"{found[0]}/cortex/api/tasks", key) == (
+            200,
+            {"tasks": [], "total": 0, "seq": 0},
+        )
         process.send_signal(signal.SIGTERM)
         # On trio, that server leaves the signal to the system.
         assert process.wait(LIMIT) == (0 if loop == "asyncio" else -signal.SIGTERM)
@@ -130,6 +133,21 @@ def test_its_repeated_request_makes_one_task(tmp_path: Path, anyio_backend: str)
         [count] = place.run([bash("Idempotency-Key")])
         assert count.strip() == "1"
         assert get(f"{url}/api/tasks", key)[1]["total"] == 1
+
+
+def test_its_streams_follow_a_task_to_its_end_and_all_tasks_from_a_list(
+    tmp_path: Path, anyio_backend: str
+) -> None:
+    data = tmp_path / "data"
+    key = KeyStore.in_folder(data).create("me")
+    with serving(data, "--loop", anyio_backend) as (url, _, _):
+        place = Place(tmp_path, anyio_backend)
+        place.environment |= {"KEY": key, "URL": url}
+        one, many = place.run([bash("$task/events"), bash("/api/tasks/events")])
+    first, *_, last = one.splitlines()
+    assert re.fullmatch(r"\d+ (pending|running) 0 % .*", first), one
+    assert re.fullmatch(r"\d+ completed 100 % .*", last), one
+    assert many.startswith("retry: 1000\n\nevent: ready\n"), many
 
 
 def test_its_limits_are_those_of_the_code() -> None:
