@@ -45,7 +45,7 @@ class Batch:
         self._start = offset + changes_offset(n) + 1  # of the next change, after the bracket
         joined = join_changes([self._encode(change) for change in changes])
         if len(split_changes(joined)) != len(changes):
-            raise ValueError("parameters, a result or a checkpoint are not one JSON text")
+            raise ValueError("parameters, a result, a checkpoint or a log are not one JSON text")
         self.line = make_line(n, joined)
 
     def _encode(self, change: Change) -> bytes:
@@ -65,15 +65,16 @@ class Batch:
             if put.record.final:
                 put = msgspec.structs.replace(put, checkpoint=None)
             checkpoint, checkpoint_file = self._sort_out(put.checkpoint, put, "checkpoints")
+        log, log_file = self._sort_out(put.log, put, "logs")
         kept: Put | KeptPut = put
-        if params_file or result_file or checkpoint_file:
-            files = (params_file, result_file, checkpoint_file)
-            kept = KeptPut(put.record, *files, raw(params), raw(result), raw(checkpoint))
+        if params_file or result_file or checkpoint_file or log_file:
+            files = (params_file, result_file, checkpoint_file, log_file)
+            kept = KeptPut(put.record, *files, *map(raw, (params, result, checkpoint, log)))
         encoded = encode_change(kept)
         if b"\n" in encoded:
             kept = msgspec.structs.replace(kept, record=_unbroken(put.record))
             encoded = encode_change(kept)
-        values = params, result, checkpoint
+        values = params, result, checkpoint, log
         held = hold(kept.record, self._source, self._start, len(encoded), values)
         if isinstance(held.result, InlineValue):
             held.result.text = result
@@ -84,6 +85,8 @@ class Batch:
             held.result = OwnFileValue(self._folder, result_file)
         if checkpoint_file:
             held.checkpoint = OwnFileValue(self._folder, checkpoint_file)
+        if log_file:
+            held.log = OwnFileValue(self._folder, log_file)
         self.held.append(held)
         return encoded
 
@@ -114,22 +117,23 @@ def hold(
     source: SourceFile,
     start: int,
     length: int,
-    values: tuple[bytes, bytes, bytes],
+    values: tuple[bytes, bytes, bytes, bytes],
 ) -> Held:
     """Hold a put that takes `length` bytes from `start` of `source`, with its inline values:
-    parameters, result and checkpoint, empty where there are none.
+    parameters, result, checkpoint and log, empty where there are none.
 
     Written out for each of them, because an opening holds every put of the history again.
     """
-    params, result, checkpoint = values
-    at_params, at_result, at_checkpoint = value_offsets(
-        start + length, len(params), len(result), len(checkpoint)
+    params, result, checkpoint, log = values
+    at_params, at_result, at_checkpoint, at_log = value_offsets(
+        start + length, len(params), len(result), len(checkpoint), len(log)
     )
     return Held(
         record,
         _inline(source, at_params, params) if params else None,
         _inline(source, at_result, result) if result else None,
         _inline(source, at_checkpoint, checkpoint) if checkpoint else None,
+        _inline(source, at_log, log) if log else None,
         length,
     )
 

@@ -140,7 +140,7 @@ def _read(folder: Path, findings: Findings) -> None:
     found = recover(folder)
     findings.tasks, findings.commits = len(found.index.tasks), found.line
     for held in found.index.tasks.values():
-        for value in (held.params, held.result, held.checkpoint):
+        for value in held.values():
             if isinstance(value, OwnFileValue):
                 try:
                     value.read()

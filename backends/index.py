@@ -20,6 +20,7 @@ class Held(msgspec.Struct, gc=False):
     params: Value | None
     result: Value | None
     checkpoint: Value | None  # never of a final task
+    log: Value | None
     size: int  # bytes that it takes in a file, about
 
     def take_over(self, old: Held) -> None:
@@ -33,6 +34,13 @@ class Held(msgspec.Struct, gc=False):
         if self.checkpoint is None and old.checkpoint is not None and not self.record.final:
             self.checkpoint = old.checkpoint
             self.size += old.checkpoint.length
+        if self.log is None and old.log is not None:
+            self.log = old.log
+            self.size += old.log.length
+
+    def values(self) -> tuple[Value | None, ...]:
+        """Parameters, result, checkpoint and log."""
+        return self.params, self.result, self.checkpoint, self.log
 
     def has_files(self) -> bool:
         """Whether a value of it is outside the journal."""
@@ -40,11 +48,12 @@ class Held(msgspec.Struct, gc=False):
             type(self.params) is OwnFileValue
             or type(self.result) is OwnFileValue
             or type(self.checkpoint) is OwnFileValue
+            or type(self.log) is OwnFileValue
         )
 
     def value_files(self) -> set[str]:
         """The files outside the journal that hold its values."""
-        values = (self.params, self.result, self.checkpoint)
+        values = self.values()
         return {value.file.file for value in values if isinstance(value, OwnFileValue)}
 
 

@@ -4,7 +4,7 @@ lock                      held while the folder is open
 reserve                   room kept back for a full disk
 journal-00000008.jsonl    the newest commits, one a line
 snapshot-00000007.jsonl   all that was held after journal 7
-params/ results/ checkpoints/   values too large for a line
+params/ results/ checkpoints/ logs/   values too large for a line
 """
 
 from __future__ import annotations

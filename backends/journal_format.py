@@ -58,9 +58,11 @@ class KeptPut(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="op", t
     params_file: ValueFile | None = None
     result_file: ValueFile | None = None
     checkpoint_file: ValueFile | None = None
+    log_file: ValueFile | None = None
     params: msgspec.Raw = ABSENT
     result: msgspec.Raw = ABSENT
     checkpoint: msgspec.Raw = ABSENT
+    log: msgspec.Raw = ABSENT
 
 
 class Start(msgspec.Struct, frozen=True, tag_field="op", tag="start"):
@@ -162,14 +164,19 @@ def holds_line(torn: bytes) -> bool:
 
 _RESULT_KEY: Final = len(b',"result":')
 _CHECKPOINT_KEY: Final = len(b',"checkpoint":')
+_LOG_KEY: Final = len(b',"log":')
 
 
-def value_offsets(end: int, params: int, result: int, checkpoint: int) -> tuple[int, int, int]:
+def value_offsets(
+    end: int, params: int, result: int, checkpoint: int, log: int
+) -> tuple[int, int, int, int]:
     """Give where the values of a put begin, from where the put ends and their lengths: 0 of one
     that is absent, with its key. They end it in this order, and after them comes its brace.
     """
-    at_checkpoint = end - 1 - checkpoint
-    end = at_checkpoint - _CHECKPOINT_KEY if checkpoint else end - 1
+    at_log = end - 1 - log
+    end = at_log - _LOG_KEY if log else end - 1
+    at_checkpoint = end - checkpoint
+    end = at_checkpoint - _CHECKPOINT_KEY if checkpoint else end
     at_result = end - result
     end = at_result - _RESULT_KEY if result else end
-    return end - params, at_result, at_checkpoint
+    return end - params, at_result, at_checkpoint, at_log

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ import anyio.to_thread
 import msgspec
 
 from ..engine.errors import StorageCorrupt, StorageError, StorageInUse, TaskNotFound
-from ..engine.storage import Change, Recovered
+from ..engine.storage import Change, Recovered, ValueName
 from ..engine.surroundings import Offload
 from .compaction import CompactionRule
 from .disk import DiskFiles, as_storage_error
@@ -135,15 +136,11 @@ class JsonBackend:
         """Make that file again; see `Backend.restore_reserve`."""
         await self._write(self._opened().restore_reserve)
 
-    async def read_params(self, task_id: str) -> msgspec.Raw:
-        """Read them from disk, and check that they are whole; see `Backend.read_params`."""
-        return await self._read(task_id, lambda held: held.params)
-
-    async def read_result(self, task_id: str) -> msgspec.Raw:
-        """Give it from memory where it is new, else read it from disk and check that it is whole;
-        see `Backend.read_result`.
+    async def read(self, task_id: str, value: ValueName) -> msgspec.Raw:
+        """Read it from disk, and check that it is whole; a new result is there in memory. See
+        `Backend.read`.
         """
-        return await self._read(task_id, lambda held: held.result)
+        return await self._read(task_id, attrgetter(value))
 
     def sizes(self) -> dict[str, int]:
         """Give bytes in files of lines (`journal`, `snapshot`), and of those of use (`live`)."""
@@ -206,6 +203,7 @@ def _recovered(journal: Journal) -> Recovered:
         params=_read_each(live, lambda held: held.params),
         last_seq=journal.index.last_seq,
         checkpoints=_read_each(live, lambda held: held.checkpoint),
+        logs=_read_each(live, lambda held: held.log),
     )
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from ..engine.errors import StorageError, StorageInUse, TaskNotFound
 from ..engine.records import TaskRecord
-from ..engine.storage import Change, Put, Recovered
+from ..engine.storage import Change, Put, Recovered, ValueName
 
 
 class MemoryBackend:
@@ -28,6 +28,7 @@ class MemoryBackend:
         self._params: dict[str, msgspec.Raw] = {}
         self._results: dict[str, msgspec.Raw] = {}
         self._checkpoints: dict[str, msgspec.Raw] = {}
+        self._logs: dict[str, msgspec.Raw] = {}
 
     async def open(self) -> Recovered:
         """Give back what was committed before the last close; see `Backend.open`."""
@@ -38,7 +39,8 @@ class MemoryBackend:
         records = list(self._records.values())
         live = {record.id for record in records if not record.final}
         params = {task_id: raw for task_id, raw in self._params.items() if task_id in live}
-        return Recovered(records, params, self._last_seq, dict(self._checkpoints))
+        logs = {task_id: raw for task_id, raw in self._logs.items() if task_id in live}
+        return Recovered(records, params, self._last_seq, dict(self._checkpoints), logs)
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """Hold all changes, without a pause between them; see `Backend.commit`."""
@@ -49,7 +51,8 @@ class MemoryBackend:
             if isinstance(change, Put):
                 self._put(change)
             else:
-                for kept in (self._records, self._params, self._results, self._checkpoints):
+                values = (self._params, self._results, self._checkpoints, self._logs)
+                for kept in (self._records, *values):
                     kept.pop(change.task_id, None)
 
     async def give_up_reserve(self) -> None:
@@ -60,13 +63,15 @@ class MemoryBackend:
         """Do nothing; see `Backend.restore_reserve`."""
         await anyio.lowlevel.checkpoint()
 
-    async def read_params(self, task_id: str) -> msgspec.Raw:
-        """See `Backend.read_params`."""
-        return await self._read(self._params, task_id)
-
-    async def read_result(self, task_id: str) -> msgspec.Raw:
-        """See `Backend.read_result`."""
-        return await self._read(self._results, task_id)
+    async def read(self, task_id: str, value: ValueName) -> msgspec.Raw:
+        """See `Backend.read`."""
+        await anyio.lowlevel.checkpoint()
+        self._check_open()
+        values = {"params": self._params, "result": self._results, "log": self._logs}[value]
+        try:
+            return values[task_id]
+        except KeyError:
+            raise TaskNotFound(task_id) from None
 
     async def close(self) -> None:
         """Let go; what was committed stays in this object."""
@@ -85,14 +90,8 @@ class MemoryBackend:
             self._checkpoints.pop(task_id, None)
         elif put.checkpoint is not None:
             self._checkpoints[task_id] = put.checkpoint.copy()
-
-    async def _read(self, values: dict[str, msgspec.Raw], task_id: str) -> msgspec.Raw:
-        await anyio.lowlevel.checkpoint()
-        self._check_open()
-        try:
-            return values[task_id]
-        except KeyError:
-            raise TaskNotFound(task_id) from None
+        if put.log is not None:
+            self._logs[task_id] = put.log.copy()
 
     def _check_open(self) -> None:
         if not self._open:

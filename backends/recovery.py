@@ -178,9 +178,14 @@ class _FileReader:
         for encoded in split_changes(changes):
             change, length = decode_change(encoded), len(encoded)
             if isinstance(change, KeptPut):
-                values = change.params, change.result, change.checkpoint
+                values = change.params, change.result, change.checkpoint, change.log
                 held = hold(change.record, self.source, offset, length, values)
-                if change.params_file or change.result_file or change.checkpoint_file:
+                if (
+                    change.params_file
+                    or change.result_file
+                    or change.checkpoint_file
+                    or change.log_file
+                ):
                     self._hold_files(held, change)
                 self._index.put(held)
             elif isinstance(change, Drop):
@@ -197,6 +202,8 @@ class _FileReader:
             held.result = OwnFileValue(folder, put.result_file)
         if put.checkpoint_file:
             held.checkpoint = OwnFileValue(folder, put.checkpoint_file)
+        if put.log_file:
+            held.log = OwnFileValue(folder, put.log_file)
 
     def refuse(self, reason: str) -> NoReturn:
         advice = "Restore the folder from a copy."

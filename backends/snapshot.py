@@ -13,6 +13,7 @@ from .journal_format import (
     SNAPSHOT,
     KeptPut,
     Start,
+    ValueFile,
     changes_offset,
     encode_change,
     header_line,
@@ -64,10 +65,9 @@ class SnapshotWriter:
         for held in tasks:
             put = self._put_again(held)
             encoded = encode_change(put)
-            lengths = (len(put.params), len(put.result), len(put.checkpoint))
+            lengths = (len(put.params), len(put.result), len(put.checkpoint), len(put.log))
             places = value_offsets(at + len(encoded), *lengths)
-            values = (held.params, held.result, held.checkpoint)
-            for value, place in zip(values, places, strict=True):
+            for value, place in zip(held.values(), places, strict=True):
                 if isinstance(value, InlineValue):
                     moves.append((value, place))
             changes.append(encoded)
@@ -81,13 +81,19 @@ class SnapshotWriter:
         """
         return KeptPut(
             held.record,
-            held.params.file if isinstance(held.params, OwnFileValue) else None,
-            held.result.file if isinstance(held.result, OwnFileValue) else None,
-            held.checkpoint.file if isinstance(held.checkpoint, OwnFileValue) else None,
+            _file(held.params),
+            _file(held.result),
+            _file(held.checkpoint),
+            _file(held.log),
             self._inline(held.params),
             self._inline(held.result),
             self._inline(held.checkpoint),
+            self._inline(held.log),
         )
 
     def _inline(self, value: Value | None) -> msgspec.Raw:
         return raw(self._ahead.read(value)) if isinstance(value, InlineValue) else ABSENT
+
+
+def _file(value: Value | None) -> ValueFile | None:
+    return value.file if isinstance(value, OwnFileValue) else None

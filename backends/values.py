@@ -21,7 +21,7 @@ from ..engine.errors import StorageCorrupt
 from .disk import DiskFiles, NewFile
 from .journal_format import ValueFile
 
-FOLDERS: Final = ("params", "results", "checkpoints")
+FOLDERS: Final = ("params", "results", "checkpoints", "logs")
 
 _OVERHEAD: Final = 150  # bytes that holding a text takes beside its length, about
 _RESTORE: Final = "Restore it from a copy of the folder."

@@ -3,7 +3,7 @@
 Heard:  CALL       sys.path, sys.argv, the parent's script, the function's name, whether it reports
         ARGUMENTS  args and kwargs
         SAVED      None, or the exception with which a SAVE was refused
-Said:   PROGRESS   the fields that changed since the last one
+Said:   PROGRESS   the fields that changed since the last one, and lines of the task's log
         SAVE       a checkpoint: the function waits until it has been answered
         RESULT     what the function returned
         FAILED     the exception where it can travel; always its type's name, text and traceback
@@ -29,7 +29,7 @@ import threading
 import time
 import traceback
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 try:
@@ -51,6 +51,7 @@ MAIN_ALIAS: Final = "__mp_main__"
 LOADING: Final = "__being_loaded_in_a_child__"
 
 REPORT_INTERVAL: Final = 0.05
+LINES_HELD: Final = 256  # lines of a log that wait for the end of an interval
 SMALL: Final = 1 << 16  # a frame below this leaves in one write, or its reader would wake twice
 
 
@@ -126,8 +127,11 @@ class Reporter:
         current: float | None = None,
         total: float | None = None,
         message: str | None = None,
+        log: Sequence[tuple[str, str, bytes]] = (),
     ) -> None:
         with self._lock:
+            if log:
+                self._hold_lines(log)
             if current is not None:
                 self._held["current"] = _plain(current)
             if total is not None:
@@ -138,6 +142,13 @@ class Reporter:
                 self._flush()
             elif not self._something_held.is_set():
                 self._hold()
+
+    def _hold_lines(self, lines: Sequence[tuple[str, str, bytes]]) -> None:
+        held = self._held.setdefault("log", [])
+        assert isinstance(held, list)
+        held.extend(lines)
+        if len(held) >= LINES_HELD:  # no more than a frame may carry, however fast they come
+            self._flush()
 
     def close(self) -> None:
         """Send what is held back and take nothing more."""

@@ -15,7 +15,7 @@ import msgspec
 from .errors import CortexTasksError, StorageError, StorageInUse, TaskNotFound
 from .lifecycle import TaskStatus
 from .records import AttemptRecord, ChainStep, TaskRecord
-from .storage import Backend, Change, Drop, Put, Recovered
+from .storage import Backend, Change, Drop, Put, Recovered, ValueName
 
 MakeBackend = Callable[[], Backend]
 
@@ -33,6 +33,7 @@ async def check_backend(make: MakeBackend, *, large: int = 5_000_000) -> None:
     await _check_order_and_replacement(make)
     await _check_values(make, large)
     await _check_checkpoints(make, large)
+    await _check_logs(make, large)
     await _check_every_field(make)
     await _check_revived(make)
     await _check_drops(make)
@@ -121,8 +122,9 @@ async def _check_values(make: MakeBackend, large: int) -> None:
 
 async def _check_readable(backend: Backend, texts: dict[str, bytes], when: str) -> None:
     for task_id, text in texts.items():
-        for name, read in (("parameters", backend.read_params), ("result", backend.read_result)):
-            found = bytes(await read(task_id))
+        names: tuple[ValueName, ...] = ("params", "result")
+        for name in names:
+            found = bytes(await backend.read(task_id, name))
             assert found == text, (
                 f"the {name} of {task_id!r} must be the bytes committed, {when}: "
                 f"expected {len(text)} bytes {text[:60]!r}, got {len(found)} bytes {found[:60]!r}"
@@ -160,6 +162,47 @@ async def _check_checkpoints(make: MakeBackend, large: int) -> None:
     found = {task_id: bytes(value) for task_id, value in recovered.checkpoints.items()}
     _same(set(found), {"saved", "saved large"}, "tasks whose checkpoints are kept")
     _same(found["saved"], b'{"at":3}', "a checkpoint after a put that brought none")
+
+
+async def _check_logs(make: MakeBackend, large: int) -> None:
+    long = '{"lines":["' + "z" * large + '"]}'
+    async with _opened(make) as (backend, before):
+        seq = before.last_seq
+        await backend.commit(
+            [
+                Put(_pending(name, seq + at), _raw("{}"))
+                for at, name in enumerate(("written", "written large", "silent", "erased"), 1)
+            ]
+        )
+        await _refuses(
+            backend.read("silent", "log"), TaskNotFound, "reading a log that is not there"
+        )
+    for number, text in enumerate(("[1]", long, ' {"lines" : []}\n', '{"lines":[3]}')):
+        seq += 10
+        puts = [
+            Put(_pending(name, seq + at), log=_raw(written))
+            for at, (name, written) in enumerate(
+                (("written", text), ("written large", long), ("erased", text))
+            )
+        ]
+        recovered = await _commit_and_reopen(make, puts)
+        logs = {task_id: bytes(value) for task_id, value in recovered.logs.items()}
+        expected = {put.record.id: bytes(put.log or b"") for put in puts}
+        _same(logs, expected, f"the newest log of each task that is not final (round {number})")
+    ended = _replace(_completed("written", seq + 6, 1), attempt=2)
+    recovered = await _commit_and_reopen(
+        make, [Put(ended, result=_raw("1")), Drop("erased", seq + 8)]
+    )
+    _same(set(recovered.logs), {"written large"}, "recovered logs: those of tasks not final")
+    async with _opened(make) as (backend, _):
+        try:
+            found = bytes(await backend.read("written", "log"))
+        except TaskNotFound:
+            raise AssertionError("the log of a final task must be kept with it") from None
+        _same(found, b'{"lines":[3]}', "the log of a final task")
+        await _refuses(
+            backend.read("erased", "log"), TaskNotFound, "reading the log of a dropped task"
+        )
 
 
 async def _check_every_field(make: MakeBackend) -> None:
@@ -232,8 +275,8 @@ async def _check_drops(make: MakeBackend) -> None:
         ids = [record.id for record in before.records]
         await backend.commit([Put(_completed("gone", seq + 1, 1), _raw("1"), _raw("2"))])
         await backend.commit([Drop("gone", seq + 2), Drop("never was", seq + 3)])
-        await _refuses(backend.read_params("gone"), TaskNotFound, "reading a dropped task")
-        await _refuses(backend.read_result("gone"), TaskNotFound, "reading a dropped task")
+        await _refuses(backend.read("gone", "params"), TaskNotFound, "reading a dropped task")
+        await _refuses(backend.read("gone", "result"), TaskNotFound, "reading a dropped task")
         await backend.commit([Put(_pending("brief", seq + 4), _raw("1")), Drop("brief", seq + 5)])
         await backend.commit([Drop(ids[0], seq + 6), Put(_pending(ids[0], seq + 7), _raw("7"))])
     async with _opened(make) as (backend, recovered):
@@ -249,14 +292,16 @@ async def _check_drops(make: MakeBackend) -> None:
 async def _check_unknown_ids(make: MakeBackend) -> None:
     async with _opened(make) as (backend, before):
         for task_id in ("unknown", "", "../lock", "x" * 1000, "\U0001f9e0"):
-            await _refuses(backend.read_params(task_id), TaskNotFound, "reading an unknown task")
-            await _refuses(backend.read_result(task_id), TaskNotFound, "reading an unknown task")
+            await _refuses(backend.read(task_id, "params"), TaskNotFound, "reading an unknown task")
+            await _refuses(backend.read(task_id, "result"), TaskNotFound, "reading an unknown task")
         strange = Put(_pending("../a/\U0001f9e0" + "x" * 1000, before.last_seq + 1), _raw("[]"))
         await backend.commit([strange])
         await _refuses(
-            backend.read_result(strange.record.id), TaskNotFound, "reading a result before its time"
+            backend.read(strange.record.id, "result"),
+            TaskNotFound,
+            "reading a result before its time",
         )
-        _same(bytes(await backend.read_params(strange.record.id)), b"[]", "parameters")
+        _same(bytes(await backend.read(strange.record.id, "params")), b"[]", "parameters")
 
 
 async def _check_exclusive_hold(make: MakeBackend) -> None:
@@ -286,7 +331,7 @@ async def _check_closing(make: MakeBackend) -> None:
     await _refuses(
         backend.commit([Put(_pending("late", 10**6))]), StorageError, "a commit after close"
     )
-    await _refuses(backend.read_params("held"), StorageError, "reading after close")
+    await _refuses(backend.read("held", "params"), StorageError, "reading after close")
     async with _opened(make) as (_, recovered):
         ids = [record.id for record in recovered.records]
         assert "late" not in ids, "a commit that was refused must keep nothing"
@@ -303,7 +348,7 @@ async def _check_handed_out_copies(make: MakeBackend) -> None:
         recovered.params.clear()
     async with _opened(make) as (backend, again):
         _same(again.records, expected, "records, whatever became of the lists handed in and out")
-        _same(bytes(await backend.read_params("mine")), b"{}", "parameters")
+        _same(bytes(await backend.read("mine", "params")), b"{}", "parameters")
 
 
 async def _refuses(call: Awaitable[object], kind: type[CortexTasksError], what: str) -> None:

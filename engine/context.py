@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +18,7 @@ from .failures import plain_text
 from .messages import ProgressReport
 from .settings import Limits
 from .surroundings import Clock, Offload, Surroundings
+from .task_log import LEVELS, LogLine, LogLines, TaskLogger, encode_fields, encode_line
 
 T = TypeVar("T")
 
@@ -58,6 +59,8 @@ class TaskContext:
     __slots__ = (
         "_children",
         "_limits",
+        "_lines",
+        "_log",
         "_note_progress",
         "_random",
         "_report",
@@ -99,6 +102,8 @@ class TaskContext:
         self._children = children
         self._note_progress = note_progress
         self._report: ProgressReport | None = None  # said since the supervisor last heard
+        self._lines: LogLines | None = None  # written since then
+        self._log: TaskLogger | None = None
         self._reports = 0
         self._resumed = resumed  # the newest checkpoint of an earlier attempt
         self._save = save
@@ -115,10 +120,22 @@ class TaskContext:
         return self._random
 
     @property
-    def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger of the task's type, with `task_id` as an extra."""
-        logger = logging.getLogger(f"cortex_tasks.task.{self.task_type}")
-        return logging.LoggerAdapter(logger, {"task_id": self.task_id})
+    def log(self) -> TaskLogger:
+        """The log of the task: `ctx.log("read it", rows=3)`, `ctx.log("no", level="warning")`, and
+        all that a logger has (`ctx.log.exception(…)`).
+
+        A line is kept with the task, bounded by Limits.max_log_lines and max_log_bytes, and goes
+        to the program's log too, as one of `cortex_tasks.task.<type>`.
+        """
+        if self._log is None:
+            logger = logging.getLogger(f"cortex_tasks.task.{self.task_type}")
+            extra = {
+                "task_id": self.task_id,
+                "task_type": self.task_type,
+                "attempt": self.attempt,
+            }
+            self._log = TaskLogger(logger, extra, self._keep_line)
+        return self._log
 
     async def progress(
         self,
@@ -194,7 +211,23 @@ class TaskContext:
 
     def tell_from_child(self, fields: dict[str, Any]) -> None:
         """Take what a child process has reported."""
-        self._tell(**{"current": None, "total": None, "percent": None, "message": None, **fields})
+        said = {"current": None, "total": None, "percent": None, "message": None, **fields}
+        for level, message, encoded in said.pop("log", ()):
+            found = msgspec.json.decode(encoded)
+            self._keep_line(level, message, found)
+            self.log.emit(level, message, found)
+        if any(value is not None for value in said.values()):
+            self._tell(**said)
+
+    def _keep_line(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
+        limits, unsaid = self._limits, self._report is None and self._lines is None
+        if self._lines is None:
+            self._lines = LogLines(limits.max_log_lines, limits.max_log_bytes)
+        text = plain_text(message, limits.max_message_chars)
+        line = LogLine(self.clock.now(), level, text, encode_fields(fields), self.attempt)
+        self._lines.add(encode_line(line))
+        if unsaid:
+            self._note_progress(self)
 
     def _tell(
         self,
@@ -217,13 +250,17 @@ class TaskContext:
             percent = earlier.percent if percent is None else percent
             message = earlier.message if message is None else message
         self._report = ProgressReport(self.task_id, self.attempt, percent, current, total, message)
-        if earlier is None:
+        if earlier is None and self._lines is None:
             self._note_progress(self)
 
     def take_report(self) -> ProgressReport | None:
         """Give what was said since the last take, once. For the worker."""
         report, self._report = self._report, None
-        return report
+        lines, self._lines = self._lines, None
+        if lines is None:
+            return report
+        report = report or ProgressReport(self.task_id, self.attempt)
+        return msgspec.structs.replace(report, lines=lines)
 
 
 class ChildContext(msgspec.Struct, frozen=True):
@@ -250,6 +287,14 @@ class ChildContext(msgspec.Struct, frozen=True):
         """Give it as this type. Raises msgspec.ValidationError if it was saved as another."""
         found: T | None = decode_checkpoint(self.resumed, wanted)
         return found
+
+    def log(self, message: object, /, *, level: str = "info", **fields: Any) -> None:
+        """Write a line to the log of the task; see TaskContext.log. It has the time at which it
+        reached the engine's process.
+        """
+        if level not in LEVELS:
+            raise ValueError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
+        self.report(log=[(level, str(message), bytes(encode_fields(fields)))])
 
     def progress(
         self,

@@ -14,7 +14,7 @@ import msgspec
 
 from .actors import Actors, Declaration
 from .context import Children
-from .errors import EngineNotRunning, ResultNotReady, TaskCancelled, TaskFailed
+from .errors import EngineNotRunning, ResultNotReady, TaskCancelled, TaskFailed, TaskNotFound
 from .finding import Finding
 from .handles import TaskHandle
 from .intake import Intake, Then
@@ -31,6 +31,7 @@ from .statistics import Statistics
 from .storage import Backend, Measured
 from .submissions import check_idempotency_key, fingerprint_of, start_of
 from .surroundings import Surroundings
+from .task_log import EMPTY_LOG, TaskLog
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -313,7 +314,7 @@ class TaskEngine:
         What the record says counts, even if the task has been revived since.
         """
         if record.status is TaskStatus.COMPLETED:
-            return await self._declaration.backend.read_result(record.id)
+            return await self._declaration.backend.read(record.id, "result")
         if record.status is TaskStatus.FAILED:
             raise TaskFailed(record.id, record.error or "failed")
         if record.status is TaskStatus.CANCELLED:
@@ -323,7 +324,21 @@ class TaskEngine:
     async def params_json(self, task_id: str) -> msgspec.Raw:
         """Give the parameters of a task as the JSON that is kept. Raises TaskNotFound."""
         await self.get(task_id)
-        return await self._declaration.backend.read_params(task_id)
+        return await self._declaration.backend.read(task_id, "params")
+
+    async def log_lines(self, task_id: str) -> TaskLog:
+        """Give what the task's bodies have written by `ctx.log`: the newest lines. Raises
+        TaskNotFound.
+        """
+        return msgspec.json.decode(await self.log_json(task_id), type=TaskLog)
+
+    async def log_json(self, task_id: str) -> msgspec.Raw:
+        """Give the same as JSON, as it is kept."""
+        await self.get(task_id)
+        try:
+            return await self._declaration.backend.read(task_id, "log")
+        except TaskNotFound:  # nothing was written
+            return EMPTY_LOG
 
     def events(self, *, after: int | None = None) -> TaskEvents:
         """Every change of any task from now on, or after the given number, without a gap.
@@ -428,7 +443,10 @@ class TaskEngine:
         if not self._actors.accepting:
             raise EngineNotRunning("the engine is not running: enter it with `async with`")
         params = await self.params_json(task_id)
-        record: TaskRecord = await self._actors.ask(lambda reply: Revive(task_id, params, reply))
+        log = await self.log_json(task_id)
+        record: TaskRecord = await self._actors.ask(
+            lambda reply: Revive(task_id, params, reply, None if log == EMPTY_LOG else log)
+        )
         return record
 
     async def cleanup(self, max_age: timedelta) -> int:

@@ -204,17 +204,22 @@ def _latest(changes: list[Change]) -> list[Change]:
             continue
         earlier = latest.get(change.record.id)
         latest[change.record.id] = change
-        if isinstance(earlier, Put) and (earlier.params or earlier.checkpoint) is not None:
+        if isinstance(earlier, Put) and _brings(earlier):
             latest[change.record.id] = _joined(earlier, change)
     return list(latest.values())
 
 
 def _joined(earlier: Put, later: Put) -> Put:
-    """The later put with what the earlier one brought: the parameters, the checkpoint."""
+    """The later put with what the earlier one brought: parameters, checkpoint, log."""
     checkpoint = later.checkpoint or earlier.checkpoint
     return Put(
         later.record,
         later.params or earlier.params,
         later.result,
         None if later.record.final else checkpoint,
+        later.log or earlier.log,
     )
+
+
+def _brings(put: Put) -> bool:
+    return not (put.params is None and put.checkpoint is None and put.log is None)

@@ -31,6 +31,7 @@ from .queues import Queues
 from .records import MAX_ATTEMPTS_KEPT, AttemptRecord, TaskRecord
 from .registry import Registry
 from .storage import Change, Drop, Put
+from .task_log import LogLines
 
 _replace = msgspec.structs.replace
 _NO_PARAMS = msgspec.Raw(b"")  # of a task that is over
@@ -75,10 +76,23 @@ class LiveTask(msgspec.Struct, gc=False):
     record: TaskRecord
     params: msgspec.Raw
     checkpoint: msgspec.Raw | None = None  # the newest that an attempt has saved
+    log: msgspec.Raw | None = None  # all of it that is to be kept
+    log_moved: bool = False  # since the last change
     cancel_replies: tuple[Reply, ...] = ()
     told: StopReason | None = None  # why its body was told to stop, if it was
     overdue: bool = False  # it did not, beyond its grace
     unsaid: ProgressReport | None = None  # what came while there was no room to keep it
+
+    def write(self, lines: LogLines | None) -> None:
+        """Put these lines into the log; the next change brings it."""
+        if lines is not None:
+            self.log = lines.after(self.log)
+            self.log_moved = True
+
+    def take_log(self) -> msgspec.Raw | None:
+        """Give the log, if it has moved since the last take."""
+        moved, self.log_moved = self.log_moved, False
+        return self.log if moved else None
 
 
 class LiveTasks:
@@ -158,13 +172,13 @@ class LiveTasks:
         self.enqueue(record)
         return live
 
-    def revive(self, record: TaskRecord, params: msgspec.Raw) -> LiveTask:
+    def revive(self, record: TaskRecord, params: msgspec.Raw, log: msgspec.Raw | None) -> LiveTask:
         """Make a task that is over pending again, at the end of its queue, as if it were new.
 
-        Under its id, with the history of its attempts and what follows it in its chain. Its last
+        Under its id, with the history of its attempts, its log and its chain. Its last
         checkpoint went with its end.
         """
-        live = self.by_id[record.id] = LiveTask(record, params)
+        live = self.by_id[record.id] = LiveTask(record, params, log=log)
         self.decision.before[record.id] = None
         fields: Fields = {
             "message": "Pending: to be tried again",
@@ -254,7 +268,7 @@ class LiveTasks:
         self.note(live)
         self.seq += 1
         live.record = record = _replace(live.record, seq=self.seq, updated_at=self.now, **fields)
-        self.decision.changes.append(Put(record, result=result))
+        self.decision.changes.append(Put(record, result=result, log=live.take_log()))
 
     def save(self, live: LiveTask, checkpoint: msgspec.Raw) -> None:
         """Keep a checkpoint: a change like any other, so that whoever follows sees life."""
@@ -262,7 +276,8 @@ class LiveTasks:
         self.seq += 1
         live.checkpoint = checkpoint
         live.record = _replace(live.record, seq=self.seq, updated_at=self.now)
-        self.decision.changes.append(Put(live.record, checkpoint=checkpoint))
+        put = Put(live.record, checkpoint=checkpoint, log=live.take_log())
+        self.decision.changes.append(put)
 
     def move(
         self,
@@ -306,7 +321,7 @@ class LiveTasks:
         self.free_key(record)
         fields["completed_at"] = self.now
         self.move(live, event, fields, result)
-        live.params, live.checkpoint = _NO_PARAMS, None
+        live.params, live.checkpoint, live.log = _NO_PARAMS, None, None
         self.answer_cancels(live)
 
     def fail_unrunnable(self, live: LiveTask) -> None:

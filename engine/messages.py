@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from .records import ChainStep, TaskRecord
+from .task_log import LogLines
 
 
 class Reply(Protocol):
@@ -84,6 +85,7 @@ class Revive(msgspec.Struct, frozen=True, gc=False):
     task_id: str
     params: msgspec.Raw  # as they are kept: the supervisor does not hold those of final tasks
     reply: Reply
+    log: msgspec.Raw | None = None  # likewise
 
 
 class CleanUp(msgspec.Struct, frozen=True, gc=False):
@@ -116,6 +118,7 @@ class ProgressReport(msgspec.Struct, frozen=True, gc=False):
     current: int | float | None = None
     total: int | float | None = None
     message: str | None = None
+    lines: LogLines | None = None  # that it wrote to its task's log
 
 
 class Progressed(msgspec.Struct, frozen=True, gc=False):

@@ -38,6 +38,9 @@ class Outcomes:
     def take(self, live: LiveTask, outcome: Outcome) -> None:
         """Decide what follows from the end of this task's running attempt."""
         fields: Fields = {}
+        if outcome.progress is not None:
+            self._tasks.note(live)
+            live.write(outcome.progress.lines)
         report = joined_reports(live.unsaid, outcome.progress)
         if report is not None:  # the last report is never lost
             fields = progress_fields(live.record, report)

@@ -23,7 +23,8 @@ def recover(tasks: LiveTasks, recovered: Recovered, registry: Registry) -> None:
     tasks.seq = recovered.last_seq
     for record in _as_they_stood_in_line(recovered.records):
         params = recovered.params.get(record.id, _NOTHING)
-        live = LiveTask(record, params, recovered.checkpoints.get(record.id))
+        checkpoint, log = recovered.checkpoints.get(record.id), recovered.logs.get(record.id)
+        live = LiveTask(record, params, checkpoint, log)
         tasks.by_id[record.id] = live
         _recover_one(tasks, live, registry)
 

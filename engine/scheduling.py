@@ -295,8 +295,9 @@ class Scheduler:
         live = self._of_this_attempt(report.task_id, report.attempt)
         if live is None:
             return
+        self._tasks.note(live)
+        live.write(report.lines)
         if self.no_room is not None:
-            self._tasks.note(live)
             live.unsaid = joined_reports(live.unsaid, report)
         else:
             self._tasks.change(live, progress_fields(live.record, report))
@@ -369,7 +370,7 @@ class Scheduler:
         else:
             refusal = no_revival(record, self._tasks, self._registry)
             if refusal is None:
-                live = self._tasks.revive(record, message.params)
+                live = self._tasks.revive(record, message.params, message.log)
                 self._tasks.answer(message.reply, live.record)
                 return
         self._tasks.answer(message.reply, refusal, refused=True)

@@ -22,6 +22,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_message_chars: int = 1_000  # of a progress message: cut, and the rest is counted
     max_error_chars: int = 4_000  # cut likewise
     max_traceback_chars: int = 20_000  # cut at its beginning, since the end tells most
+    max_log_lines: int = 500  # of a task's log; the oldest go, and are counted
+    max_log_bytes: int = 16_000  # of its log as JSON, likewise
     mailbox: int = 1024  # messages to the supervisor before senders wait
     events_kept: int = 10_000  # changes that a follower may fall behind
 

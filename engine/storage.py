@@ -1,4 +1,4 @@
-"""The contract between the engine and what keeps its records: seven methods.
+"""The contract between the engine and what keeps its records: six methods.
 
 Who writes a backend reads this file, implements `Backend`, and runs `engine.conformance` on it.
 The journal writer is the only caller of `commit` and of what concerns the reserve, and makes one of
@@ -9,7 +9,7 @@ these calls at a time; reads may overlap them. Storage that never runs out of ro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -22,12 +22,14 @@ class Put(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="op", tag="
     `params` comes with the first put of a task, `result` with the one that completes it; both are
     JSON, and stay readable until the task is dropped. `checkpoint` is JSON too, and comes whenever
     a body saves one: it takes the place of the one before, and goes with the put of a final record.
+    `log` is the whole log of the task as JSON; it takes the place of the one before, and stays.
     """
 
     record: TaskRecord
     params: msgspec.Raw | None = None
     result: msgspec.Raw | None = None
     checkpoint: msgspec.Raw | None = None
+    log: msgspec.Raw | None = None
 
     @property
     def seq(self) -> int:
@@ -53,10 +55,14 @@ class Recovered(msgspec.Struct, frozen=True):
     last_seq: int  # the highest number ever committed, also if its task was dropped since
     # The newest of every task that has one and is not final.
     checkpoints: dict[str, msgspec.Raw] = msgspec.field(default_factory=dict)
+    logs: dict[str, msgspec.Raw] = msgspec.field(default_factory=dict)  # likewise
+
+
+ValueName = Literal["params", "result", "log"]
 
 
 class Backend(Protocol):
-    """Keeps task records, parameters, results and checkpoints."""
+    """Keeps task records, parameters, results, checkpoints and logs."""
 
     async def open(self) -> Recovered:
         """Take exclusive hold of the storage and give back all that was ever committed.
@@ -91,12 +97,10 @@ class Backend(Protocol):
         """
         ...
 
-    async def read_params(self, task_id: str) -> msgspec.Raw:
-        """Give the parameters as committed. Raises TaskNotFound for an id that is not held."""
-        ...
-
-    async def read_result(self, task_id: str) -> msgspec.Raw:
-        """Give the result as committed, whole. Raises TaskNotFound if there is none."""
+    async def read(self, task_id: str, value: ValueName) -> msgspec.Raw:
+        """Give a value of the task as committed, whole. Raises TaskNotFound for an id that is not
+        held, and for a value that it does not have.
+        """
         ...
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ Of paths that could both match, the first in the table is taken.
 
 from __future__ import annotations
 
+from ..engine.task_log import TaskLog
 from . import documentation, health, metrics, submitting, tasks, wire
 from .calls import Endpoint
 from .following_routes import FOLLOWING_ENDPOINTS
@@ -46,6 +47,15 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         answers=((200, wire.Result), (202, wire.TaskProgress)),
         gives=((202, RETRY_AFTER),),
         problems=(400, 404),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/tasks/{task_id}/log",
+        handler=tasks.show_log,
+        permission=READ,
+        summary="Give the newest lines of a task's log",
+        answers=((200, TaskLog),),
+        problems=(404,),
     ),
     Endpoint(
         method="GET",

@@ -7,6 +7,7 @@ import msgspec
 from ..engine.lifecycle import TaskStatus
 from ..engine.recent import Bucket, Percentiles
 from ..engine.records import AttemptRecord
+from ..engine.task_log import LogLine, TaskLog
 from . import following, overview, sessions, submitting, tasks, wire
 from .examples import SHOWN, TASK, TASK_ID, at, by_type
 from .keys import Permission
@@ -24,6 +25,7 @@ _TASKS = by_type(
     wire.TaskList(tasks=[TASK], total=1, seq=1044),
     wire.TaskProgress(TASK_ID, TaskStatus.RUNNING, 40, "Detecting communities"),
     wire.TaskStopped(TASK_ID, TaskStatus.CANCELLED, "Task cancelled"),
+    TaskLog([LogLine(at(3), "warning", "no date found", {"page": 7}, 1)], 0),
     wire.CleanedUp(12, 34, "Cleaned up 12 old tasks"),
     wire.Health("healthy", True, True, "0.1.0"),
     tasks.TaskFilter(q="newer:2d", status="running", task_type="community_detection", limit=20),

@@ -109,6 +109,11 @@ async def show_result(call: Call[None]) -> Answer:
             )
 
 
+async def show_log(call: Call[None]) -> Answer:
+    """Give what the task's bodies have written, as it is kept."""
+    return Answer(bytes(await call.services.engine.log_json(call.path("task_id"))))
+
+
 async def cancel_task(call: Call[None]) -> Answer:
     """Stop a task; the answer comes when it has stopped, or is known not to."""
     record = await call.services.engine.cancel(call.path("task_id"))

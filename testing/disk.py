@@ -18,7 +18,7 @@ import msgspec
 from ..backends.memory import MemoryBackend
 from ..engine.errors import StorageError, StorageFull
 from ..engine.records import TaskRecord
-from ..engine.storage import Backend, Change, Drop, Recovered
+from ..engine.storage import Backend, Change, Drop, Recovered, ValueName
 from .files import SimulatedFiles
 
 INJECTED = "a fault of the harness"  # in the text of every error that comes from one
@@ -206,13 +206,9 @@ class Disk:
         """See `Backend.restore_reserve`."""
         await self._working().restore_reserve()
 
-    async def read_params(self, task_id: str) -> msgspec.Raw:
-        """See `Backend.read_params`."""
-        return await self._working().read_params(task_id)
-
-    async def read_result(self, task_id: str) -> msgspec.Raw:
-        """See `Backend.read_result`."""
-        return await self._working().read_result(task_id)
+    async def read(self, task_id: str, value: ValueName) -> msgspec.Raw:
+        """See `Backend.read`."""
+        return await self._working().read(task_id, value)
 
     async def close(self) -> None:
         """See `Backend.close`."""

@@ -277,7 +277,7 @@ def commit(journal: Journal, changes: Sequence[Change]) -> None:
     journal.remove(journal.take(batch))
 
 
-Values = tuple[TaskRecord, bytes | None, bytes | None, bytes | None]
+Values = tuple[TaskRecord, bytes | None, bytes | None, bytes | None, bytes | None]
 Kept = tuple[dict[str, Values], int]
 
 
@@ -289,6 +289,7 @@ def kept_by(journal: Journal) -> Kept:
             held.params.read() if held.params else None,
             held.result.read() if held.result else None,
             held.checkpoint.read() if held.checkpoint else None,
+            held.log.read() if held.log else None,
         )
         for task_id, held in journal.index.tasks.items()
     }
@@ -302,12 +303,14 @@ def kept_after(commits: Sequence[Sequence[Change]]) -> Kept:
     for change in (change for changes in commits for change in changes):
         last_seq = change.seq
         if isinstance(change, Put):
-            _, params, result, saved = tasks.get(change.record.id, (None, None, None, None))
+            earlier = tasks.get(change.record.id, (None, None, None, None, None))
+            _, params, result, saved, log = earlier
             params = bytes(change.params) if change.params else params
             result = bytes(change.result) if change.result else result
             saved = bytes(change.checkpoint) if change.checkpoint else saved
             saved = None if change.record.final else saved
-            tasks[change.record.id] = (change.record, params, result, saved)
+            log = bytes(change.log) if change.log else log
+            tasks[change.record.id] = (change.record, params, result, saved, log)
         else:
             tasks.pop(change.task_id, None)
     return tasks, last_seq

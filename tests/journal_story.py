@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from cortex_tasks.backends.disk import DiskFiles
 from cortex_tasks.backends.json_backend import JsonBackend
 from cortex_tasks.engine.errors import TaskNotFound
 from cortex_tasks.engine.lifecycle import TaskStatus
-from cortex_tasks.engine.storage import Change, Drop, Put, Recovered
+from cortex_tasks.engine.storage import Change, Drop, Put, Recovered, ValueName
 from cortex_tasks.testing.power_cuts import State, write_state
 from tests.journal_setting import (
     Kept,
@@ -32,6 +32,8 @@ from tests.journal_setting import (
 
 T = TypeVar("T")
 
+VALUES: tuple[ValueName, ...] = ("params", "result", "log")
+
 _LARGE = b'{"text":"' + b"large " * 30 + b'"}'
 _BROKEN = b'{\n  "text": "in two lines"\n}'  # large or not, it gets a file of its own
 _SMALL = '{"text":"é"}'.encode()
@@ -40,7 +42,8 @@ _SMALL = '{"text":"é"}'.encode()
 def _report(task: str, seq: int, percent: int, saved: bytes) -> Put:
     started = msgspec.structs.replace(pending(task, seq), status=TaskStatus.RUNNING, attempt=1)
     record = msgspec.structs.replace(started, progress_percent=percent, message=f"at {percent}")
-    return Put(record, checkpoint=msgspec.Raw(saved))
+    log = [None, _BROKEN, _SMALL, _LARGE][seq % 4]
+    return Put(record, checkpoint=msgspec.Raw(saved), log=None if log is None else msgspec.Raw(log))
 
 
 def tell(rounds: int) -> list[list[Change]]:
@@ -88,19 +91,18 @@ async def all_in(backend: JsonBackend, recovered: Recovered) -> Kept:
     """Read all that a backend holds."""
     tasks = {}
     for record in recovered.records:
-        params, result = [
-            await _value(read, record.id) for read in (backend.read_params, backend.read_result)
-        ]
+        params, result, log = [await _value(backend, record.id, value) for value in VALUES]
         saved = recovered.checkpoints.get(record.id)
-        tasks[record.id] = (record, params, result, None if saved is None else bytes(saved))
+        tasks[record.id] = (record, params, result, None if saved is None else bytes(saved), log)
         if not record.final:
             assert bytes(recovered.params[record.id]) == params
+            assert bytes(recovered.logs.get(record.id, b"")) == (log or b"")
     return tasks, recovered.last_seq
 
 
-async def _value(read: Callable[[str], Awaitable[msgspec.Raw]], task_id: str) -> bytes | None:
+async def _value(backend: JsonBackend, task_id: str, value: ValueName) -> bytes | None:
     try:
-        return bytes(await read(task_id))
+        return bytes(await backend.read(task_id, value))
     except TaskNotFound:
         return None
 

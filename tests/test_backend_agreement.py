@@ -22,10 +22,11 @@ from hypothesis.stateful import (
 from cortex_tasks.backends.json_backend import JsonBackend
 from cortex_tasks.backends.memory import MemoryBackend
 from cortex_tasks.engine.errors import TaskNotFound
-from cortex_tasks.engine.storage import Backend, Change, Drop, Put, Recovered
+from cortex_tasks.engine.storage import Backend, Change, Drop, Put, Recovered, ValueName
 from cortex_tasks.engine.surroundings import offload_inline
 from tests.journal_setting import UnsyncedFiles, completed, pending
 
+VALUES: tuple[ValueName, ...] = ("params", "result", "log")
 IDS = ("a", "b", "c", "ü/..", "d" * 300)
 
 values = st.none() | st.builds(
@@ -38,9 +39,7 @@ values = st.none() | st.builds(
     st.sampled_from(["", "", "", " ", "\n"]),
 )
 steps = st.lists(
-    st.tuples(
-        st.sampled_from(IDS), st.sampled_from(["put", "put", "end", "drop"]), values, values, values
-    ),
+    st.tuples(st.sampled_from(IDS), st.sampled_from(["put", "put", "end", "drop"]), *[values] * 4),
     min_size=1,
     max_size=4,
 )
@@ -64,7 +63,7 @@ class Agreement(RuleBasedStateMachine):
 
     @rule(steps=steps)
     def commit(
-        self, steps: list[tuple[str, str, bytes | None, bytes | None, bytes | None]]
+        self, steps: list[tuple[str, str, bytes | None, bytes | None, bytes | None, bytes | None]]
     ) -> None:
         changes = [self._change(*step) for step in steps]
         self._both(lambda backend: backend.commit(changes))
@@ -100,6 +99,7 @@ class Agreement(RuleBasedStateMachine):
         params: bytes | None,
         result: bytes | None,
         checkpoint: bytes | None,
+        log: bytes | None,
     ) -> Change:
         self.seq += 1
         if what == "drop":
@@ -110,6 +110,7 @@ class Agreement(RuleBasedStateMachine):
             params=None if params is None else msgspec.Raw(params),
             result=None if result is None else msgspec.Raw(result),
             checkpoint=None if checkpoint is None else msgspec.Raw(checkpoint),
+            log=None if log is None else msgspec.Raw(log),
         )
 
     def _both(self, call: Callable[[Backend], Awaitable[object]]) -> tuple[object, object]:
@@ -122,9 +123,9 @@ class Agreement(RuleBasedStateMachine):
 async def _read_all(backend: Backend) -> list[bytes | None]:
     found: list[bytes | None] = []
     for task_id in IDS:
-        for read in (backend.read_params, backend.read_result):
+        for value in VALUES:
             try:
-                found.append(bytes(await read(task_id)))
+                found.append(bytes(await backend.read(task_id, value)))
             except TaskNotFound:
                 found.append(None)
     return found

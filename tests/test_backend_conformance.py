@@ -11,7 +11,7 @@ from cortex_tasks.backends.json_backend import JsonBackend
 from cortex_tasks.backends.memory import MemoryBackend
 from cortex_tasks.engine.conformance import check_backend
 from cortex_tasks.engine.errors import StorageError
-from cortex_tasks.engine.storage import Change, Drop, Put, Recovered
+from cortex_tasks.engine.storage import Change, Drop, Put, Recovered, ValueName
 from cortex_tasks.engine.surroundings import offload_inline
 
 
@@ -61,18 +61,18 @@ class RecoveringAllParameters(MemoryBackend):
 
 
 class TidyingResults(MemoryBackend):
-    async def read_result(self, task_id: str) -> msgspec.Raw:
-        found = await super().read_result(task_id)
+    async def read(self, task_id: str, value: ValueName) -> msgspec.Raw:
+        found = await super().read(task_id, value)
         return msgspec.Raw(msgspec.json.format(bytes(found), indent=-1))
 
 
 class CuttingResults(MemoryBackend):
-    async def read_result(self, task_id: str) -> msgspec.Raw:
-        return msgspec.Raw(bytes(await super().read_result(task_id))[:1_000_000])
+    async def read(self, task_id: str, value: ValueName) -> msgspec.Raw:
+        return msgspec.Raw(bytes(await super().read(task_id, value))[:1_000_000])
 
 
 class RaisingKeyErrors(MemoryBackend):
-    async def read_params(self, task_id: str) -> msgspec.Raw:
+    async def read(self, task_id: str, value: ValueName) -> msgspec.Raw:
         return self._params[task_id]
 
 
@@ -88,9 +88,9 @@ class TakingCommitsWhenClosed(MemoryBackend):
 
 
 class ReadingWhenClosed(MemoryBackend):
-    async def read_params(self, task_id: str) -> msgspec.Raw:
+    async def read(self, task_id: str, value: ValueName) -> msgspec.Raw:
         try:
-            return await super().read_params(task_id)
+            return await super().read(task_id, value)
         except StorageError:
             return self._params[task_id]
 
@@ -113,6 +113,25 @@ class KeepingCheckpointsOfFinalTasks(MemoryBackend):
         super()._put(put)
         if saved is not None:
             self._checkpoints.setdefault(put.record.id, saved)
+
+
+class ForgettingLogs(MemoryBackend):
+    async def open(self) -> Recovered:
+        return msgspec.structs.replace(await super().open(), logs={})
+
+
+class KeepingTheFirstLog(MemoryBackend):
+    def _put(self, put: Put) -> None:
+        if put.record.id in self._logs and put.log is not None:
+            put = msgspec.structs.replace(put, log=None)
+        super()._put(put)
+
+
+class DroppingTheLogOfFinalTasks(MemoryBackend):
+    def _put(self, put: Put) -> None:
+        super()._put(put)
+        if put.record.final:
+            self._logs.pop(put.record.id, None)
 
 
 class SortingById(MemoryBackend):
@@ -139,6 +158,9 @@ class SortingById(MemoryBackend):
         ForgettingCheckpoints,
         KeepingTheFirstCheckpoint,
         KeepingCheckpointsOfFinalTasks,
+        ForgettingLogs,
+        KeepingTheFirstLog,
+        DroppingTheLogOfFinalTasks,
     ],
 )
 async def test_the_check_finds_a_backend_that_breaks_a_promise(kind: type[MemoryBackend]) -> None:

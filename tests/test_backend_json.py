@@ -72,7 +72,7 @@ async def test_a_commit_of_thousands_of_changes_is_one_line_too(tmp_path: Path) 
     backend = JsonBackend(tmp_path)
     await backend.open()
     await backend.commit([submit(f"task_{n}", n, b"[%d]" % n) for n in range(1, 2001)])
-    assert bytes(await backend.read_params("task_1999")) == b"[1999]"
+    assert bytes(await backend.read("task_1999", "params")) == b"[1999]"
     await backend.close()
     assert len(lines_of(tmp_path)) == 1
     assert len((await backend.open()).params) == 2000
@@ -228,7 +228,7 @@ async def test_after_a_failed_sync_nothing_is_committed_ever_again(
     for _ in range(2):
         with pytest.raises(StorageError, match=os.strerror(number)):
             await backend.commit([submit("task_3", 3)])
-    assert bytes(await backend.read_params("task_1")) == b"[1]"
+    assert bytes(await backend.read("task_1", "params")) == b"[1]"
     await backend.close()
 
 
@@ -261,8 +261,8 @@ async def test_a_large_result_that_is_not_as_written_is_refused_and_named(
         damaged = {"shorter": LARGE[:-1], "longer": LARGE + b" ", "changed": b"[" + LARGE[1:]}
         path.write_bytes(damaged[damage])
     with pytest.raises(StorageCorrupt, match=str(path)):
-        await backend.read_result("task_1")
-    assert bytes(await backend.read_result("task_2")) == LARGE
+        await backend.read("task_1", "result")
+    assert bytes(await backend.read("task_2", "result")) == LARGE
     await backend.close()
 
 
@@ -273,7 +273,7 @@ async def test_a_small_result_that_is_not_as_written_is_refused(tmp_path: Path) 
     path = tmp_path / JOURNAL
     path.write_bytes(path.read_bytes().replace(b'"abc"', b'"xbc"'))
     with pytest.raises(StorageCorrupt, match=JOURNAL):
-        await backend.read_result("task_1")
+        await backend.read("task_1", "result")
     await backend.close()
 
 
@@ -301,7 +301,7 @@ async def test_the_newest_results_are_read_from_memory_and_the_others_from_disk(
     from_memory = []
     for task_id, result in results.items():
         calls = offload.calls
-        assert bytes(await backend.read_result(task_id)) == result
+        assert bytes(await backend.read(task_id, "result")) == result
         if offload.calls == calls:
             from_memory.append(task_id)
     assert from_memory == ["task_7", "task_8", "task_9"]  # as many as there is room for
@@ -315,9 +315,9 @@ async def test_a_result_in_memory_is_gone_with_its_task_and_replaced_with_it(
     await backend.open()
     await backend.commit([complete("task_1", 1, b'"old"'), complete("task_2", 2, b'"mine"')])
     await backend.commit([complete("task_1", 3, b'"new"'), Drop("task_2", 4)])
-    assert bytes(await backend.read_result("task_1")) == b'"new"'
+    assert bytes(await backend.read("task_1", "result")) == b'"new"'
     with pytest.raises(TaskNotFound):
-        await backend.read_result("task_2")
+        await backend.read("task_2", "result")
     await backend.close()
 
 
@@ -334,7 +334,7 @@ async def test_a_task_dropped_while_its_result_is_being_read_is_not_found(tmp_pa
     await backend.commit([complete("task_1", 1, LARGE)])
     reading.append(True)
     with pytest.raises(TaskNotFound):
-        await backend.read_result("task_1")
+        await backend.read("task_1", "result")
     await backend.close()
 
 

@@ -120,7 +120,7 @@ async def test_cleanup_drops_what_ended_long_ago_and_never_what_has_not() -> Non
         with pytest.raises(TaskNotFound, match="cleaned up"):
             await old[0].wait()
         with pytest.raises(TaskNotFound):
-            await backend.read_result(old[0].id)
+            await backend.read(old[0].id, "result")
         removals = [await anext(events) for _ in range(3)]
         assert all(removal.removed and removal.record is None for removal in removals)
         assert [removal.seq for removal in removals] == [seq + 1, seq + 2, seq + 3]

@@ -111,7 +111,14 @@ def test_compaction_leaves_one_snapshot_and_an_empty_journal_of_the_same_tasks(
     size = (tmp_path / "journal-00000001.jsonl").stat().st_size
     run_compaction(journal)
     journal.close()
-    kept = ["journal-00000002.jsonl", "lock", "params", "results", "snapshot-00000001.jsonl"]
+    kept = [
+        "journal-00000002.jsonl",
+        "lock",
+        "logs",
+        "params",
+        "results",
+        "snapshot-00000001.jsonl",
+    ]
     assert names(tmp_path) == ["checkpoints", *kept]
     assert (tmp_path / "snapshot-00000001.jsonl").stat().st_size < size / 5
     journal = open_at(tmp_path)
@@ -207,19 +214,19 @@ async def test_commits_and_reads_go_on_while_a_compaction_is_held_up(tmp_path: P
     assert files.reached.is_set()
     await backend.commit([complete("task_1", 3, b"[1]"), Drop("task_2", 4)])
     await backend.commit([submit("task_3", 5, b'{"a":3}')])
-    assert bytes(await backend.read_params("task_1")) == b'{"a":1}'
-    assert bytes(await backend.read_result("task_1")) == b"[1]"
+    assert bytes(await backend.read("task_1", "params")) == b'{"a":1}'
+    assert bytes(await backend.read("task_1", "result")) == b"[1]"
     files.go_on.set()
     thread = backend._journal._compaction  # type: ignore[union-attr]
     await anyio.to_thread.run_sync(thread._thread.join)  # type: ignore[union-attr]
     assert not (tmp_path / "journal-00000001.jsonl").exists()
-    assert bytes(await backend.read_params("task_1")) == b'{"a":1}'
+    assert bytes(await backend.read("task_1", "params")) == b'{"a":1}'
     await backend.close()
     again = JsonBackend(tmp_path)
     recovered = await again.open()
     assert [record.id for record in recovered.records] == ["task_1", "task_3"]
     assert recovered.last_seq == 5
-    assert bytes(await again.read_result("task_1")) == b"[1]"
+    assert bytes(await again.read("task_1", "result")) == b"[1]"
     await again.close()
 
 
@@ -250,7 +257,7 @@ async def test_values_stay_readable_through_many_compactions_in_the_background(
     async def read() -> None:
         while not done.is_set():
             for n in range(50):
-                assert bytes(await backend.read_params(f"task_{n}")) == b"[%d]" % n
+                assert bytes(await backend.read(f"task_{n}", "params")) == b"[%d]" % n
 
     async with anyio.create_task_group() as group:
         for _ in range(3):

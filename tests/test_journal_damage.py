@@ -284,8 +284,8 @@ async def test_any_bit_flipped_in_a_large_value_is_refused_when_it_is_read(
         else:
             await backend.open()
             with pytest.raises(StorageCorrupt) as refused:
-                await backend.read_result("a")
-            assert bytes(await backend.read_params("b")) == LARGE
+                await backend.read("a", "result")
+            assert bytes(await backend.read("b", "params")) == LARGE
             await backend.close()
         check_refusal(refused.value, path, flipped, None)
 
@@ -304,7 +304,7 @@ async def test_any_bit_flipped_in_an_open_journal_is_refused_when_it_is_read(
             path.write_bytes(flip(whole, at, at % 8))
             for task, params in {"a": b"[1]", "b": LARGE, "c": b"{}", "d": b"{}"}.items():
                 try:
-                    assert bytes(await backend.read_params(task)) == params
+                    assert bytes(await backend.read(task, "params")) == params
                 except StorageCorrupt as refusal:
                     refusals += str(path) in str(refusal)
         assert refusals == sum(map(len, [b"[1]", b"{}"] if name == SNAPSHOT else [b"{}"]))

@@ -112,11 +112,13 @@ class Trial:
 
     async def _read_all(self, backend: JsonBackend) -> None:
         """What was acknowledged can still be read, whatever the backend does not take."""
-        for task_id, (_, params, result, _) in KEPT[self.teller.kept][0].items():
+        for task_id, (_, params, result, _, log) in KEPT[self.teller.kept][0].items():
             if params is not None:
-                assert bytes(await backend.read_params(task_id)) == params
+                assert bytes(await backend.read(task_id, "params")) == params
             if result is not None:
-                assert bytes(await backend.read_result(task_id)) == result
+                assert bytes(await backend.read(task_id, "result")) == result
+            if log is not None:
+                assert bytes(await backend.read(task_id, "log")) == log
 
     def _refused(self, outcome: str, error: StorageError) -> None:
         """The words must say where, what happened, and what to do."""

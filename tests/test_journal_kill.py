@@ -76,7 +76,7 @@ async def _check(folder: Path, submitted: set[int], completed: set[int]) -> None
         assert record.final or number not in completed
         value = b"x" * (300 if number % 3 == 0 else 10) + b"%d" % number
         expected = b'"' + value + b'"'
-        assert bytes(await backend.read_params(record.id)) == expected
+        assert bytes(await backend.read(record.id, "params")) == expected
         if record.final:
-            assert bytes(await backend.read_result(record.id)) == expected
+            assert bytes(await backend.read(record.id, "result")) == expected
     await backend.close()

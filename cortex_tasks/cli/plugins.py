@@ -34,8 +34,7 @@ _METHODS = (
     "commit",
     "give_up_reserve",
     "restore_reserve",
-    "read_params",
-    "read_result",
+    "read",
     "close",
 )
 

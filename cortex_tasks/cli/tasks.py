@@ -20,7 +20,7 @@ from .screen import (
     print_text,
     short_time,
 )
-from .views import AttemptView, TaskList, TaskView
+from .views import AttemptView, TaskList, TaskLog, TaskView
 
 STATUSES = ("pending", "running", "completed", "failed", "cancelled")
 
@@ -54,6 +54,8 @@ def add_to(commands: Commands) -> None:
     ):
         command = add_command(commands, name, run, help)
         command.add_argument("task_id", type=text, metavar="ID", help="the task's id")
+        if run is show:
+            command.add_argument("--log", action="store_true", help="print the lines of its log")
         add_connection(command)
     tidy = add_command(commands, "cleanup", clean_up, "remove tasks that ended long ago")
     tidy.add_argument(
@@ -99,8 +101,35 @@ def list_tasks(arguments: argparse.Namespace) -> int:
 def show(arguments: argparse.Namespace) -> int:
     """Print one task."""
     with connect(arguments) as connection:
-        _print_task(_task(connection, arguments.task_id), as_json=arguments.json)
+        if arguments.log:
+            path = f"/api/tasks/{in_path(arguments.task_id)}/log"
+            _print_log(connection.ask("GET", path), as_json=arguments.json)
+        else:
+            _print_task(_task(connection, arguments.task_id), as_json=arguments.json)
     return Exit.DONE
+
+
+def _word(value: object) -> str:
+    """A value as one sees it: text as it is, where it is one word."""
+    if isinstance(value, str) and value and not set(value) & set(' "=\n'):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def _print_log(answer: Answer, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer.body)
+        return
+    found = answer.read(TaskLog)
+    for line in found.lines:
+        fields = " ".join(f"{name}={_word(value)}" for name, value in line.fields.items())
+        attempt = f" (attempt {line.attempt})" if line.attempt > 1 else ""
+        said = f"{line.message} {fields}" if fields else line.message
+        print_text(f"{local_time(line.at)} {line.level:<8} {said}{attempt}")
+    if found.dropped:
+        note(f"{found.dropped} earlier lines are kept no longer")
+    if not found.lines:
+        note("nothing was written")
 
 
 def result(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -47,6 +48,23 @@ class TaskList(msgspec.Struct, frozen=True):
 
     tasks: list[TaskView]
     total: int
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a task's log."""
+
+    at: datetime
+    level: str = "info"
+    message: str = ""
+    fields: dict[str, Any] = {}
+    attempt: int = 1
+
+
+class TaskLog(msgspec.Struct, frozen=True):
+    """The newest lines of a task's log."""
+
+    lines: list[LogLine]
+    dropped: int = 0
 
 
 class Started(msgspec.Struct, frozen=True):
