@@ -38,6 +38,7 @@ with from_extra("server"):
 
 if TYPE_CHECKING:
     from ..jobs.library import Library
+    from .webhooks.dispatch import Webhooks
 
 MEGABYTE = 2**20
 UPLOAD_LIMIT = 50 * MEGABYTE
@@ -50,6 +51,7 @@ def create_app(
     library: Library | None = None,
     keys: Keys | None = None,
     draining: anyio.Event | None = None,
+    webhooks: Webhooks | None = None,
     upload_limit: int = UPLOAD_LIMIT,
     upload_seconds: float = 600.0,
     json_limit: int = MEGABYTE,
@@ -62,6 +64,7 @@ def create_app(
     library: without one, only the task routes and /health are served.
     keys: a KeyStore, or anything with its `check`; without, no key is asked for, and whoever
     reaches the application may do everything.
+    webhooks: kept and told where they are running; without them there are no routes for them.
     draining: set it when the server is to stop: requests that wait for a task are answered then.
     upload_limit, json_limit: bytes of a body. upload_seconds, json_seconds: how long it may take.
     open_metrics: whether /metrics is given without a key.
@@ -73,7 +76,7 @@ def create_app(
         engine,
         keys,
         draining=draining or anyio.Event(),
-        version=_version(),
+        version=own_version(),
         limits={
             "json": BodyLimit(json_limit, json_seconds),
             "large": BodyLimit(upload_limit, upload_seconds),
@@ -94,6 +97,15 @@ def create_app(
         endpoints = (*endpoints, *LIBRARY_ENDPOINTS)
         problems = {**problems, **LIBRARY_PROBLEMS}
         examples = {**examples, **LIBRARY_EXAMPLES}
+    if webhooks is not None:
+        # Nor are they kept everywhere.
+        from .webhook_examples import WEBHOOK_EXAMPLES  # noqa: PLC0415
+        from .webhook_routes import WEBHOOK_ENDPOINTS, WEBHOOK_PROBLEMS  # noqa: PLC0415
+
+        services.add_webhooks(webhooks)
+        endpoints = (*endpoints, *WEBHOOK_ENDPOINTS)
+        problems = {**problems, **WEBHOOK_PROBLEMS}
+        examples = {**examples, **WEBHOOK_EXAMPLES}
     if open_metrics:
         endpoints = tuple(map(_opened, endpoints))
     services.describe = Description(
@@ -143,7 +155,8 @@ async def _pass_on(_request: Request, error: Exception) -> NoReturn:
     raise error  # to the envelope, which answers all errors alike
 
 
-def _version() -> str:
+def own_version() -> str:
+    """The version of the installed distribution."""
     try:
         return version("cortex-tasks")
     except PackageNotFoundError:  # run from a checkout that is not installed

@@ -37,6 +37,7 @@ TAGS: Mapping[str, str] = {
     "Documents": "What the tasks work on.",
     "Graph": "The entities and relationships that were found in the documents.",
     "Communities": "Entities that belong together.",
+    "Webhooks": "Which other programs are told when tasks end.",
     "Server": "How the server stands.",
 }
 
@@ -74,6 +75,8 @@ def signing_in(guarded: bool, *, page: bool) -> Mapping[str, Mapping[str, str]]:
 
 # The parts of paths by their names: what they are, and an example.
 PATH_PARTS: Mapping[str, tuple[str, str]] = {
+    "hook_id": ("Which webhook.", "wh_5d1f0a7c93e2b846"),
+    "delivery_id": ("Which of its deliveries.", "evt_01k5s3c7v9m2x4n8_1234"),
     "task_id": ("The task's id.", "task_01k5s3c7v9m2x4n8"),
     "document_id": ("The document's id.", "doc_7f3a9c21"),
     "community_id": ("The community's number, or `comm_` and the number.", "comm_5"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,11 +19,15 @@ from ..engine.storage import Backend
 from ..jobs.builtin import builtin_task_types
 from ..jobs.library import Library
 from ..jobs.library.checking import LIBRARY_FILE
-from .app import UPLOAD_LIMIT, create_app
+from .app import UPLOAD_LIMIT, create_app, own_version
 from .keys import FIRST_KEY, KeyStore
 from .listening import bind
 from .serving import serve
 from .stopping import StopSignals
+from .webhooks.dispatch import Webhooks
+from .webhooks.outbox import OUTBOX_FILE, Outbox
+from .webhooks.posting import Poster
+from .webhooks.signing import Secrets
 
 ADMIN_KEY_VARIABLE = "ADMIN_API_KEY"
 MARGIN = 10.0  # seconds beyond all graces before a stopping server kills itself
@@ -42,6 +47,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     access_log: bool = False
     open_metrics: bool = False  # /metrics without a key
     page: bool = True  # serve the page at `/`
+    webhooks_to_private: bool = False  # whether they may tell this machine and its network
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -109,12 +115,14 @@ async def _run(
                 backend=backend,
                 drain_grace=settings.grace,
             ) as engine,
+            _telling(engine, folder, allow_private=settings.webhooks_to_private) as webhooks,
         ):
             app = create_app(
                 engine,
                 library=library,
                 keys=keys,
                 draining=draining,
+                webhooks=webhooks,
                 upload_limit=settings.upload_limit,
                 open_metrics=settings.open_metrics,
                 page=settings.page,
@@ -128,6 +136,17 @@ async def _run(
                 keep_alive=settings.keep_alive,
                 access_log=settings.access_log,
             )
+
+
+@asynccontextmanager
+async def _telling(
+    engine: TaskEngine, folder: Path, *, allow_private: bool
+) -> AsyncIterator[Webhooks]:
+    secrets = Secrets.in_folder(folder)
+    async with Poster(secrets, allow_private=allow_private, version=own_version()) as poster:
+        webhooks = Webhooks(Outbox(folder / OUTBOX_FILE), post=poster.post, secrets=secrets)
+        async with webhooks.running(engine):
+            yield webhooks
 
 
 def _data_folder(path: Path) -> Path:

@@ -17,6 +17,7 @@ from .metrics import Metrics
 if TYPE_CHECKING:
     from ..jobs.library import Library
     from ..jobs.operations import Operations
+    from .webhooks.dispatch import Webhooks
 
 UPLOADS_IN_MEMORY = 2  # documents that are held in memory at once, on their way into the library
 
@@ -46,6 +47,7 @@ class Services:
         self.describe: Callable[[], Awaitable[dict[str, Any]]]  # set once all rows are known
         self.storing = anyio.Semaphore(UPLOADS_IN_MEMORY)
         self._library: tuple[Library, Operations] | None = None
+        self._webhooks: Webhooks | None = None
 
     def add_library(self, library: Library, operations: Operations) -> None:
         """Serve a library too."""
@@ -67,3 +69,13 @@ class Services:
         """The four jobs on the library, likewise."""
         assert self._library is not None
         return self._library[1]
+
+    def add_webhooks(self, webhooks: Webhooks) -> None:
+        """Keep webhooks too."""
+        self._webhooks = webhooks
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """The webhooks, for endpoints that are served only where there are any to keep."""
+        assert self._webhooks is not None
+        return self._webhooks

@@ -21,12 +21,14 @@ from cortex_tasks.http.openapi import describe
 from cortex_tasks.http.routes import TASK_ENDPOINTS
 from cortex_tasks.http.session_routes import SESSION_ENDPOINTS
 from cortex_tasks.http.task_examples import TASK_EXAMPLES
+from cortex_tasks.http.webhook_examples import WEBHOOK_EXAMPLES
+from cortex_tasks.http.webhook_routes import WEBHOOK_ENDPOINTS
 
 Json = dict[str, Any]
-ROWS = (*TASK_ENDPOINTS, *SESSION_ENDPOINTS, *LIBRARY_ENDPOINTS)
+ROWS = (*TASK_ENDPOINTS, *SESSION_ENDPOINTS, *LIBRARY_ENDPOINTS, *WEBHOOK_ENDPOINTS)
 DESCRIBED = [row for row in ROWS if row.tag is not None]
 WAYS = signing_in(True, page=True)
-EXAMPLES = Examples({**TASK_EXAMPLES, **LIBRARY_EXAMPLES})
+EXAMPLES = Examples({**TASK_EXAMPLES, **LIBRARY_EXAMPLES, **WEBHOOK_EXAMPLES})
 
 
 @cache

@@ -23,6 +23,7 @@ from cortex_tasks.http.problem_titles import TITLES
 from cortex_tasks.http.problems import PROBLEMS, title_of
 from cortex_tasks.http.routes import TASK_ENDPOINTS
 from cortex_tasks.http.session_routes import SESSION_ENDPOINTS
+from cortex_tasks.http.webhook_routes import WEBHOOK_PROBLEMS
 from tests.documents import ROOT
 from tests.http_setting import a_key_store, client_of, echo, serving
 from tests.openapi_setting import (
@@ -37,6 +38,7 @@ from tests.openapi_setting import (
     undescribed,
 )
 from tests.small_world import small_world
+from tests.webhook_setting import telling
 
 each_row = pytest.mark.parametrize(
     "row", [pytest.param(row, id=f"{row.method} {row.path}") for row in DESCRIBED]
@@ -79,9 +81,12 @@ async def test_a_server_without_a_library_describes_what_it_serves() -> None:
             assert f"#/components/{kind}/{name}" in used, f"{kind} {name} is of no use"
 
 
-async def test_a_server_with_a_library_and_keys_describes_everything(tmp_path: Any) -> None:
-    async with small_world() as (engine, library):
-        app = create_app(engine, library=library, keys=a_key_store(tmp_path))
+async def test_a_server_with_a_library_webhooks_and_keys_describes_everything(
+    tmp_path: Any,
+) -> None:
+    async with telling(tmp_path) as told, small_world() as (engine, library):
+        keys = a_key_store(tmp_path)
+        app = create_app(engine, library=library, webhooks=told.webhooks, keys=keys)
         async with client_of(app) as nobody:
             described = (await nobody.get("/openapi.json")).json()
     described["info"]["version"] = "1.2.3"
@@ -284,7 +289,7 @@ def test_an_answer_that_is_not_as_described_is_noticed_by_the_laws_that_look_at_
 
 def titles_in_the_code() -> set[tuple[int, str]]:
     """Every status and title with which a Problem is made, or that a table has."""
-    found = {*PROBLEMS.values(), *LIBRARY_PROBLEMS.values()}
+    found = {*PROBLEMS.values(), *LIBRARY_PROBLEMS.values(), *WEBHOOK_PROBLEMS.values()}
     for file in (ROOT / "http").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_bytes())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Problem":

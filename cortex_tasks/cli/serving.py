@@ -77,6 +77,11 @@ def add_to(commands: Commands) -> None:
         default="50",
         help="the largest upload, in MB",
     )
+    add_flag(
+        command,
+        "--webhooks-to-private",
+        help="let webhooks tell this machine and its own network too",
+    )
     add_flag(command, "--access-log", help="write a line to the log for each request")
     add_flag(command, "--open-metrics", help="give /metrics to whoever asks, without a key")
     add_flag(command, "--no-page", help="serve the API alone, without the page at /")
@@ -96,6 +101,7 @@ def serve(arguments: argparse.Namespace) -> int:
         grace=arguments.grace,
         upload_limit=arguments.upload_limit * 2**20,
         access_log=arguments.access_log,
+        webhooks_to_private=arguments.webhooks_to_private,
         open_metrics=arguments.open_metrics,
         page=not arguments.no_page,
     )

@@ -1,0 +1,99 @@
+"""One attempt to tell a hook: one POST, to an address that was checked, with a signature."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from ..extras import from_extra
+from .model import Delivery, Hook, Outcome
+from .signing import HEADER, Secrets, sign
+from .targets import TargetRefused, address_of, check_url
+
+with from_extra("server"):
+    import httpx2
+
+PATIENCE = 10.0  # seconds until an attempt is given up
+LONGEST_ERROR = 300  # characters
+_GONE = 410  # the receiver says that it will never want it
+
+
+class Poster:
+    """Posts to hooks. An async context manager, entered in the loop that it is used in."""
+
+    def __init__(self, secrets: Secrets, *, allow_private: bool, version: str) -> None:
+        self._secrets = secrets
+        self._allow_private = allow_private
+        self._agent = f"cortex-tasks/{version}"
+        self._client = httpx2.AsyncClient(
+            timeout=PATIENCE,
+            follow_redirects=False,  # it would lead to where nobody has looked
+            trust_env=False,  # a proxy would look the name up anew, for itself
+            limits=httpx2.Limits(max_keepalive_connections=0),
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.__aexit__(kind, error, trace)
+
+    async def post(self, hook: Hook, delivery: Delivery, now: datetime) -> Outcome:
+        """Try once. Never raises for what the other side does; safe to cancel."""
+        try:
+            return await self._post(hook, delivery, now)
+        except TargetRefused as refused:
+            return Outcome(None, str(refused)[:LONGEST_ERROR])
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            said = str(error) or "no answer in time"
+            return Outcome(None, f"{type(error).__name__}: {said}"[:LONGEST_ERROR])
+
+    async def _post(self, hook: Hook, delivery: Delivery, now: datetime) -> Outcome:
+        parts = check_url(hook.url)
+        host = parts.hostname or ""
+        address = await address_of(parts, allow_private=self._allow_private)
+        shown = f"[{address}]" if ":" in address else address
+        if parts.port is not None:
+            shown = f"{shown}:{parts.port}"
+        signature = sign(self._secrets.of(hook.id), delivery.body, int(now.timestamp()))
+        async with self._client.stream(
+            "POST",
+            parts._replace(netloc=shown).geturl(),
+            content=delivery.body,
+            headers={
+                "Host": parts.netloc,
+                "Content-Type": "application/json",
+                "User-Agent": self._agent,
+                HEADER: signature,
+                "X-Cortex-Event": delivery.event,
+                "X-Cortex-Delivery": delivery.id,
+            },
+            extensions={"sni_hostname": host},
+        ) as response:
+            # What it says beyond that is not read: it may be without end.
+            status = response.status_code
+            if response.is_success:
+                return Outcome(status, None)
+            why = f"HTTP {status}"
+            if response.is_redirect:
+                why += ": redirects are not followed; give the hook the final URL"
+            after = _seconds(response.headers.get("retry-after", ""))
+            return Outcome(status, why, retry_after=after, hopeless=status == _GONE)
+
+
+def _seconds(retry_after: str) -> timedelta | None:
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        return None
+    if not math.isfinite(seconds) or seconds < 0:
+        return None
+    return timedelta(seconds=min(seconds, 86_400.0))

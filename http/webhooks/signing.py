@@ -1,0 +1,109 @@
+"""Secrets and signatures: how a receiver can tell that it was we who told it, and when.
+
+The header `X-Cortex-Signature: t=1773570600,v1=5257a8…` has the time of the attempt in seconds
+since 1970 and, in hexadecimal, HMAC-SHA256 of `{t}.{body}` with the hook's secret.
+
+A hook's secret is worked out from its id and one master secret, so that no list of hooks, and no
+copy of the outbox, holds a secret. The master is 32 random bytes in a file for its owner alone,
+beside the outbox, or what an environment variable holds: then it is in no file.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import secrets
+from hashlib import sha256
+from pathlib import Path
+
+from ...engine.errors import StorageError
+
+HEADER = "X-Cortex-Signature"
+VARIABLE = "CORTEX_TASKS_WEBHOOK_SECRET"
+MASTER_FILE = "webhooks.secret"
+TOLERANCE = 300  # seconds that a signature may be old
+
+_SIGNATURE = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})", re.ASCII)
+
+
+class Secrets:
+    """Knows the secret of every hook."""
+
+    def __init__(self, master: bytes) -> None:
+        self._master = master
+
+    def __repr__(self) -> str:
+        return "<Secrets>"
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Secrets:
+        """Take the master secret from the environment, or from the folder, where it is made when
+        it is missing. Raises StorageError.
+        """
+        given = os.environ.get(VARIABLE, "").strip()
+        if given:
+            return cls(given.encode())
+        path = folder / MASTER_FILE
+        try:
+            _make(path)
+            master = path.read_bytes()
+        except OSError as error:
+            raise StorageError(
+                f"The secret of the webhooks cannot be kept in {path}: {error.strerror}. "
+                f"Let this user write there, or give one in {VARIABLE}."
+            ) from None
+        if len(master) < 32:
+            raise StorageError(
+                f"{path} is too short for a secret. Remove it: the next start makes another, "
+                "and with it other secrets for all hooks."
+            )
+        return cls(master)
+
+    def of(self, hook_id: str) -> str:
+        """Give the secret of a hook."""
+        return "whsec_" + hmac.digest(self._master, hook_id.encode(), sha256).hex()
+
+
+def sign(secret: str, body: bytes, at: int) -> str:
+    """Give the header's value for a body that is sent at this time, in seconds since 1970."""
+    return f"t={at},v1={_digest(secret, body, at)}"
+
+
+def verify(
+    secret: str, body: bytes, signature: str, *, now: float, tolerance: float = TOLERANCE
+) -> bool:
+    """Whether the signature is of this body and secret, and not older than `tolerance` seconds.
+
+    For receivers. `body` must be the bytes as they came, `now` the time in seconds since 1970.
+    """
+    found = _SIGNATURE.fullmatch(signature)
+    if found is None:
+        return False
+    at = int(found[1])
+    genuine = hmac.compare_digest(found[2], _digest(secret, body, at))
+    return genuine and abs(now - at) <= tolerance
+
+
+def _digest(secret: str, body: bytes, at: int) -> str:
+    return hmac.digest(secret.encode(), b"%d.%b" % (at, body), sha256).hex()
+
+
+def _make(path: Path) -> None:
+    """Make the file unless it is there: whole, synced, and never readable by others."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    new = path.with_suffix(".new")
+    descriptor = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, secrets.token_bytes(32))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    new.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,109 @@
+"""The calls about webhooks, over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from cortex_tasks.http.app import create_app
+from cortex_tasks.http.keys import Permission
+from tests.engine_setting import virtual_time
+from tests.http_setting import a_key_store, assert_problem, client_of
+from tests.webhook_setting import BROKEN, URL, Told, telling
+
+HOOKS = "/api/admin/webhooks"
+
+
+@pytest.fixture(params=["trio", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    return virtual_time(request.param)
+
+
+@asynccontextmanager
+async def served(folder: Path, *answers: Any) -> AsyncIterator[tuple[Told, httpx2.AsyncClient]]:
+    async with telling(folder, *answers) as told:
+        app = create_app(told.engine, webhooks=told.webhooks)
+        async with client_of(app) as client:
+            yield told, client
+
+
+async def test_a_hook_is_made_shown_and_removed_and_its_secret_shown_once(tmp_path: Path) -> None:
+    async with served(tmp_path) as (_, client):
+        wanted = {"url": URL, "events": ["task.failed", "task.cancelled"]}
+        made = (await client.post(HOOKS, json=wanted)).json()
+        assert made["secret"].startswith("whsec_")
+        assert made["events"] == ["task.failed", "task.cancelled"]
+        listed = await client.get(HOOKS)
+        shown = await client.get(f"{HOOKS}/{made['id']}")
+        assert listed.json() == {"webhooks": [shown.json()], "total": 1}
+        assert "secret" not in listed.text + shown.text
+        removed = await client.delete(f"{HOOKS}/{made['id']}")
+        assert removed.json() == {"id": made["id"], "message": "Webhook removed"}
+        assert_problem(await client.get(f"{HOOKS}/{made['id']}"), 404)
+        assert (await client.get(HOOKS)).json()["total"] == 0
+
+
+async def test_events_may_be_a_comma_list_and_are_all_if_none_is_named(tmp_path: Path) -> None:
+    async with served(tmp_path) as (_, client):
+        some = await client.post(
+            HOOKS, params={"url": URL, "events": "task.failed, task.completed"}
+        )
+        assert some.json()["events"] == ["task.failed", "task.completed"]
+        everything = await client.post(HOOKS, json={"url": URL})
+        assert everything.json()["events"] == ["task.completed", "task.failed", "task.cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({}, "url"),
+        ({"url": "ftp://receiver.example"}, "https://host/path"),
+        ({"url": URL, "events": ["task.done"]}, "events"),
+        ({"url": URL, "events": "task.done"}, "a comma list of task.completed"),
+        ({"url": URL, "events": ["webhook.test"]}, "events"),
+        ({"url": 7}, "url"),
+    ],
+)
+async def test_a_hook_that_makes_no_sense_is_refused(
+    tmp_path: Path, wanted: Any, said: str
+) -> None:
+    async with served(tmp_path) as (_, client):
+        assert_problem(await client.post(HOOKS, json=wanted), 422, said)
+        assert (await client.get(HOOKS)).json()["total"] == 0
+
+
+async def test_deliveries_and_dead_letters_are_shown_and_tried_again(tmp_path: Path) -> None:
+    async with served(tmp_path) as (told, client):
+        made = (await client.post(HOOKS, json={"url": URL})).json()
+        task_id = await told.ended("bad")
+        await told.settled(made["id"])
+        path = f"{HOOKS}/{made['id']}/deliveries"
+        [delivery] = (await client.get(path)).json()["deliveries"]
+        assert (delivery["task_id"], delivery["state"]) == (task_id, "delivered")
+        assert (await client.get(path, params={"state": "dead"})).json() == {"deliveries": []}
+        again = await client.post(f"{path}/{delivery['id']}/retry")
+        assert (again.json()["state"], again.json()["attempts"]) == ("waiting", 0)
+        assert_problem(await client.post(f"{path}/evt_unheard/retry"), 404)
+        assert_problem(await client.get(path, params={"state": "odd"}), 422)
+
+
+async def test_a_test_says_what_came_of_it(tmp_path: Path) -> None:
+    async with served(tmp_path, BROKEN) as (_, client):
+        made = (await client.post(HOOKS, json={"url": URL})).json()
+        tested = await client.post(f"{HOOKS}/{made['id']}/test")
+        assert tested.json() == {"delivered": False, "status": 500, "error": "HTTP 500"}
+
+
+async def test_only_who_may_manage_sees_any_of_it(tmp_path: Path) -> None:
+    keys = a_key_store(tmp_path)
+    reader = keys.create("reader", [Permission.READ])
+    async with telling(tmp_path) as told:
+        app = create_app(told.engine, webhooks=told.webhooks, keys=keys)
+        async with client_of(app, reader) as client:
+            assert_problem(await client.get(HOOKS), 403)
+            assert_problem(await client.post(HOOKS, json={"url": URL}), 403)

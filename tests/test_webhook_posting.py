@@ -1,0 +1,227 @@
+"""One attempt of a webhook, over real sockets on the loopback; and whom it will not go to."""
+
+from __future__ import annotations
+
+import hmac
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio
+import msgspec
+import pytest
+from anyio.abc import SocketStream
+
+from cortex_tasks.engine.errors import StorageError
+from cortex_tasks.http.webhooks.model import Delivery, Hook, HookEvent, Outcome, body_of
+from cortex_tasks.http.webhooks.posting import Poster
+from cortex_tasks.http.webhooks.signing import MASTER_FILE, VARIABLE, Secrets, sign, verify
+from cortex_tasks.http.webhooks.targets import TargetRefused, address_of
+
+NOW = datetime(2026, 3, 15, 10, 30, tzinfo=UTC)
+SECRETS = Secrets(b"m" * 32)
+
+
+def a_hook(url: str) -> Hook:
+    return Hook(id="wh_1", url=url, events=(HookEvent.FAILED,), created_at=NOW, since_seq=0)
+
+
+def a_delivery() -> Delivery:
+    body = body_of("evt_1", HookEvent.FAILED, NOW, {"task_id": "task_1", "error": "ü"})
+    return Delivery(
+        id="evt_1",
+        hook_id="wh_1",
+        event=HookEvent.FAILED,
+        task_id="task_1",
+        created_at=NOW,
+        body=body,
+    )
+
+
+@asynccontextmanager
+async def receiving(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Listen on the loopback, note each request, and answer each with these bytes."""
+    requests: list[bytes] = []
+
+    async def serve(stream: SocketStream) -> None:
+        async with stream:
+            request = b""
+            while not request.partition(b"\r\n\r\n")[2].endswith(b"}"):
+                request += await stream.receive()
+            requests.append(request)
+            await stream.send(answer)
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0) as listener,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(listener.serve, serve)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        yield f"http://localhost:{port}/hook?a=1", requests
+        group.cancel_scope.cancel()
+
+
+async def outcome_of(answer: bytes) -> tuple[Outcome, list[bytes]]:
+    async with (
+        receiving(answer) as (url, requests),
+        Poster(SECRETS, allow_private=True, version="1") as poster,
+    ):
+        return await poster.post(a_hook(url), a_delivery(), NOW), requests
+
+
+async def test_an_attempt_is_one_post_with_a_signature_that_the_secret_proves() -> None:
+    outcome, [request] = await outcome_of(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert outcome == Outcome(204, None)
+    head, _, body = request.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (each.partition(": ") for each in lines)}
+    assert first == "POST /hook?a=1 HTTP/1.1"
+    assert headers["host"].startswith("localhost:")
+    assert headers["content-type"] == "application/json"
+    assert (headers["x-cortex-event"], headers["x-cortex-delivery"]) == ("task.failed", "evt_1")
+    assert msgspec.json.decode(body)["data"] == {"task_id": "task_1", "error": "ü"}
+    secret, at = SECRETS.of("wh_1"), int(NOW.timestamp())
+    by_hand = hmac.new(secret.encode(), f"{at}.".encode() + body, sha256).hexdigest()
+    assert headers["x-cortex-signature"] == f"t={at},v1={by_hand}"
+    assert verify(secret, body, headers["x-cortex-signature"], now=at + 299)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n", Outcome(500, "HTTP 500")),
+        (
+            b"HTTP/1.1 429 Slow\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n",
+            Outcome(429, "HTTP 429", timedelta(minutes=2)),
+        ),
+        (
+            b"HTTP/1.1 503 No\r\nretry-after: nan\r\ncontent-length: 0\r\n\r\n",
+            Outcome(503, "HTTP 503"),
+        ),
+        (b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n", Outcome(410, "HTTP 410", None, True)),
+    ],
+)
+async def test_what_is_no_success_is_told_apart(answer: bytes, expected: Outcome) -> None:
+    outcome, _ = await outcome_of(answer)
+    assert outcome == expected
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with receiving(b"") as (elsewhere, never):
+        moved = f"HTTP/1.1 307 Moved\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\n\r\n"
+        outcome, _ = await outcome_of(moved.encode())
+        assert outcome.status == 307
+        assert outcome.error is not None
+        assert "not followed" in outcome.error
+        assert never == []
+
+
+@pytest.mark.parametrize("answer", [b"", b"no HTTP at all", b"HTTP/1.1 200"])
+async def test_what_is_no_answer_is_an_error_in_words(answer: bytes) -> None:
+    outcome, _ = await outcome_of(answer)
+    assert outcome.status is None
+    assert outcome.error
+
+
+async def test_where_nobody_listens_the_outcome_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with Poster(SECRETS, allow_private=True, version="1") as poster:
+        outcome = await poster.post(a_hook(f"http://127.0.0.1:{port}/"), a_delivery(), NOW)
+    assert outcome.status is None
+    assert outcome.error is not None
+
+
+async def test_without_leave_nothing_is_told_to_this_machine() -> None:
+    async with (
+        receiving(b"HTTP/1.1 200 OK\r\n\r\n") as (url, requests),
+        Poster(SECRETS, allow_private=False, version="1") as poster,
+    ):
+        outcome = await poster.post(a_hook(url), a_delivery(), NOW)
+        assert outcome.error is not None
+        assert "--webhooks-to-private" in outcome.error
+        assert requests == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f.1",
+        "10.0.0.1",
+        "192.168.1.1",
+        "172.16.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "[::1]",
+        "[::]",
+        "[fe80::1]",
+        "[fc00::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:10.0.0.1]",
+        "[2002:7f00:1::]",
+        "[ff02::1]",
+    ],
+)
+async def test_an_address_that_is_not_of_the_world_is_refused(host: str) -> None:
+    with pytest.raises(TargetRefused, match="no public address"):
+        await address_of(urlsplit(f"http://{host}/"), allow_private=False)
+
+
+@pytest.mark.parametrize("host", ["1.1.1.1", "[2606:4700::1111]"])
+async def test_an_address_of_the_world_is_taken(host: str) -> None:
+    found = await address_of(urlsplit(f"https://{host}/"), allow_private=False)
+    assert found == host.strip("[]")
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "",
+        "t=1",
+        "v1=" + "0" * 64,
+        "t=1,v1=" + "0" * 64,
+        "t=٣,v1=" + "0" * 64,
+        sign("another secret", b"body", 1000),
+        sign("secret", b"another body", 1000),
+        sign("secret", b"body", 600),
+        sign("secret", b"body", 1400),
+        sign("secret", b"body", 1000) + " ",
+    ],
+)
+def test_a_signature_that_is_old_or_of_something_else_is_none(signature: str) -> None:
+    assert not verify("secret", b"body", signature, now=1000)
+    assert verify("secret", b"body", sign("secret", b"body", 1000), now=1000)
+
+
+def test_the_master_secret_is_made_once_for_its_owner_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    first = Secrets.in_folder(tmp_path / "data").of("wh_1")
+    assert Secrets.in_folder(tmp_path / "data").of("wh_1") == first
+    assert Secrets.in_folder(tmp_path / "data").of("wh_2") != first
+    assert Secrets.in_folder(tmp_path / "other").of("wh_1") != first
+    file = tmp_path / "data" / MASTER_FILE
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert first not in repr(Secrets.in_folder(tmp_path / "data"))
+    file.write_bytes(b"short")
+    with pytest.raises(StorageError, match="too short"):
+        Secrets.in_folder(tmp_path / "data")
+
+
+def test_a_master_secret_from_the_environment_is_in_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "a secret of the environment")
+    assert Secrets.in_folder(tmp_path).of("wh_1") == Secrets.in_folder(tmp_path).of("wh_1")
+    assert list(tmp_path.iterdir()) == []
