@@ -184,8 +184,10 @@ async def test_after_any_failure_a_backend_goes_on_rightly_or_takes_no_more(
             outcomes[outcome] += 1
             if kind in {"write", "sync"} and path.endswith(".jsonl") and fault.error:
                 # A line that was not written, or not synced, was never acknowledged.
+                # (Without room it is written again, if a compaction can give back some.)
                 full = kind == "write" and fault.error == errno.ENOSPC
-                assert outcome in ({"found no room"} if full else {"broke", "did not open"})
+                room = {"found no room", "went on"}
+                assert outcome in (room if full else {"broke", "did not open"})
     assert all(outcomes.values())
     assert open_files() == before
 
