@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 
 JSON = b"application/json"
+_BODILESS = (204, 304)  # statuses of answers that have no body, and so none of a type or a length
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -154,11 +155,10 @@ class Resource:
         if not isinstance(answer, Answer):
             await answer.answer(scope, receive, send)
             return
-        head = [
-            (b"content-type", answer.content_type),
-            (b"content-length", b"%d" % len(answer.body)),
-            *answer.headers,
-        ]
+        head = list(answer.headers)
+        if answer.status not in _BODILESS:
+            size = b"%d" % len(answer.body)
+            head += ((b"content-type", answer.content_type), (b"content-length", size))
         await send({"type": "http.response.start", "status": answer.status, "headers": head})
         shown = b"" if scope["method"] == "HEAD" else answer.body
         await send({"type": "http.response.body", "body": shown, "more_body": False})

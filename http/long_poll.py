@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import anyio
 from starlette.types import Receive
 
-from ..engine.engine import TaskEngine
 from ..engine.errors import CortexTasksError, EngineNotRunning
 from ..engine.records import TaskRecord
 
 
 async def wait_for_news(
-    engine: TaskEngine,
-    task_id: str,
+    record: TaskRecord,
+    news: Callable[[], Awaitable[TaskRecord]],
     *,
     seconds: float,
     receive: Receive,
     draining: anyio.Event,
 ) -> TaskRecord:
-    """Give the record once it changes or is final.
+    """Give what `news` brings, or the record as it is after `seconds`.
 
-    As it stands after `seconds`, on draining, and when the client has gone: a middleware between
-    here and the server may insist on an answer, though nobody reads it. Stops no task. Raises
-    TaskNotFound.
+    Also on draining, and when the client has gone: a middleware between here and the server may
+    insist on an answer, though nobody reads it. Stops no task. Raises what `news` raises.
     """
-    record = await engine.get(task_id)
-    if record.final or not seconds or draining.is_set():
+    if not seconds or draining.is_set():
         return record
     failure: CortexTasksError | None = None
     async with anyio.create_task_group() as watchers:
@@ -44,7 +43,7 @@ async def wait_for_news(
         watchers.start_soon(watch_server)
         with anyio.move_on_after(seconds):
             try:
-                record = await engine.wait_change(task_id, record.seq)
+                record = await news()
             except EngineNotRunning:
                 pass  # left while we waited: what we know still holds
             except CortexTasksError as error:

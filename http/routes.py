@@ -10,7 +10,7 @@ from ..engine.task_log import TaskLog
 from . import documentation, health, metrics, submitting, tasks, wire
 from .calls import Endpoint
 from .following_routes import FOLLOWING_ENDPOINTS
-from .headers import RETRY_AFTER
+from .headers import ETAG, IF_NONE_MATCH, PREFER, PREFERENCE_APPLIED, RETRY_AFTER
 from .keys import Permission
 from .steering_routes import STEERING_ENDPOINTS
 
@@ -26,7 +26,14 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         permission=READ,
         summary="Show a task; with `wait`, once it has changed",
         params=tasks.TaskWait,
-        answers=((200, wire.TaskDetail),),
+        takes=(PREFER, IF_NONE_MATCH),
+        answers=((200, wire.TaskDetail), (304, None)),
+        gives=(
+            (200, ETAG),
+            (200, PREFERENCE_APPLIED),
+            (304, ETAG),
+            (304, PREFERENCE_APPLIED),
+        ),
         problems=(404,),
     ),
     Endpoint(
@@ -44,8 +51,17 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         handler=tasks.show_result,
         permission=READ,
         summary="Give the result of a completed task; 202 while there is none yet",
-        answers=((200, wire.Result), (202, wire.TaskProgress)),
-        gives=((202, RETRY_AFTER),),
+        params=tasks.ResultWait,
+        takes=(PREFER, IF_NONE_MATCH),
+        answers=((200, wire.Result), (202, wire.TaskProgress), (304, None)),
+        gives=(
+            (200, ETAG),
+            (200, PREFERENCE_APPLIED),
+            (202, RETRY_AFTER),
+            (202, PREFERENCE_APPLIED),
+            (304, ETAG),
+            (304, PREFERENCE_APPLIED),
+        ),
         problems=(400, 404),
     ),
     Endpoint(
@@ -64,7 +80,9 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         permission=READ,
         summary="List tasks, newest first",
         params=tasks.TaskFilter,
-        answers=((200, wire.TaskList),),
+        takes=(IF_NONE_MATCH,),
+        answers=((200, wire.TaskList), (304, None)),
+        gives=((200, ETAG), (304, ETAG)),
     ),
     Endpoint(
         method="POST",

@@ -32,6 +32,7 @@ _TASKS = by_type(
     submitting.NewTask(task_type="thumbnails", params={"width": 320}, then=["publish"], priority=5),
     submitting.TaskSubmitted(**SHOWN, deduplicated=False),
     tasks.TaskWait(wait=30.0),
+    tasks.ResultWait(wait=30.0),
     following.TaskFeed(last_event_id=1041),
     following.TasksFeed(last_event_id=1041, status="running", task_type="community_detection"),
     tasks.CleanupAge(max_age_hours=48.0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Annotated
 
@@ -13,12 +14,12 @@ from ..engine.lifecycle import TaskStatus
 from ..engine.records import TaskRecord
 from ..engine.search import parse_search
 from .calls import Answer, Call, encode
+from .conditions import Condition, etag, patience, unchanged
 from .long_poll import wait_for_news
 from .parameters import alias
-from .problems import Problem
+from .problems import Headers, Problem
 from .wire import TYPE_ALIASES, CleanedUp, TaskProgress, TaskStopped, detail, view
 
-LONGEST_WAIT = 60.0  # seconds for which a long poll is held, whatever it asks for
 POLL_AGAIN = ((b"retry-after", b"1"),)
 
 LONGEST_SEARCH = 4_000  # characters
@@ -43,7 +44,13 @@ class TaskFilter(msgspec.Struct, frozen=True):
 class TaskWait(msgspec.Struct, frozen=True):
     """How many seconds to wait for the task to change; at most 60 are waited."""
 
-    wait: Annotated[float, Meta(ge=0)] = 0.0
+    wait: Annotated[float, Meta(ge=0)] | None = None  # without it: as `Prefer` says
+
+
+class ResultWait(msgspec.Struct, frozen=True):
+    """How many seconds to wait for the task to end; at most 60 are waited."""
+
+    wait: Annotated[float, Meta(ge=0)] | None = None  # without it: as `Prefer` says
 
 
 class CleanupAge(msgspec.Struct, frozen=True):
@@ -59,6 +66,8 @@ async def list_tasks(call: Call[TaskFilter]) -> Answer:
     engine = call.services.engine
     seq = engine.seq  # before: what changes meanwhile may be in the list, and is told again
     if wanted.q is None:
+        if Condition(call).knows(seq):
+            return unchanged(seq)
         page = await engine.list(
             status=wanted.status, task_type=task_type, limit=wanted.limit, offset=wanted.offset
         )
@@ -66,38 +75,43 @@ async def list_tasks(call: Call[TaskFilter]) -> Answer:
         search = parse_search(wanted.q, engine.overview.now, type_aliases=TYPE_ALIASES)
         search = search.narrowed(status=wanted.status, task_type=task_type)
         page = await engine.find(search, limit=wanted.limit, offset=wanted.offset)
-    return Answer(await _write_list(page.records, page.total, seq))
+    # What a search finds may depend on the time of day: it has no ETag.
+    headers = ((b"etag", etag(seq)),) if wanted.q is None else ()
+    return Answer(await _write_list(page.records, page.total, seq), headers=headers)
 
 
 async def show_task(call: Call[TaskWait]) -> Answer:
-    """Show one task, at once or when it has changed."""
-    services = call.services
-    record = await wait_for_news(
-        services.engine,
-        call.path("task_id"),
-        seconds=min(call.params.wait, LONGEST_WAIT),
-        receive=call.receive,
-        draining=services.draining,
-    )
+    """Show one task, at once or when it has changed.
+
+    With `If-None-Match`, it is waited for only while the task is as the client knows it.
+    """
+    engine, task_id = call.services.engine, call.path("task_id")
+    record, said = await _waited_for(call, lambda known: engine.wait_change(task_id, known.seq))
+    if Condition(call).knows(record.seq):
+        return unchanged(record.seq, said)
     result = _NO_RESULT
     if record.status is TaskStatus.COMPLETED:
-        result = await services.engine.result_json(record.id)
-    params = await services.engine.params_json(record.id)
-    return Answer(encode(detail(record, params, result)))
+        result = await engine.result_json(record.id)
+    params = await engine.params_json(record.id)
+    headers = ((b"etag", etag(record.seq)), *said)
+    return Answer(encode(detail(record, params, result)), headers=headers)
 
 
-async def show_result(call: Call[None]) -> Answer:
-    """Give the bare result, or tell why there is none."""
-    engine = call.services.engine
-    record = await engine.get(call.path("task_id"))
+async def show_result(call: Call[ResultWait]) -> Answer:
+    """Give the bare result, at once or when there is one, or tell why there is none."""
+    engine, task_id = call.services.engine, call.path("task_id")
+    record, said = await _waited_for(call, lambda _: engine.wait(task_id))
     match record.status:
         case TaskStatus.COMPLETED:
-            return Answer(bytes(await engine.result_json(record.id)))
+            if Condition(call).knows(record.seq):
+                return unchanged(record.seq, said)
+            result = await engine.result_json(record.id)
+            return Answer(bytes(result), headers=((b"etag", etag(record.seq)), *said))
         case TaskStatus.PENDING | TaskStatus.RUNNING:
             progress = TaskProgress(
                 record.id, record.status, record.progress_percent, record.message
             )
-            return Answer(encode(progress), status=202, headers=POLL_AGAIN)
+            return Answer(encode(progress), status=202, headers=(*POLL_AGAIN, *said))
         case TaskStatus.FAILED | TaskStatus.CANCELLED:
             raise Problem(
                 400,
@@ -112,6 +126,26 @@ async def show_result(call: Call[None]) -> Answer:
 async def show_log(call: Call[None]) -> Answer:
     """Give what the task's bodies have written, as it is kept."""
     return Answer(bytes(await call.services.engine.log_json(call.path("task_id"))))
+
+
+async def _waited_for(
+    call: Call[TaskWait] | Call[ResultWait],
+    news: Callable[[TaskRecord], Awaitable[TaskRecord]],
+) -> tuple[TaskRecord, Headers]:
+    """Give the task, once there is news if the request wants to wait; and what to say of that."""
+    services = call.services
+    wanted = patience(call, call.params.wait)
+    record = await services.engine.get(call.path("task_id"))
+    if wanted.seconds and not record.final and Condition(call).allows_waiting(record.seq):
+        known = record
+        record = await wait_for_news(
+            known,
+            lambda: news(known),
+            seconds=wanted.seconds,
+            receive=call.receive,
+            draining=services.draining,
+        )
+    return record, wanted.applied
 
 
 async def cancel_task(call: Call[None]) -> Answer:

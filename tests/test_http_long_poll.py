@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from cortex_tasks.engine.registry import task_type
-from cortex_tasks.http.tasks import LONGEST_WAIT
+from cortex_tasks.http.conditions import LONGEST_WAIT
 from tests.engine_setting import an_engine, virtual_time
 from tests.http_setting import Api, Obstinate, RawCall, assert_problem, client_of, echo, serving
 

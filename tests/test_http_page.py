@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cortex_tasks.http import bodies, connections, envelope, listening, server, tasks
+from cortex_tasks.http import bodies, conditions, connections, envelope, listening, server
 from cortex_tasks.http.app import create_app
 from cortex_tasks.http.keys import KeyStore
 from cortex_tasks.http.serving import serve
@@ -160,7 +160,7 @@ def test_its_limits_are_those_of_the_code() -> None:
         [default(serve, "keep_alive")],
         [listening.UNHEARD_MILLISECONDS // 1000],
         [bodies.LINGER],
-        [tasks.LONGEST_WAIT],
+        [conditions.LONGEST_WAIT],
     ]
     assert bodies.LINGER == connections.LAST_WORDS
     settings = server.ServerSettings()
