@@ -25,7 +25,9 @@ import anyio.abc
 import anyio.lowlevel
 
 from .attempts import Attempt
+from .current import SEAT
 from .messages import Heard, Outcome
+from .records import TaskRecord
 
 
 class Place:
@@ -54,6 +56,11 @@ class Place:
         self._attempt: Attempt | None = None
         self._unsaid: Outcome | None = None
         self._given = anyio.Event()
+
+    @property
+    def occupant(self) -> TaskRecord | None:
+        """The task whose body runs here now."""
+        return None if self._attempt is None else self._attempt.record
 
     def give_nowait(self, attempt: Attempt) -> None:
         """Have it run this attempt next; only for a place that is free."""
@@ -87,6 +94,7 @@ class Place:
             # Each loop complains once more of the scopes that were left open; it was said already.
 
     async def _run_bodies(self) -> None:
+        SEAT.set(self)
         context = copy_context()
         while _is_current(context):
             attempt = self._attempt

@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import re
+from contextlib import suppress
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..engine.current import SURROUNDING
 from .bodies import discard_rest
 from .problems import Headers, Problem, Table, problem_of
 
@@ -62,6 +64,7 @@ class Envelope:
                 ]
             await send(message)
 
+        token = SURROUNDING.set({"request_id": request_id.decode("ascii")})
         try:
             _check_head(scope)
             await self._app(scope, receive, send_stamped)
@@ -76,6 +79,9 @@ class Envelope:
             if started:  # too late to say so; a broken answer must not look like a whole one
                 raise
             await _answer(problem, scope, receive, send_stamped)
+        finally:
+            with suppress(ValueError):  # closed by another than who ran it
+                SURROUNDING.reset(token)
 
 
 def _check_head(scope: Scope) -> None:

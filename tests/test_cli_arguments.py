@@ -96,6 +96,7 @@ def test_every_option_of_serve_has_a_variable_and_wins_over_it(
         "loop": ("asyncio", "trio", "asyncio"),
         "grace": ("1.5", "2", 1.5),
         "upload_limit": ("7", "8", 7),
+        "log_format": ("json", "text", "json"),
     }
     for name, (given, _, _) in values.items():
         monkeypatch.setenv(f"CORTEX_TASKS_{name.upper()}", given)
@@ -109,7 +110,7 @@ def test_every_option_of_serve_has_a_variable_and_wins_over_it(
     }
     assert all(options[name] is True for name in switches)
     assert options["types"] == ["shop", "stall:types"]
-    assert set(options) == {*values, *switches, "types", "run"}
+    assert set(options) == {*values, *switches, "no_page", "types", "run"}
 
     for name, (_, typed, _) in values.items():
         got = vars(read("serve", f"--{name.replace('_', '-')}", typed))[name]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..backends.json_backend import JsonBackend
 from ..backends.memory import MemoryBackend
+from ..engine.logs import JsonLines, TextLines
 from ..engine.storage import Backend
 from .arguments import (
     Commands,
@@ -82,6 +84,13 @@ def add_to(commands: Commands) -> None:
         "--webhooks-to-private",
         help="let webhooks tell this machine and its own network too",
     )
+    add_option(
+        command,
+        "--log-format",
+        read=one_of("auto", "text", "json"),
+        default="auto",
+        help="lines of the log as text or json; auto: text in a terminal, else json",
+    )
     add_flag(command, "--access-log", help="write a line to the log for each request")
     add_flag(command, "--open-metrics", help="give /metrics to whoever asks, without a key")
     add_flag(command, "--no-page", help="serve the API alone, without the page at /")
@@ -91,7 +100,7 @@ def serve(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
     with _missing_extra_named():
         from ..http import server  # noqa: PLC0415 - of an extra: the client runs without it
-    _log_to_standard_error(access_log=arguments.access_log)
+    _log_to_standard_error(arguments.log_format, access_log=arguments.access_log)
     data = Path(arguments.data)
     settings = server.ServerSettings(
         data=data,
@@ -159,8 +168,9 @@ def _announce(url: str, page: str | None, data: Path, tasks: str, first_key: str
     print_fields((f"  {name}", value) for name, value in fields)
 
 
-def _log_to_standard_error(*, access_log: bool) -> None:
-    logging.basicConfig(
-        level=logging.INFO if access_log else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+def _log_to_standard_error(log_format: str, *, access_log: bool) -> None:
+    if log_format == "auto":
+        log_format = "text" if sys.stderr.isatty() else "json"
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
+    logging.basicConfig(level=logging.INFO if access_log else logging.WARNING, handlers=[handler])

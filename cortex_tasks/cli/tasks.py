@@ -6,6 +6,7 @@ import argparse
 
 import msgspec
 
+from ..engine.logs import word
 from .arguments import Commands, add_command, add_connection, text, whole_number
 from .connection import Answer, Connection, Refused, connect, in_path
 from .exits import CommandFailed, Exit
@@ -109,20 +110,13 @@ def show(arguments: argparse.Namespace) -> int:
     return Exit.DONE
 
 
-def _word(value: object) -> str:
-    """A value as one sees it: text as it is, where it is one word."""
-    if isinstance(value, str) and value and not set(value) & set(' "=\n'):
-        return value
-    return msgspec.json.encode(value).decode()
-
-
 def _print_log(answer: Answer, *, as_json: bool) -> None:
     if as_json:
         print_json(answer.body)
         return
     found = answer.read(TaskLog)
     for line in found.lines:
-        fields = " ".join(f"{name}={_word(value)}" for name, value in line.fields.items())
+        fields = " ".join(f"{name}={word(value)}" for name, value in line.fields.items())
         attempt = f" (attempt {line.attempt})" if line.attempt > 1 else ""
         said = f"{line.message} {fields}" if fields else line.message
         print_text(f"{local_time(line.at)} {line.level:<8} {said}{attempt}")
