@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from cortex_tasks import MemoryBackend, TaskRecord
+from cortex_tasks import MemoryBackend, Retention, TaskRecord
 from cortex_tasks.engine.storage import Recovered
 
+FOR_EVER = Retention(max_age=None, max_count=None)  # by default a store is not as full as that
 _TYPES = ("word_count", "sleeper")
 _decode = msgspec.json.Decoder(TaskRecord).decode
 
@@ -20,9 +21,9 @@ def make_records(count: int) -> list[TaskRecord]:
 
 
 def _encoded(number: int, now: str) -> str:
-    status = "completed" if number % 10 else "cancelled"
+    status = "completed" if number % 5 else "cancelled"
     return (
-        f'{{"id":"task_{number:024x}","type":"{_TYPES[number % 3 % 2]}","status":"{status}",'
+        f'{{"id":"task_{number:024x}","type":"{_TYPES[number % 2]}","status":"{status}",'
         f'"seq":{number},"created_at":"{now}","updated_at":"{now}","started_at":"{now}",'
         f'"completed_at":"{now}","progress_percent":100,"message":"Completed","attempt":1,'
         '"result_size":11}'

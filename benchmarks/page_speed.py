@@ -11,7 +11,7 @@ from typing import Any
 from cortex_tasks import TaskEngine
 
 from .engine_speed import sleeper, word_count
-from .full_store import FullBackend, make_records
+from .full_store import FOR_EVER, FullBackend, make_records
 from .measuring import Figure, Measure, Stopwatch, at_least, in_turn
 from .request_speed import polled_server, polls_per_second
 
@@ -49,7 +49,11 @@ async def measure(loop: str) -> AsyncIterator[Figure]:
     backends = [FullBackend(make_records(count)) for count in (FEW, MANY)]
     async with AsyncExitStack() as engines:
         few, many = [
-            await engines.enter_async_context(TaskEngine([word_count, sleeper], backend=backend))
+            await engines.enter_async_context(
+                TaskEngine(
+                    [word_count, sleeper], backend=backend, retention=FOR_EVER, watchdog=None
+                )
+            )
             for backend in backends
         ]
         for name, page in _PAGES.items():

@@ -16,7 +16,7 @@ from cortex_tasks.http.listening import bind
 from cortex_tasks.http.serving import serve
 
 from .engine_speed import Text, sleeper, word_count
-from .full_store import FullBackend, make_records
+from .full_store import FOR_EVER, FullBackend, make_records
 
 
 async def _bare(_request: Request) -> JSONResponse:
@@ -25,7 +25,7 @@ async def _bare(_request: Request) -> JSONResponse:
 
 async def _run(kind: str, records: int) -> None:
     backend = FullBackend(make_records(records)) if kind == "list" else MemoryBackend()
-    async with TaskEngine([word_count, sleeper], backend=backend) as engine:
+    async with TaskEngine([word_count, sleeper], backend=backend, retention=FOR_EVER) as engine:
         polled = "/api/tasks?limit=50"
         if kind != "list":
             handle = await engine.submit(word_count, Text("a b c"))

@@ -388,9 +388,9 @@ MUTANTS = (
 )
 
 
-def is_there(mutant: Mutant) -> bool:
+def is_there(mutant: Mutant, tree: Path = ROOT) -> bool:
     """Whether what it breaks stands in the code, once."""
-    return (ROOT / mutant.file).read_text().count(mutant.old) == 1
+    return (tree / mutant.file).read_text().count(mutant.old) == 1
 
 
 def outcome(mutant: Mutant, tree: Path) -> str:
@@ -442,7 +442,7 @@ def main(words: list[str]) -> int:
         tree = Path(place) / "tree"
         shutil.copytree(ROOT, tree, symlinks=True, ignore=_LEFT_OUT)
         for mutant in chosen:
-            said = outcome(mutant, tree) if is_there(mutant) else "gone"
+            said = outcome(mutant, tree) if is_there(mutant, tree) else "gone"
             seen["noticed"] += said == "caught" or (said == "hung" and mutant.hangs)
             seen[said] += 1
             say(f"{said:<6}  {mutant.name}\n")
