@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ..engine.records import TaskRecord
-from ..engine.storage import Change, Drop, Put
+from ..engine.storage import Change, Drop, Pause, Put
 from .index import Held
 from .journal_format import (
     KeptPut,
@@ -36,7 +36,7 @@ class Batch:
     def __init__(
         self, changes: Sequence[Change], n: int, source: SourceFile, offset: int, inline_limit: int
     ) -> None:
-        self.held: list[Held | Drop] = []
+        self.held: list[Held | Drop | Pause] = []
         self.value_files: list[tuple[ValueFile, bytes]] = []
         self.results: list[InlineValue] = []  # with their texts
         self._source = source
@@ -49,7 +49,7 @@ class Batch:
         self.line = make_line(n, joined)
 
     def _encode(self, change: Change) -> bytes:
-        if isinstance(change, Drop):
+        if isinstance(change, Drop | Pause):
             encoded = encode_change(change)
             self.held.append(change)
         else:

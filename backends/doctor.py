@@ -34,6 +34,7 @@ class Findings(msgspec.Struct):
     folder: str
     in_use: bool = False
     tasks: int = 0
+    paused: list[str] = msgspec.field(default_factory=list)  # task types
     commits: int = 0
     bytes: int = 0
     problems: list[str] = msgspec.field(default_factory=list)
@@ -139,6 +140,7 @@ def _look_at(path: Path, findings: Findings) -> None:
 def _read(folder: Path, findings: Findings) -> None:
     found = recover(folder)
     findings.tasks, findings.commits = len(found.index.tasks), found.line
+    findings.paused = sorted(found.index.paused)
     for held in found.index.tasks.values():
         for value in held.values():
             if isinstance(value, OwnFileValue):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from ..engine.records import TaskRecord
-from ..engine.storage import Drop
+from ..engine.storage import Drop, Pause
 from .values import OwnFileValue, Value
 
 
@@ -62,10 +62,11 @@ class TaskIndex:
 
     def __init__(self) -> None:
         self.tasks: dict[str, Held] = {}
+        self.paused: set[str] = set()  # task types
         self.last_seq = 0
         self.live_bytes = 0  # what a snapshot of all tasks would take, about
 
-    def apply(self, changes: Iterable[Held | Drop]) -> set[str]:
+    def apply(self, changes: Iterable[Held | Drop | Pause]) -> set[str]:
         """Take in what has been kept; give the value files that no task refers to any more."""
         unreferred: set[str] = set()
         for change in changes:
@@ -73,6 +74,8 @@ class TaskIndex:
                 old = self.put(change)
                 if old is not None and old.has_files():
                     unreferred |= old.value_files() - change.value_files()
+            elif isinstance(change, Pause):
+                self.pause(change)
             else:
                 old = self.drop(change)
                 if old is not None:
@@ -90,6 +93,13 @@ class TaskIndex:
         self.live_bytes += new.size
         self.last_seq = max(self.last_seq, record.seq)
         return old
+
+    def pause(self, change: Pause) -> None:
+        """Hold whether a type is paused."""
+        if change.paused:
+            self.paused.add(change.task_type)
+        else:
+            self.paused.discard(change.task_type)
 
     def drop(self, change: Drop) -> Held | None:
         """Forget a task; give what was held of it."""

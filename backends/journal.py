@@ -192,7 +192,8 @@ class Journal:
         old.close()
         self._closed[old.path] = old.length
         tasks = list(self.index.tasks.values())
-        start = Start(self._line, self.index.last_seq, len(tasks))
+        paused = tuple(sorted(self.index.paused))
+        start = Start(self._line, self.index.last_seq, len(tasks), paused)
         run = CompactionThread if options.background else CompactionRun
         self._compaction = run(
             Compaction(options.files, self._folder, old.number, start, tasks, list(self._closed))

@@ -16,7 +16,7 @@ import msgspec
 
 from ..engine.errors import StorageError
 from ..engine.records import TaskRecord
-from ..engine.storage import Drop
+from ..engine.storage import Drop, Pause
 
 VERSION: Final = 1  # a program reads its own version and older ones
 JOURNAL: Final = "journal"
@@ -65,17 +65,18 @@ class KeptPut(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="op", t
     log: msgspec.Raw = ABSENT
 
 
-class Start(msgspec.Struct, frozen=True, tag_field="op", tag="start"):
+class Start(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="op", tag="start"):
     """The first change of a snapshot: where in the history it stands, and how much it holds."""
 
     line: int  # the journal goes on with the line after this one
     seq: int  # the highest change number, of dropped tasks too
     tasks: int  # so many puts follow
+    paused: tuple[str, ...] = ()  # task types
 
 
 _changes: Final = msgspec.json.Decoder(list[msgspec.Raw])
 encode_change: Final = msgspec.json.Encoder().encode
-decode_change: Final = msgspec.json.Decoder(KeptPut | Drop | Start).decode
+decode_change: Final = msgspec.json.Decoder(KeptPut | Drop | Pause | Start).decode
 
 
 def file_name(kind: str, number: int) -> str:

@@ -204,6 +204,7 @@ def _recovered(journal: Journal) -> Recovered:
         last_seq=journal.index.last_seq,
         checkpoints=_read_each(live, lambda held: held.checkpoint),
         logs=_read_each(live, lambda held: held.log),
+        paused=set(journal.index.paused),
     )
 
 

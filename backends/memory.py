@@ -11,7 +11,7 @@ import msgspec
 
 from ..engine.errors import StorageError, StorageInUse, TaskNotFound
 from ..engine.records import TaskRecord
-from ..engine.storage import Change, Put, Recovered, ValueName
+from ..engine.storage import Change, Drop, Put, Recovered, ValueName
 
 
 class MemoryBackend:
@@ -29,6 +29,7 @@ class MemoryBackend:
         self._results: dict[str, msgspec.Raw] = {}
         self._checkpoints: dict[str, msgspec.Raw] = {}
         self._logs: dict[str, msgspec.Raw] = {}
+        self._paused: set[str] = set()
 
     async def open(self) -> Recovered:
         """Give back what was committed before the last close; see `Backend.open`."""
@@ -40,20 +41,26 @@ class MemoryBackend:
         live = {record.id for record in records if not record.final}
         params = {task_id: raw for task_id, raw in self._params.items() if task_id in live}
         logs = {task_id: raw for task_id, raw in self._logs.items() if task_id in live}
-        return Recovered(records, params, self._last_seq, dict(self._checkpoints), logs)
+        checkpoints, paused = dict(self._checkpoints), set(self._paused)
+        return Recovered(records, params, self._last_seq, checkpoints, logs, paused)
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """Hold all changes, without a pause between them; see `Backend.commit`."""
         await anyio.lowlevel.checkpoint()
         self._check_open()
         for change in changes:
-            self._last_seq = max(self._last_seq, change.seq)
             if isinstance(change, Put):
+                self._last_seq = max(self._last_seq, change.seq)
                 self._put(change)
-            else:
+            elif isinstance(change, Drop):
+                self._last_seq = max(self._last_seq, change.seq)
                 values = (self._params, self._results, self._checkpoints, self._logs)
                 for kept in (self._records, *values):
                     kept.pop(change.task_id, None)
+            elif change.paused:
+                self._paused.add(change.task_type)
+            else:
+                self._paused.discard(change.task_type)
 
     async def give_up_reserve(self) -> None:
         """Do nothing: memory keeps none; see `Backend.give_up_reserve`."""

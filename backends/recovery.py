@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..engine.errors import StorageCorrupt
-from ..engine.storage import Drop
+from ..engine.storage import Drop, Pause
 from .batch import hold
 from .index import Held, TaskIndex
 from .journal_format import (
@@ -107,6 +107,7 @@ def _read_snapshot(folder: Path, number: int, found: Recovery) -> None:
         promised = "some" if start is None else str(start.tasks)
         reader.refuse(f"it ends here, with {len(found.index.tasks)} of {promised} tasks")
     found.index.last_seq = max(found.index.last_seq, start.seq)
+    found.index.paused.update(start.paused)
     found.line, found.number = start.line, number
     found.closed[path] = reader.offset
 
@@ -190,6 +191,8 @@ class _FileReader:
                 self._index.put(held)
             elif isinstance(change, Drop):
                 self._index.drop(change)
+            elif isinstance(change, Pause):
+                self._index.pause(change)
             else:
                 self.start = change
             offset += length + 1

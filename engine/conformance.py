@@ -15,7 +15,7 @@ import msgspec
 from .errors import CortexTasksError, StorageError, StorageInUse, TaskNotFound
 from .lifecycle import TaskStatus
 from .records import AttemptRecord, ChainStep, TaskRecord
-from .storage import Backend, Change, Drop, Put, Recovered, ValueName
+from .storage import Backend, Change, Drop, Pause, Put, Recovered, ValueName
 
 MakeBackend = Callable[[], Backend]
 
@@ -36,6 +36,7 @@ async def check_backend(make: MakeBackend, *, large: int = 5_000_000) -> None:
     await _check_logs(make, large)
     await _check_every_field(make)
     await _check_revived(make)
+    await _check_paused(make)
     await _check_drops(make)
     await _check_unknown_ids(make)
     await _check_exclusive_hold(make)
@@ -267,6 +268,27 @@ async def _check_revived(make: MakeBackend) -> None:
     _same(recovered.records[-2], revived, "a record put again after it was final")
     _same(bytes(recovered.params["again"]), b'{"a":1}', "parameters of a task no longer final")
     assert "again" not in recovered.checkpoints, "a checkpoint must go with the final record"
+
+
+async def _check_paused(make: MakeBackend) -> None:
+    async with _opened(make) as (_, before):
+        seq = before.last_seq
+    recovered = await _commit_and_reopen(
+        make,
+        [
+            Pause("a", paused=True),
+            Put(_pending("beside a pause", seq + 1)),
+            Pause("тип", paused=True),
+        ],
+        [Pause("b", paused=True), Pause("a", paused=False)],
+        [Pause("never paused", paused=False)],
+    )
+    _same(recovered.paused, {"b", "тип"}, "paused task types")
+    _same(recovered.last_seq, seq + 1, "last_seq: a pause has no number")
+    recovered = await _commit_and_reopen(make, [Pause("b", paused=False)])
+    _same(recovered.paused, {"тип"}, "paused task types after another start")
+    recovered = await _commit_and_reopen(make, [Pause("тип", paused=False)])
+    _same(recovered.paused, set(), "paused task types once all are resumed")
 
 
 async def _check_drops(make: MakeBackend) -> None:

@@ -20,7 +20,7 @@ from .handles import TaskHandle
 from .intake import Intake, Then
 from .ledger import Listener, TaskEvents
 from .lifecycle import TaskStatus
-from .messages import Accepted, Cancel, Recall, Revive, Submit
+from .messages import Accepted, Cancel, Recall, Revive, SetPaused, Submit
 from .observing import Observer
 from .overview import Overview
 from .records import TaskEvent, TaskPage, TaskRecord
@@ -448,6 +448,22 @@ class TaskEngine:
             lambda reply: Revive(task_id, params, reply, None if log == EMPTY_LOG else log)
         )
         return record
+
+    async def pause(self, task: TaskType[Any, Any] | str) -> None:
+        """Start no more tasks of this type, until `resume`; returns once the backend has that.
+
+        What runs goes on; submits are taken, and wait. It lasts over restarts. Pausing what is
+        paused changes nothing. Raises UnknownTaskType.
+        """
+        await self._set_paused(task, paused=True)
+
+    async def resume(self, task: TaskType[Any, Any] | str) -> None:
+        """Start tasks of this type again; returns once the backend has that. See `pause`."""
+        await self._set_paused(task, paused=False)
+
+    async def _set_paused(self, task: TaskType[Any, Any] | str, *, paused: bool) -> None:
+        name = self._declaration.registry.find(task).name
+        await self._actors.ask(lambda reply: SetPaused(name, paused, reply))
 
     async def cleanup(self, max_age: timedelta) -> int:
         """Drop the final tasks that ended longer ago than `max_age`; gives how many."""

@@ -20,7 +20,7 @@ import anyio
 from .errors import StorageError, StorageFull
 from .ledger import Ledger
 from .live_tasks import Decision
-from .storage import Backend, Change, Drop, Put
+from .storage import Backend, Change, Drop, Pause, Put
 
 log = logging.getLogger("cortex_tasks.engine")
 
@@ -196,9 +196,12 @@ class JournalWriter:
 
 
 def _latest(changes: list[Change]) -> list[Change]:
-    """What the changes come to: the last one of each task, with all that its puts brought."""
-    latest: dict[str, Change] = {}
+    """What the changes come to: the last one of each task and type, with all that puts brought."""
+    latest: dict[str | tuple[str, str], Change] = {}
     for change in changes:
+        if isinstance(change, Pause):
+            latest["paused", change.task_type] = change
+            continue
         if isinstance(change, Drop):
             latest[change.task_id] = change
             continue

@@ -18,7 +18,7 @@ import anyio.lowlevel
 from .catalogue import Catalogue
 from .errors import EngineNotRunning, EventsMissed, TaskNotFound
 from .records import TaskEvent, TaskRecord
-from .storage import Change, Drop, Recovered
+from .storage import Change, Drop, Pause, Recovered, TaskChange
 
 log = logging.getLogger("cortex_tasks.engine")
 
@@ -40,6 +40,7 @@ class Ledger:
 
     def __init__(self, *, history: int) -> None:
         self.catalogue = Catalogue()
+        self.paused: set[str] = set()  # task types
         self.seq = 0  # the number of the newest change that is kept
         # The newest changes, up to number `seq`: never what they brought, which may be large.
         self._newest: deque[TaskRecord | Drop] = deque(maxlen=history)
@@ -51,6 +52,7 @@ class Ledger:
     def load(self, recovered: Recovered) -> None:
         """Take what a backend holds."""
         self.catalogue.load(recovered.records)
+        self.paused = set(recovered.paused)
         self.seq = recovered.last_seq
         # The newest changes, as far as each was the last one of its task: nothing is left out.
         oldest = self.seq - (self._newest.maxlen or 0)
@@ -74,10 +76,13 @@ class Ledger:
 
     def publish(self, changes: Sequence[Change], latest: Sequence[Change]) -> None:
         """Show changes that are now kept, and what they come to: the last one of each task."""
-        before = self._before(changes) if self._listeners else []
+        of_tasks = [change for change in changes if not isinstance(change, Pause)]
+        before = self._before(of_tasks) if self._listeners else []
         for change in latest:
             if isinstance(change, Drop):
                 self.catalogue.drop(change.task_id)
+            elif isinstance(change, Pause):
+                self._note_pause(change)
             else:
                 record = change.record
                 self.catalogue.put(record)
@@ -86,13 +91,14 @@ class Ledger:
                     if end is not None:
                         end.come(record)
         self._newest.extend(
-            [change if isinstance(change, Drop) else change.record for change in changes]
+            [change if isinstance(change, Drop) else change.record for change in of_tasks]
         )
-        self.seq += len(changes)
+        self.seq += len(of_tasks)
         if self._news:
-            self._wake(None, *(_task_of(change) for change in latest))
+            tasks = (_task_of(one) for one in latest if not isinstance(one, Pause))
+            self._wake(None, *tasks)
         if before:
-            self._tell(changes, before)
+            self._tell(of_tasks, before)
 
     def close(self, reason: Exception) -> None:
         """Nothing more will be published: everyone who waits gets `reason`. Again is fine."""
@@ -160,6 +166,12 @@ class Ledger:
             raise EventsMissed(seq, oldest)
         return seq - oldest
 
+    def _note_pause(self, change: Pause) -> None:
+        if change.paused:
+            self.paused.add(change.task_type)
+        else:
+            self.paused.discard(change.task_type)
+
     async def _wait_news(self, task_id: str | None) -> None:
         self._raise_if_closed()
         news = self._news.get(task_id)
@@ -173,7 +185,7 @@ class Ledger:
             if news is not None:
                 news.set()
 
-    def _before(self, changes: Sequence[Change]) -> list[TaskRecord | None]:
+    def _before(self, changes: Sequence[TaskChange]) -> list[TaskRecord | None]:
         """The record of each change's task as it was right before it."""
         newest: dict[str, TaskRecord | None] = {}
         before = []
@@ -184,7 +196,7 @@ class Ledger:
             newest[task_id] = None if isinstance(change, Drop) else change.record
         return before
 
-    def _tell(self, changes: Sequence[Change], before: list[TaskRecord | None]) -> None:
+    def _tell(self, changes: Sequence[TaskChange], before: list[TaskRecord | None]) -> None:
         for change, earlier in zip(changes, before, strict=True):
             event = _event(change if isinstance(change, Drop) else change.record)
             for listener in self._listeners:
@@ -223,7 +235,7 @@ def _event(change: TaskRecord | Drop) -> TaskEvent:
     return TaskEvent(change.seq, change.id, change)
 
 
-def _task_of(change: Change) -> str:
+def _task_of(change: TaskChange) -> str:
     return change.task_id if isinstance(change, Drop) else change.record.id
 
 

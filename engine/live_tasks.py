@@ -7,7 +7,7 @@ is to change is for scheduling.py and recovery.py to say.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,7 +30,7 @@ from .observing import Move
 from .queues import Queues
 from .records import MAX_ATTEMPTS_KEPT, AttemptRecord, TaskRecord
 from .registry import Registry
-from .storage import Change, Drop, Put
+from .storage import Change, Drop, Pause, Put
 from .task_log import LogLines
 
 _replace = msgspec.structs.replace
@@ -102,6 +102,7 @@ class LiveTasks:
         self.by_id: dict[str, LiveTask] = {}
         self.queues = Queues(registry)
         self._registry = registry
+        self.paused: set[str] = set()  # task types of which nothing is started
         self.key_holders: dict[tuple[str, str], str] = {}  # (type, dedupe key) -> task id
         self.seq = 0  # the number of the newest change, kept or not
         self.now: datetime
@@ -125,15 +126,24 @@ class LiveTasks:
                 self.by_id.pop(task_id, None)
             elif not before.record.final:  # one that is final is gone, or undone with its end
                 self.by_id[task_id] = before
+        for change in reversed(decision.changes):
+            if isinstance(change, Pause):  # which is decided only where it changes something
+                self._hold(Pause(change.task_type, not change.paused))
         for key, holder in reversed(decision.keys_before):
             if holder is None:
                 self.key_holders.pop(key, None)
             else:
                 self.key_holders[key] = holder
 
+    def pause(self, task_types: Iterable[str]) -> None:
+        """Start nothing of these types, as was decided before."""
+        for task_type in tuple(task_types):
+            self._hold(Pause(task_type, paused=True))
+
     def line_up(self) -> None:
         """Make the queues anew from the tasks alone, in the order in which they became ready."""
         self.queues = Queues(self._registry)
+        self.pause(self.paused)
         pending: list[TaskRecord] = []
         for live in self.by_id.values():
             if live.record.status is TaskStatus.PENDING:
@@ -328,6 +338,15 @@ class LiveTasks:
         """Fail a task whose type is gone since it was stored, where one can see it."""
         error = f"no task type {live.record.type!r} is registered in this process"
         self.finish(live, LifeEvent.FAIL, {"error": error, "message": f"Failed: {error}"})
+
+    def set_paused(self, task_type: str, *, paused: bool) -> None:
+        """Start no more tasks of this type, or go on to start them; what runs is not touched."""
+        self._hold(Pause(task_type, paused))
+        self.decision.changes.append(Pause(task_type, paused))
+
+    def _hold(self, pause: Pause) -> None:
+        (self.paused.add if pause.paused else self.paused.discard)(pause.task_type)
+        self.queues.set_paused(pause.task_type, paused=pause.paused)
 
     def drop(self, task_id: str) -> None:
         """Forget a task that is over."""

@@ -1,6 +1,6 @@
 """What the actors say to one another: verbs ask, participles report.
 
-Heard by the supervisor          Submit  Recall  Cancel  Revive  CleanUp  Drain  Halt
+Heard by the supervisor          Submit  Recall  Cancel  Revive  SetPaused  CleanUp  Drain  Halt
    from the alarm                Due
    from workers                  Progressed  Save  Succeeded  Failed  Stopped  Overdue
 Said by the supervisor
@@ -86,6 +86,14 @@ class Revive(msgspec.Struct, frozen=True, gc=False):
     params: msgspec.Raw  # as they are kept: the supervisor does not hold those of final tasks
     reply: Reply
     log: msgspec.Raw | None = None  # likewise
+
+
+class SetPaused(msgspec.Struct, frozen=True, gc=False):
+    """Start no more tasks of this type, or go on to start them. Answer: None, once it is kept."""
+
+    task_type: str
+    paused: bool
+    reply: Reply
 
 
 class CleanUp(msgspec.Struct, frozen=True, gc=False):
@@ -179,6 +187,7 @@ Heard = (
     | Recall
     | Cancel
     | Revive
+    | SetPaused
     | CleanUp
     | Drain
     | Halt

@@ -21,6 +21,7 @@ class TypeState(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     concurrency: int
+    paused: bool  # nothing more is started
     running: int
     pending: int  # delayed ones among them
     delayed: int  # that wait for their time
@@ -92,6 +93,7 @@ class Overview:
         return TypeState(
             name=name,
             concurrency=self._registry.find(name).concurrency,
+            paused=name in self._actors.ledger.paused,
             running=counts[TaskStatus.RUNNING],
             pending=pending,
             delayed=min(pending, self._actors.queues.of(name).early),

@@ -24,6 +24,7 @@ class TypeQueue:
         "concurrency",
         "early",
         "max_pending",
+        "paused",
         "ready",
         "running",
     )
@@ -31,6 +32,7 @@ class TypeQueue:
     def __init__(self, concurrency: int, max_pending: int) -> None:
         self.concurrency = concurrency
         self.max_pending = max_pending
+        self.paused = False  # nothing more is started
         self.running = 0
         self.ready = 0  # how many wait for a place alone
         self.early = 0  # how many wait for their time
@@ -49,7 +51,7 @@ class TypeQueue:
 
     def has_room_for(self, ready: int, early: int) -> bool:
         """Whether so many more can be taken; those that can start at once need no room."""
-        free = max(0, self.concurrency - self.running)
+        free = 0 if self.paused else max(0, self.concurrency - self.running)
         waiting = max(0, self.ready + ready - free)
         return self.early + early + waiting <= self.max_pending
 
@@ -73,7 +75,7 @@ class TypeQueue:
 
     def take_startable(self) -> Iterator[str]:
         """Occupy places for the tasks that come first, as long as both last."""
-        while self.ready and self.running < self.concurrency:
+        while self.ready and self.running < self.concurrency and not self.paused:
             priority = self._priorities[-1]
             line = self._lines[priority]
             if not line:  # that of most tasks, and only lower ones wait
@@ -119,6 +121,11 @@ class Queues:
         """Put a task that is ready at the end of its queue."""
         queue = self._touched[task_type] = self.of(task_type)
         queue.add(task_id, priority)
+
+    def set_paused(self, task_type: str, *, paused: bool) -> None:
+        """Start no more tasks of this type, or go on to start them."""
+        queue = self._touched[task_type] = self.of(task_type)
+        queue.paused = paused
 
     def add_early(self, task_type: str, task_id: str, priority: int, run_at: datetime) -> None:
         """Have a task wait for its time."""

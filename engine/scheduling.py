@@ -39,6 +39,7 @@ from .messages import (
     Reply,
     Revive,
     Save,
+    SetPaused,
     Stopped,
     StopReason,
     Submission,
@@ -53,7 +54,7 @@ from .recovery import recover
 from .registry import Registry
 from .requests import Requests
 from .reviving import no_revival
-from .storage import Change, Drop, Recovered
+from .storage import Change, Drop, Put, Recovered
 
 _SHUTTING_DOWN = "the engine is shutting down and takes no more tasks"
 
@@ -85,6 +86,7 @@ class Scheduler:
     def recover(self, recovered: Recovered, now: datetime) -> Decision:
         """Give every task an owner again after a restart: final, or pending in this process."""
         self._tasks.begin(now)
+        self._tasks.pause(recovered.paused)
         recover(self._tasks, recovered, self._registry)
         for record in recovered.records:
             self._requests.note(record)
@@ -112,6 +114,8 @@ class Scheduler:
                     self._overdue(message)
                 case Revive():
                     self._revive(message)
+                case SetPaused():
+                    self._set_paused(message)
                 case CleanUp():
                     self._clean_up(message)
                 case Drain():
@@ -124,7 +128,7 @@ class Scheduler:
                     assert_never(message)
         return self._end()
 
-    def needs_room(self, message: Submit | Revive | Save) -> bool:
+    def needs_room(self, message: Submit | Revive | SetPaused | Save) -> bool:
         """Whether it asks for something to be kept that is not kept yet."""
         return not isinstance(message, Submit) or any(map(self._is_new, message.submissions))
 
@@ -172,7 +176,7 @@ class Scheduler:
             if isinstance(change, Drop):
                 self._dropping.discard(change.task_id)
                 tasks.add(change.task_id)
-            else:
+            elif isinstance(change, Put):
                 self._requests.forget(change.record)
                 tasks.add(change.record.id)
         for task_id in tasks & self._kept.keys():
@@ -183,7 +187,7 @@ class Scheduler:
         for change in changes:
             if isinstance(change, Drop):
                 self._dropping.discard(change.task_id)
-            elif change.record.final:
+            elif isinstance(change, Put) and change.record.final:
                 self._tasks.by_id.pop(change.record.id, None)  # not revived yet: see _revive
 
     def abandon(self) -> list[Reply]:
@@ -374,6 +378,11 @@ class Scheduler:
                 self._tasks.answer(message.reply, live.record)
                 return
         self._tasks.answer(message.reply, refusal, refused=True)
+
+    def _set_paused(self, message: SetPaused) -> None:
+        if (message.task_type in self._tasks.paused) is not message.paused:
+            self._tasks.set_paused(message.task_type, paused=message.paused)
+        self._tasks.answer(message.reply, None)
 
     # -- cleaning up, draining -------------------------------------------------------------------
 

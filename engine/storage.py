@@ -44,7 +44,15 @@ class Drop(msgspec.Struct, frozen=True, tag_field="op", tag="drop", gc=False):
     seq: int
 
 
-Change = Put | Drop
+class Pause(msgspec.Struct, frozen=True, tag_field="op", tag="pause", gc=False):
+    """Keep whether a task type is paused. It is no change of a task, so it has no number."""
+
+    task_type: str
+    paused: bool
+
+
+TaskChange = Put | Drop
+Change = TaskChange | Pause
 
 
 class Recovered(msgspec.Struct, frozen=True):
@@ -56,13 +64,16 @@ class Recovered(msgspec.Struct, frozen=True):
     # The newest of every task that has one and is not final.
     checkpoints: dict[str, msgspec.Raw] = msgspec.field(default_factory=dict)
     logs: dict[str, msgspec.Raw] = msgspec.field(default_factory=dict)  # likewise
+    paused: set[str] = msgspec.field(default_factory=set)  # task types, also unknown ones
 
 
 ValueName = Literal["params", "result", "log"]
 
 
 class Backend(Protocol):
-    """Keeps task records, parameters, results, checkpoints and logs."""
+    """Keeps task records with their parameters, results, checkpoints and logs, and which task
+    types are paused.
+    """
 
     async def open(self) -> Recovered:
         """Take exclusive hold of the storage and give back all that was ever committed.
@@ -73,7 +84,7 @@ class Backend(Protocol):
         ...
 
     async def commit(self, changes: Sequence[Change]) -> None:
-        """Keep all changes, in order, or none of them. No task occurs twice among them.
+        """Keep all changes, in order, or none of them. No task or type occurs twice among them.
 
         After return they survive the loss of power (as far as this backend promises that at all);
         after StorageFull none is kept and the backend is as before; after any other StorageError

@@ -1,6 +1,6 @@
 """The supervisor: the one actor that owns task state.
 
-It hears   Submit  Recall  Cancel  Revive  CleanUp  Drain  Halt  from callers, by the engine
+It hears   Submit  Recall  Cancel  Revive  SetPaused  CleanUp  Drain  Halt  from callers
            Progressed  Save  Succeeded  Failed  Stopped  Overdue  from workers
            Due                                             from the alarm
 It says    Stop   to a worker, at once
@@ -36,6 +36,7 @@ from .messages import (
     Revive,
     Run,
     Save,
+    SetPaused,
     Submit,
     Succeeded,
 )
@@ -189,7 +190,9 @@ class Supervisor:
     def _decide_without_room(self, messages: list[Heard], lack: StorageFull) -> None:
         """Refuse at once what asks for more; the rest each by itself, as one may be too large."""
         for message in messages:
-            if isinstance(message, Submit | Revive | Save) and self._scheduler.needs_room(message):
+            if isinstance(
+                message, Submit | Revive | SetPaused | Save
+            ) and self._scheduler.needs_room(message):
                 message.reply.refuse(StorageFull(str(lack)))
             else:
                 self._decide_on([message])
@@ -234,7 +237,9 @@ class Supervisor:
 
     def _refuse_all(self, messages: list[Heard], error: StorageError) -> None:
         for message in messages:
-            if isinstance(message, Submit | Recall | Save | Cancel | Revive | CleanUp | Drain):
+            if isinstance(
+                message, Submit | Recall | Save | Cancel | Revive | SetPaused | CleanUp | Drain
+            ):
                 message.reply.refuse(error)
 
 

@@ -78,6 +78,7 @@ PATH_PARTS: Mapping[str, tuple[str, str]] = {
     "hook_id": ("Which webhook.", "wh_5d1f0a7c93e2b846"),
     "delivery_id": ("Which of its deliveries.", "evt_01k5s3c7v9m2x4n8_1234"),
     "task_id": ("The task's id.", "task_01k5s3c7v9m2x4n8"),
+    "task_type": ("The name of the task type.", "community_detection"),
     "document_id": ("The document's id.", "doc_7f3a9c21"),
     "community_id": ("The community's number, or `comm_` and the number.", "comm_5"),
     "name": ("The entity's name; what is no letter or digit is percent-encoded.", "Blue Whale"),

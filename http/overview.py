@@ -23,6 +23,7 @@ class TaskTypeView(msgspec.Struct, frozen=True):
 
     name: str
     concurrency: int
+    paused: bool  # nothing more is started
     running: int
     pending: int  # delayed ones among them
     delayed: int  # that wait for their time

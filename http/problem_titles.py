@@ -21,6 +21,7 @@ TITLES: Mapping[tuple[int, str], str] = {
     (403, "Insufficient permissions"): "The API key may not do this.",
     (404, "Not found"): "There is no such thing, or nothing at this path.",
     (404, "Delivery not found"): "The webhook has no such delivery, or has forgotten it.",
+    (404, "Unknown task type"): "This server has no such task type.",
     (404, "Task not found"): "There is no such task, or it was cleaned up.",
     (404, "Webhook not found"): "There is no such webhook.",
     (405, "Method not allowed"): "The path answers other methods only.",

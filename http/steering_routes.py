@@ -16,7 +16,7 @@ STEERING_ENDPOINTS: tuple[Endpoint, ...] = (
         permission=MANAGE,
         summary="Have a failed or cancelled task tried again, under its id",
         answers=((200, wire.TaskView),),
-        problems=(400, 404),
+        problems=(404, 422),
     ),
     Endpoint(
         method="GET",
@@ -34,5 +34,23 @@ STEERING_ENDPOINTS: tuple[Endpoint, ...] = (
         permission=READ,
         summary="List the task types: places, what runs and waits, and for how long",
         answers=((200, overview.TaskTypeList),),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/task-types/{task_type}/pause",
+        handler=steering.pause_type,
+        permission=MANAGE,
+        summary="Start no more tasks of a type; what runs goes on, and what is submitted waits",
+        answers=((200, overview.TaskTypeView),),
+        problems=(404,),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/task-types/{task_type}/resume",
+        handler=steering.resume_type,
+        permission=MANAGE,
+        summary="Start tasks of a type again",
+        answers=((200, overview.TaskTypeView),),
+        problems=(404,),
     ),
 )

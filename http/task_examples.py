@@ -41,6 +41,7 @@ _TASKS = by_type(
 _TYPE = overview.TaskTypeView(
     name="community_detection",
     concurrency=1,
+    paused=False,
     running=1,
     pending=2,
     delayed=0,
@@ -52,6 +53,7 @@ _TYPE = overview.TaskTypeView(
     wait_seconds=Percentiles(43, 0.01, 4.2, 7.7),
 )
 _STEERING = by_type(
+    _TYPE,
     overview.TaskTypeList([_TYPE], 1),
     overview.OverviewView(
         version="0.1.0",

@@ -18,7 +18,7 @@ import msgspec
 from ..backends.memory import MemoryBackend
 from ..engine.errors import StorageError, StorageFull
 from ..engine.records import TaskRecord
-from ..engine.storage import Backend, Change, Drop, Recovered, ValueName
+from ..engine.storage import Backend, Change, Drop, Pause, Recovered, ValueName
 from .files import SimulatedFiles
 
 INJECTED = "a fault of the harness"  # in the text of every error that comes from one
@@ -67,6 +67,7 @@ class Storage:
         self.kept: dict[str, TaskRecord] = {}
         self.results: dict[str, bytes] = {}
         self.dropped: set[str] = set()
+        self.paused: set[str] = set()  # task types
         self.last_seq = 0
         self.on_opened: Callable[[Recovered], None] = _nothing
         self.on_commit: Callable[[Sequence[Change]], None] = _nothing
@@ -82,7 +83,7 @@ class Storage:
         await self.close()  # after a loss of power, nobody else did
         backend = self._backend = self._make_backend()
         recovered = await backend.open()
-        if self._under_way and recovered.last_seq >= self._under_way[0].seq:
+        if self._under_way and _is_in(recovered, self._under_way):
             self.note(self._under_way)  # all of it, or `on_opened` will find a part missing
         self._under_way = ()
         self.on_opened(recovered)
@@ -128,6 +129,9 @@ class Storage:
         """These are kept now."""
         self.on_commit(changes)
         for change in changes:
+            if isinstance(change, Pause):
+                (self.paused.add if change.paused else self.paused.discard)(change.task_type)
+                continue
             self.last_seq = max(self.last_seq, change.seq)
             if isinstance(change, Drop):
                 self.dropped.add(change.task_id)
@@ -143,6 +147,18 @@ class Storage:
     def _wake(self) -> None:
         woken, self._next_commit = self._next_commit, anyio.Event()
         woken.set()
+
+
+def _is_in(recovered: Recovered, changes: Sequence[Change]) -> bool:
+    """Whether this commit, which was under way at the end, was kept after all."""
+    numbers = [change.seq for change in changes if not isinstance(change, Pause)]
+    if numbers:
+        return recovered.last_seq >= numbers[0]
+    return all(
+        change.paused == (change.task_type in recovered.paused)
+        for change in changes
+        if isinstance(change, Pause)
+    )
 
 
 class Disk:

@@ -236,6 +236,11 @@ class TaskHarness:
         """What the storage holds at this moment, crash or not."""
         return dict(self._storage.kept)
 
+    @property
+    def paused(self) -> frozenset[str]:
+        """The task types that are paused, as the storage holds it at this moment."""
+        return frozenset(self._storage.paused)
+
     # -- time ------------------------------------------------------------------------------------
 
     async def settle(self) -> None:
@@ -322,6 +327,14 @@ class TaskHarness:
     async def retry(self, task: TaskHandle[Any] | str) -> TaskRecord:
         """Have the task tried again; see TaskEngine.retry."""
         return await self._lasting.retry(_id(task))
+
+    async def pause(self, task: TaskType[Any, Any] | str) -> None:
+        """Start no more tasks of this type; see TaskEngine.pause."""
+        await self._lasting.pause(task)
+
+    async def resume(self, task: TaskType[Any, Any] | str) -> None:
+        """Start tasks of this type again; see TaskEngine.pause."""
+        await self._lasting.resume(task)
 
     async def check(self) -> None:
         """Raise PromiseBroken if the engine has broken a promise by now, NotDeterministic if a

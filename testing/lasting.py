@@ -15,6 +15,7 @@ from ..engine.records import TaskRecord
 
 if TYPE_CHECKING:
     from ..engine.engine import TaskEngine
+    from ..engine.registry import TaskType
     from .lives import Lives
 
 R = TypeVar("R")
@@ -46,6 +47,14 @@ class LastingEngine:
     async def retry(self, task_id: str) -> TaskRecord:
         """See TaskEngine.retry. Asked again, it may find the task revived already."""
         return await self._ask(lambda engine: engine.retry(task_id))
+
+    async def pause(self, task: TaskType[Any, Any] | str) -> None:
+        """See TaskEngine.pause."""
+        await self._ask(lambda engine: engine.pause(task))
+
+    async def resume(self, task: TaskType[Any, Any] | str) -> None:
+        """See TaskEngine.resume."""
+        await self._ask(lambda engine: engine.resume(task))
 
     async def result_of(self, record: TaskRecord) -> msgspec.Raw:
         """See TaskEngine.result_of."""

@@ -17,7 +17,7 @@ from ..engine.errors import TaskNotFound
 from ..engine.handles import TaskHandle
 from ..engine.lifecycle import TRANSITIONS, TaskStatus
 from ..engine.records import TaskEvent, TaskPage, TaskRecord
-from ..engine.storage import Change, Drop, Recovered
+from ..engine.storage import Change, Pause, Put, Recovered
 from .bodies import Ended, LiveBodies
 from .disk import Storage
 from .errors import PromiseBroken
@@ -135,6 +135,11 @@ class Promises:
                 )
         for task_id in found:
             self.note_broken(f"{task_id} was dropped or never kept, and is there after a start")
+        if recovered.paused != self._storage.paused:
+            self.note_broken(
+                f"kept as paused: {sorted(self._storage.paused)}, and after a start "
+                f"{sorted(recovered.paused)} are"
+            )
         self._last = {record.id: record for record in recovered.records}
         self._seq = recovered.last_seq
 
@@ -143,15 +148,28 @@ class Promises:
         a task whose body still runs.
         """
         for change in changes:
-            task_id = change.task_id if isinstance(change, Drop) else change.record.id
-            kept = self._storage.kept.get(task_id)
-            if isinstance(change, Drop):
+            if not isinstance(change, Put):
                 continue
+            task_id = change.record.id
+            kept = self._storage.kept.get(task_id)
+            self._look_whether_paused(change.record, kept, changes)
             if kept is not None and kept.final and change.record.revivals == kept.revivals:
                 self.note_broken(f"{task_id} was kept as {kept.status} and then changed again")
             if change.record.final:
                 self._look_whether_stopped(change.record)
                 self._look_whether_whole(change.record, change.result)
+
+    def _look_whether_paused(
+        self, record: TaskRecord, kept: TaskRecord | None, changes: Sequence[Change]
+    ) -> None:
+        """Nothing starts while its type is paused; `kept`: the record as it was."""
+        before = 0 if kept is None else kept.attempt
+        if (
+            record.attempt > before
+            and record.type in self._storage.paused
+            and not any(isinstance(one, Pause) and one.task_type == record.type for one in changes)
+        ):
+            self.note_broken(f"{record.id} was started, and its type {record.type!r} is paused")
 
     def _look_whether_stopped(self, record: TaskRecord) -> None:
         for task_id, attempt in self._bodies.live:

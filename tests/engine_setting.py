@@ -34,7 +34,7 @@ from cortex_tasks.engine.messages import (
 from cortex_tasks.engine.records import ChainStep, TaskRecord
 from cortex_tasks.engine.registry import Registry, TaskType
 from cortex_tasks.engine.scheduling import Scheduler
-from cortex_tasks.engine.storage import Backend, Change, Drop, Put, Recovered
+from cortex_tasks.engine.storage import Backend, Change, Drop, Pause, Put, Recovered
 from cortex_tasks.engine.surroundings import Surroundings, offload_inline
 from cortex_tasks.testing.harness import FOR_EVER
 from cortex_tasks.testing.injected import START, NumberedIds
@@ -225,6 +225,7 @@ class Desk:
         self.results: dict[str, msgspec.Raw] = {}
         self.params: dict[str, msgspec.Raw] = {}
         self.history: list[Change] = []
+        self.paused: set[str] = set()
         self.runs: list[Run] = []  # in the order in which they were handed over
         self.stops: list[Stop] = []
         self.registry = Registry(task_types)
@@ -235,11 +236,13 @@ class Desk:
             self.registry, self.kept, self.new_task_id, lambda task_id, attempt: self.chance
         )
 
-    def recover(self, records: Iterable[TaskRecord]) -> Decision:
+    def recover(self, records: Iterable[TaskRecord], paused: Iterable[str] = ()) -> Decision:
         found = list(records)
         self.kept.update({record.id: record for record in found})
         last_seq = max((record.seq for record in found), default=0)
-        recovered = Recovered(found, {record.id: EMPTY for record in found}, last_seq)
+        self.paused = set(paused)
+        params = {record.id: EMPTY for record in found}
+        recovered = Recovered(found, params, last_seq, paused=set(paused))
         decision = self.scheduler.recover(recovered, self.clock.now())
         self.keep(decision)
         return decision
@@ -258,6 +261,9 @@ class Desk:
     def keep(self, decision: Decision) -> None:
         for change in decision.changes:
             self.history.append(change)
+            if isinstance(change, Pause):
+                (self.paused.add if change.paused else self.paused.discard)(change.task_type)
+                continue
             if isinstance(change, Drop):
                 del self.kept[change.task_id]
                 continue

@@ -22,7 +22,7 @@ from cortex_tasks.backends.journal import Journal, JournalOptions, open_journal
 from cortex_tasks.backends.values import FOLDERS
 from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.records import TaskRecord
-from cortex_tasks.engine.storage import Change, Put
+from cortex_tasks.engine.storage import Change, Pause, Put
 
 BEGIN = datetime(2026, 3, 15, 10, 30, tzinfo=UTC)
 
@@ -301,6 +301,8 @@ def kept_after(commits: Sequence[Sequence[Change]]) -> Kept:
     tasks: dict[str, Values] = {}
     last_seq = 0
     for change in (change for changes in commits for change in changes):
+        if isinstance(change, Pause):
+            continue
         last_seq = change.seq
         if isinstance(change, Put):
             earlier = tasks.get(change.record.id, (None, None, None, None, None))

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from cortex_tasks.backends.json_backend import JsonBackend
 from cortex_tasks.backends.memory import MemoryBackend
 from cortex_tasks.engine.errors import TaskNotFound
-from cortex_tasks.engine.storage import Backend, Change, Drop, Put, Recovered, ValueName
+from cortex_tasks.engine.storage import Backend, Change, Drop, Pause, Put, Recovered, ValueName
 from cortex_tasks.engine.surroundings import offload_inline
 from tests.journal_setting import UnsyncedFiles, completed, pending
 
@@ -39,7 +39,11 @@ values = st.none() | st.builds(
     st.sampled_from(["", "", "", " ", "\n"]),
 )
 steps = st.lists(
-    st.tuples(st.sampled_from(IDS), st.sampled_from(["put", "put", "end", "drop"]), *[values] * 4),
+    st.tuples(
+        st.sampled_from(IDS),
+        st.sampled_from(["put", "put", "end", "drop", "pause", "resume"]),
+        *[values] * 4,
+    ),
     min_size=1,
     max_size=4,
 )
@@ -101,6 +105,8 @@ class Agreement(RuleBasedStateMachine):
         checkpoint: bytes | None,
         log: bytes | None,
     ) -> Change:
+        if what in ("pause", "resume"):
+            return Pause(task_id, what == "pause")
         self.seq += 1
         if what == "drop":
             return Drop(task_id, self.seq)

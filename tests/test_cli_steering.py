@@ -50,3 +50,14 @@ def test_list_takes_a_search(server: SampleServer, capsys: pytest.CaptureFixture
     said = Said(capsys, "list", "--query", "colour:red")
     assert said.code == 1
     assert "type:, status:, older:, newer:, id:" in said.err
+
+
+def test_a_type_is_paused_and_resumed(
+    server: SampleServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = Said(capsys, "pause", "echo")
+    assert (said.code, said.out) == (0, "echo  paused  0 running, 0 pending\n")
+    assert "paused" in Said(capsys, "types").out
+    assert Said(capsys, "resume", "echo", "--json").json["paused"] is False
+    assert "paused" not in Said(capsys, "types").out
+    assert Said(capsys, "pause", "nowhere").code == 4

@@ -360,6 +360,29 @@ async def test_a_task_that_is_over_is_not_tried_again_while_there_is_no_room(
         assert (await engine.retry(handle.id)).revivals == 1
 
 
+async def test_on_a_full_disk_no_type_is_paused_or_resumed_and_each_stays_as_it_was(
+    disk: SimulatedDisk,
+) -> None:
+    gate = Gate()
+    async with running_on(disk, gate.gated, quick) as engine:
+        await engine.pause(quick)
+        waiting = await engine.submit(quick, "x")
+        fill(disk)
+        for _ in range(2):  # of these the first is what finds no room: it was decided already
+            with pytest.raises(StorageFull):
+                await engine.pause(gate.gated)
+            with pytest.raises(StorageFull):
+                await engine.resume(quick)
+        assert [state.paused for state in engine.overview.types()] == [False, True]
+        disk.capacity = None
+        gate.open.set()
+        await anyio.sleep(LOOK_FOR_ROOM + 1)
+        assert await (await engine.submit(gate.gated, 1)).result() == "done"
+        assert (await engine.get(waiting.id)).status is TaskStatus.PENDING
+        await engine.resume(quick)
+        assert await waiting.result() == 1
+
+
 async def test_cleaning_up_makes_room(disk: SimulatedDisk) -> None:
     gate = Gate()
     gate.result = "x" * 100_000

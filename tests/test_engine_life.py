@@ -15,6 +15,7 @@ from cortex_tasks.engine.errors import EngineNotRunning, StorageError, UnknownTa
 from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.records import ChainStep
 from cortex_tasks.engine.registry import task_type
+from cortex_tasks.engine.storage import Put
 
 from .engine_setting import (
     FailingBackend,
@@ -405,6 +406,7 @@ async def test_what_recovery_decides_is_kept_before_anything_is_served() -> None
     backend.commits.clear()
     async with running(work, backend=backend):
         ((change,),) = backend.commits
+        assert isinstance(change, Put)
         assert change.seq == 2
 
 

@@ -26,6 +26,7 @@ from cortex_tasks.engine.messages import (
     Progressed,
     ProgressReport,
     Revive,
+    SetPaused,
     Stopped,
     Submission,
     Submit,
@@ -34,7 +35,7 @@ from cortex_tasks.engine.messages import (
 from cortex_tasks.engine.records import MAX_ATTEMPTS_KEPT, ChainStep, TaskRecord
 from cortex_tasks.engine.registry import task_type
 from cortex_tasks.engine.retrying import Backoff
-from cortex_tasks.engine.storage import Drop
+from cortex_tasks.engine.storage import Drop, Pause
 from cortex_tasks.testing.promises import is_legal
 
 from .engine_setting import EMPTY, Desk, ListedReply
@@ -79,6 +80,7 @@ class SchedulingMachine(RuleBasedStateMachine):
         self.ended_bodies: set[tuple[str, int]] = set()
         self.seq = 0
         self.draining = False
+        self.paused: set[str] = set()  # task types, as decided
 
     # -- what may come in --
 
@@ -115,6 +117,10 @@ class SchedulingMachine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject, late: bool) -> None:
         task_id = data.draw(st.sampled_from([*self.seen, "task_unknown"]))
         self.ask(lambda reply: Cancel(task_id, reply), late=late)
+
+    @rule(name=st.sampled_from(TYPES), paused=st.booleans(), late=st.booleans())
+    def pause_or_resume(self, name: str, paused: bool, late: bool) -> None:
+        self.ask(lambda reply: SetPaused(name, paused, reply), late=late)
 
     @precondition(lambda self: self.seen)
     @rule(data=st.data(), late=st.booleans())
@@ -196,7 +202,7 @@ class SchedulingMachine(RuleBasedStateMachine):
     @rule()
     def crash_and_restart(self) -> None:
         kept = list(self.desk.kept.values())
-        ids, clock = self.desk.new_task_id, self.desk.clock
+        ids, clock, paused = self.desk.new_task_id, self.desk.clock, self.desk.paused
         self.desk, self.draining = Desk(one, two, long), False
         self.desk.new_task_id, self.desk.clock = ids, clock
         self.desk.scheduler._outcomes._new_task_id = ids
@@ -208,7 +214,8 @@ class SchedulingMachine(RuleBasedStateMachine):
         live = [record for record in kept if not record.final]
         self.percent = {(one.id, one.attempt, one.revivals): one.progress_percent for one in live}
         self.seq = max((record.seq for record in kept), default=0)
-        decision = self.desk.recover(kept)
+        self.paused = set(paused)
+        decision = self.desk.recover(kept, paused)
         self.look_at(decision)
         self.note_runs()
         assert not any(
@@ -230,7 +237,8 @@ class SchedulingMachine(RuleBasedStateMachine):
             assert queue.running == len(running) <= declared.concurrency
             assert sorted(queue) == sorted(ready)  # each once, and none forgotten
             assert (queue.ready, queue.early) == (len(ready), len(waiting) - len(ready))
-            if not self.draining:
+            assert queue.paused is (declared.name in self.paused)
+            if not self.draining and not queue.paused:
                 assert not ready or queue.running == declared.concurrency
 
     @invariant()
@@ -316,6 +324,10 @@ class SchedulingMachine(RuleBasedStateMachine):
 
     def look_at(self, decision: Decision) -> None:
         for change in decision.changes:
+            if isinstance(change, Pause):
+                assert (change.task_type in self.paused) is not change.paused
+                (self.paused.add if change.paused else self.paused.discard)(change.task_type)
+                continue
             self.seq += 1
             assert change.seq == self.seq
             if isinstance(change, Drop):
@@ -340,6 +352,7 @@ class SchedulingMachine(RuleBasedStateMachine):
 
     def look_at_start(self, before: TaskRecord, record: TaskRecord) -> None:
         if record.status is TaskStatus.RUNNING:
+            assert record.type not in self.paused
             assert self.is_ready(before)
             assert record.run_at is None
             assert not any(

@@ -20,6 +20,7 @@ from cortex_tasks.engine.messages import (
     ProgressReport,
     Revive,
     Save,
+    SetPaused,
     Stopped,
     Submission,
     Submit,
@@ -51,15 +52,11 @@ class World(SchedulingMachine):
             yield ("submit",)
         yield ("time passes",)
         yield ("crash",)
+        if self.type_name == "one":
+            yield ("resume",) if self.paused else ("pause",)
         if self.late and self.unkept:
             yield ("kept",)
-        for task_id in sorted(self.seen):
-            yield "cancel", task_id
-            if self.seen[task_id].final:
-                yield "remove", task_id
-                yield "revive", task_id
-        for task_id in sorted(self.desk.kept.keys() - self.seen.keys()):
-            yield "revive", task_id  # its drop is decided, and not yet kept
+        yield from self._possible_with_tasks()
         for task_id, attempt in self.at_work():
             for what in ("progress", "save", "succeed", "fail", "fail for now"):
                 yield what, task_id, str(attempt)
@@ -68,6 +65,15 @@ class World(SchedulingMachine):
                 yield "overdue", task_id, str(attempt)
         for task_id, attempt in sorted(self.ended_bodies):
             yield "late", task_id, str(attempt)
+
+    def _possible_with_tasks(self) -> Iterator[Name]:
+        for task_id in sorted(self.seen):
+            yield "cancel", task_id
+            if self.seen[task_id].final:
+                yield "remove", task_id
+                yield "revive", task_id
+        for task_id in sorted(self.desk.kept.keys() - self.seen.keys()):
+            yield "revive", task_id  # its drop is decided, and not yet kept
 
     def happen(self, name: Name) -> None:
         """Let it happen."""
@@ -80,6 +86,9 @@ class World(SchedulingMachine):
             self.hear(Due(), late=self.late)
         elif what == "crash":
             self.crash_and_restart()
+        elif what in ("pause", "resume"):
+            paused = what == "pause"
+            self.ask(lambda reply: SetPaused(self.type_name, paused, reply), late=self.late)
         elif what == "kept":
             self.keep(self.unkept.popleft())
         elif what == "cancel":
@@ -139,7 +148,14 @@ class World(SchedulingMachine):
         waiting = [len(decision.changes) for decision in self.unkept]
         return repr(
             (records, kept, live, line, waiting, sorted(self.ended_bodies), self.at_work())
-        ) + str((self.desk.new_task_id.given, sorted(scheduler._dropping)))
+        ) + str(
+            (
+                sorted(self.paused),
+                sorted(self.desk.paused),
+                self.desk.new_task_id.given,
+                sorted(scheduler._dropping),
+            )
+        )
 
     def _of_record(self, record: Any) -> object:
         return (

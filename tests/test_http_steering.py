@@ -52,3 +52,29 @@ async def test_a_type_that_is_gone_cannot_be_tried_again() -> None:
     backend = await left_by_a_crash(a_record(1, TaskStatus.FAILED, type="gone", error="no"))
     async with serving(engine=an_engine(echo, backend=backend)) as api:
         assert_problem(await api.post("/api/tasks/old_1/retry"), 422, "registered types: echo")
+
+
+# -- pausing a type ------------------------------------------------------------------------------
+
+
+async def test_a_paused_type_starts_nothing_until_it_is_resumed(api: Api) -> None:
+    paused = (await api.post("/api/task-types/echo/pause")).json()
+    assert (paused["name"], paused["paused"]) == ("echo", True)
+    handle = await api.engine.submit("echo")
+    assert await api.ended("failing")  # other types go on
+    assert (await api.engine.get(handle.id)).status is TaskStatus.PENDING
+    (shown,) = [
+        one
+        for one in (await api.get("/api/task-types")).json()["task_types"]
+        if one["name"] == "echo"
+    ]
+    assert (shown["paused"], shown["pending"]) == (True, 1)
+    resumed = (await api.post("/api/task-types/echo/resume")).json()
+    assert resumed["paused"] is False
+    assert (await handle.wait()).status is TaskStatus.COMPLETED
+
+
+async def test_an_unknown_type_cannot_be_paused(api: Api) -> None:
+    for verb in ("pause", "resume"):
+        response = await api.post(f"/api/task-types/nowhere/{verb}")
+        assert_problem(response, 404, "registered types: echo")

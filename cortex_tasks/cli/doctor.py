@@ -90,6 +90,8 @@ def _tell(findings: Findings) -> None:
     )
     if findings.in_use:
         print_text("A server has it open: the newest tasks may be missing here.")
+    for task_type in findings.paused:
+        print_text(f"paused: {task_type} (cortex-tasks resume starts its tasks again)")
     for problem in findings.problems:
         print_text(f"damaged: {problem}")
     for mendable in findings.mendable:

@@ -1,4 +1,4 @@
-"""The commands by which a person steers: retry, types."""
+"""The commands by which a person steers: retry, types, pause, resume."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .connection import Answer, Refused, connect, in_path
 from .exits import Exit
 from .following import all_in_one
 from .operations import print_tasks
-from .screen import note, print_json, print_table, short_time
+from .screen import note, print_json, print_table, print_text, short_time
 
 
 class Percentiles(msgspec.Struct, frozen=True):
@@ -27,6 +27,7 @@ class TypeView(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     concurrency: int = 0
+    paused: bool = False
     running: int = 0
     pending: int = 0
     delayed: int = 0
@@ -52,6 +53,13 @@ def add_to(commands: Commands) -> None:
         commands, "types", list_types, "list the task types: what runs, what waits, for how long"
     )
     add_connection(types)
+    for name, run, help in (
+        ("pause", pause, "start no more tasks of a type; what runs goes on, submits are taken"),
+        ("resume", resume, "start tasks of a type again"),
+    ):
+        command = add_command(commands, name, run, help)
+        command.add_argument("task_type", type=text, metavar="TYPE", help="the task type")
+        add_connection(command)
 
 
 def retry(arguments: argparse.Namespace) -> int:
@@ -74,6 +82,29 @@ def retry(arguments: argparse.Namespace) -> int:
     return code
 
 
+def pause(arguments: argparse.Namespace) -> int:
+    """Start no more tasks of a type."""
+    return _set_paused(arguments, "pause")
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    """Start tasks of a type again."""
+    return _set_paused(arguments, "resume")
+
+
+def _set_paused(arguments: argparse.Namespace, verb: str) -> int:
+    path = f"/api/task-types/{in_path(arguments.task_type)}/{verb}"
+    with connect(arguments) as connection:
+        answer = connection.ask("POST", path)
+    if arguments.json:
+        print_json(answer.body)
+        return Exit.DONE
+    state = answer.read(TypeView)
+    how = "paused" if state.paused else "not paused"
+    print_text(f"{state.name}  {how}  {state.running} running, {state.pending} pending")
+    return Exit.DONE
+
+
 def list_types(arguments: argparse.Namespace) -> int:
     """Print the task types."""
     with connect(arguments) as connection:
@@ -84,7 +115,7 @@ def list_types(arguments: argparse.Namespace) -> int:
     rows = [
         (
             one.name,
-            f"{one.running}/{one.concurrency}",
+            f"{one.running}/{one.concurrency}" + (" paused" if one.paused else ""),
             f"{one.pending}" + (f" ({one.delayed} delayed)" if one.delayed else ""),
             short_time(one.oldest_pending_at),
             f"{one.completed}",
