@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check torture mutants bench demo lock clean
+.PHONY: help serve test check torture mutants bench demo lock clean docs
 
 PYTHON ?= python3.11 python3
 ARGS ?=
@@ -37,6 +37,9 @@ mutants: .venv/.installed  ## Break the code on purpose, in a copy, and see that
 
 bench: .venv/.installed  ## Measure, and print each figure beside the limit it is held against (ARGS='opening pages')
 	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: .venv/.installed  ## Build the documentation site in build/site; a warning or a broken link is an error
+	$(BIN)/sphinx-build --fail-on-warning --nitpicky --keep-going --quiet -b dirhtml docs build/site
 
 demo: .venv/.installed  ## Show everything once: the sample documents through all four jobs, on a server of its own
 	$(BIN)/cortex-tasks demo $(ARGS)
