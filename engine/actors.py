@@ -32,6 +32,7 @@ from .statistics import Statistics
 from .storage import Backend
 from .supervisor import Mailbox, Supervisor
 from .surroundings import Surroundings
+from .tracing import Tracer
 from .watchdog import Watchdog
 from .worker import Worker
 
@@ -52,6 +53,7 @@ class Declaration:
     surroundings: Surroundings
     children: Children | None
     observers: tuple[Observer, ...] = ()
+    tracer: Tracer | None = None
 
 
 class Actors:
@@ -213,6 +215,7 @@ class Actors:
                 children=self._children,
                 progress_interval=declaration.progress_interval,
                 limits=declaration.limits,
+                tracer=declaration.tracer,
             )
             for declared in declaration.registry
         }

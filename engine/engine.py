@@ -20,7 +20,7 @@ from .handles import TaskHandle
 from .intake import Intake, Then
 from .ledger import Listener, TaskEvents
 from .lifecycle import TaskStatus
-from .messages import Accepted, Cancel, Recall, Revive, SetPaused, Submit
+from .messages import Accepted, Cancel, Recall, Revive, SetPaused, Submission, Submit
 from .observing import Observer
 from .overview import Overview
 from .records import TaskEvent, TaskPage, TaskRecord
@@ -32,6 +32,7 @@ from .storage import Backend, Measured
 from .submissions import check_idempotency_key, fingerprint_of, start_of
 from .surroundings import Surroundings
 from .task_log import EMPTY_LOG, TaskLog
+from .tracing import Tracer
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -63,13 +64,14 @@ class TaskEngine:
         surroundings: Surroundings | None = None,
         children: Children | None = None,
         observers: Iterable[Observer] = (),
+        tracer: Tracer | None = None,
     ) -> None:
         """Declare an engine; nothing starts before it is entered.
 
         retention: how long final tasks are kept (default 7 days). progress_interval: seconds
         between two progress changes of a type's tasks. watchdog: seconds after which a blocked
         event loop is reported (None: never). surroundings: clock, ids, chance and threads.
-        observers: told of each step of a task's life once it is kept.
+        observers: told of each step of a task's life once it is kept. tracer: see tracing.py.
         """
         self._declaration = Declaration(
             registry=Registry(task_types),
@@ -81,7 +83,8 @@ class TaskEngine:
             watchdog=watchdog,
             surroundings=surroundings or Surroundings(),
             children=children,
-            observers=tuple(observers),
+            observers=(*observers, *([] if tracer is None else [tracer])),
+            tracer=tracer,
         )
         self._actors = Actors(self._declaration)  # new ones each time it is entered
         self._block: AbstractAsyncContextManager[None] | None = None
@@ -225,11 +228,24 @@ class TaskEngine:
             await anyio.lowlevel.checkpoint()
             return []
         submissions = tuple(submission for _, submission in made)
-        accepted: list[Accepted] = await self._actors.ask(lambda reply: Submit(submissions, reply))
+        accepted = await self._accept(submissions)
         return [
             TaskHandle(self, declared, one.record, deduplicated=one.deduplicated)
             for (declared, _), one in zip(made, accepted, strict=True)
         ]
+
+    async def _accept(self, submissions: tuple[Submission, ...]) -> list[Accepted]:
+        tracer = self._declaration.tracer
+        if tracer is None:
+            asked: list[Accepted] = await self._actors.ask(lambda reply: Submit(submissions, reply))
+            return asked
+        task_ids = [submission.task_id for submission in submissions]
+        with tracer.submitting(submissions[0].task_type, task_ids) as trace:
+            traced = tuple(
+                msgspec.structs.replace(submission, trace=trace) for submission in submissions
+            )
+            accepted: list[Accepted] = await self._actors.ask(lambda reply: Submit(traced, reply))
+            return accepted
 
     async def task_of_request(self, idempotency_key: str, asked: object) -> TaskRecord | None:
         """Give the task that a submit with this key and `asked` was given; None if it is new.

@@ -174,6 +174,7 @@ class LiveTasks:
             priority=submission.priority,
             idempotency_key=submission.idempotency_key,
             fingerprint=submission.fingerprint,
+            trace=submission.trace,
         )
         live = self.by_id[record.id] = LiveTask(record, submission.params)
         self.decision.before[record.id] = None

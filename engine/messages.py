@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from .records import ChainStep, TaskRecord
+from .records import ChainStep, TaskRecord, TraceContext
 from .task_log import LogLines
 
 
@@ -45,6 +45,7 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     priority: int = 0
     idempotency_key: str | None = None
     fingerprint: str | None = None  # of the request; given with the key
+    trace: TraceContext | None = None
 
 
 class Submit(msgspec.Struct, frozen=True, gc=False):

@@ -124,4 +124,5 @@ class Outcomes:
             tuple(rest),
             step.delay,
             record.priority,
+            trace=record.trace,
         )

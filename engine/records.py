@@ -18,6 +18,13 @@ class ChainStep(msgspec.Struct, frozen=True, gc=False):
     delay: timedelta | None = None  # between that completion and its start, at the least
 
 
+class TraceContext(msgspec.Struct, frozen=True, gc=False):
+    """Where the submit stands in its caller's trace, as the W3C's Trace Context writes it."""
+
+    parent: str  # traceparent
+    state: str = ""  # tracestate
+
+
 class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
     """An attempt that is over, of a task that went on after it."""
 
@@ -76,6 +83,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     then: tuple[ChainStep, ...] = ()  # what follows when this completes
     previous_id: str | None = None  # the task of the chain before this one
     next_id: str | None = None  # the task of the chain after this one, once submitted
+    trace: TraceContext | None = None  # of the submit, where the engine is traced
     result_size: int | None = None  # bytes of JSON; set exactly when completed
 
     @property

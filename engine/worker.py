@@ -21,12 +21,13 @@ from .attempts import Attempt
 from .bodies import Bodies
 from .context import Children, TaskContext
 from .failures import stack_of
-from .messages import Heard, Overdue, Progressed, Run, Save, StopReason
+from .messages import Heard, Outcome, Overdue, Progressed, Run, Save, StopReason
 from .places import Place
 from .registry import TaskType
 from .replies import OneReply
 from .settings import Limits
 from .surroundings import Surroundings
+from .tracing import Tracer
 
 log = logging.getLogger("cortex_tasks.engine")
 
@@ -43,6 +44,7 @@ class Worker:
         children: Children,
         progress_interval: float,
         limits: Limits,
+        tracer: Tracer | None = None,
     ) -> None:
         self._declared = declared
         self._post = post
@@ -51,6 +53,7 @@ class Worker:
         self._progress_interval = progress_interval
         self._limits = limits
         self._bodies = Bodies(declared, limits, surroundings.offload, children)
+        self._tracer = tracer
         self._attempts: dict[str, Attempt] = {}  # handed over and not over, oldest first
         # Never more than the concurrency, which the supervisor keeps to, so it need never wait.
         self._free: list[Place] = []
@@ -127,7 +130,7 @@ class Worker:
 
     def _new_place(self) -> Place:
         place = Place(
-            carry_out=self._bodies.carry_out,
+            carry_out=self._bodies.carry_out if self._tracer is None else self._carry_out_traced,
             post=self._post,
             overdue=self._report_if_overdue,
             cancel_grace=self._declared.cancel_grace,
@@ -135,6 +138,13 @@ class Worker:
         )
         self._nursery.start_soon(place.run)
         return place
+
+    async def _carry_out_traced(self, attempt: Attempt) -> Outcome:
+        assert self._tracer is not None
+        with self._tracer.running(attempt.record) as ended:
+            outcome = await self._bodies.carry_out(attempt)
+            ended(outcome)
+            return outcome
 
     def _note_over(self, place: Place, attempt: Attempt) -> None:
         attempt.over = True

@@ -16,10 +16,12 @@ from ..engine.engine import TaskEngine
 from ..engine.errors import CortexTasksError
 from ..engine.registry import TaskType
 from ..engine.storage import Backend
+from ..engine.tracing import Tracer
 from ..jobs.builtin import builtin_task_types
 from ..jobs.library import Library
 from ..jobs.library.checking import LIBRARY_FILE
 from .app import UPLOAD_LIMIT, create_app, own_version
+from .extras import from_extra
 from .keys import FIRST_KEY, KeyStore
 from .listening import bind
 from .serving import serve
@@ -28,6 +30,9 @@ from .webhooks.dispatch import Webhooks
 from .webhooks.outbox import OUTBOX_FILE, Outbox
 from .webhooks.posting import Poster
 from .webhooks.signing import Secrets
+
+with from_extra("server"):
+    from starlette.types import ASGIApp
 
 ADMIN_KEY_VARIABLE = "ADMIN_API_KEY"
 MARGIN = 10.0  # seconds beyond all graces before a stopping server kills itself
@@ -46,6 +51,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive: float = 20.0  # seconds for which an idle connection is kept
     access_log: bool = False
     open_metrics: bool = False  # /metrics without a key
+    trace: bool = False  # make spans of OpenTelemetry; see ../tracing
     page: bool = True  # serve the page at `/`
     webhooks_to_private: bool = False  # whether they may tell this machine and its network
 
@@ -92,6 +98,7 @@ async def _run(
     folder = _data_folder(settings.data)
     keys = _keys(settings)
     draining = anyio.Event()
+    tracer, traced = _tracing() if settings.trace else (None, _untraced)
 
     def ready(url: str) -> None:
         first_key = keys.create_first()
@@ -114,6 +121,7 @@ async def _run(
                 [*builtin_task_types(library), *task_types],
                 backend=backend,
                 drain_grace=settings.grace,
+                tracer=tracer,
             ) as engine,
             _telling(engine, folder, allow_private=settings.webhooks_to_private) as webhooks,
         ):
@@ -128,7 +136,7 @@ async def _run(
                 page=settings.page,
             )
             await serve(
-                app,
+                traced(app),
                 listener=listener,
                 draining=draining,
                 on_ready=ready,
@@ -136,6 +144,16 @@ async def _run(
                 keep_alive=settings.keep_alive,
                 access_log=settings.access_log,
             )
+
+
+def _tracing() -> tuple[Tracer, Callable[[ASGIApp], ASGIApp]]:
+    from ..tracing import TracedRequests, Tracing  # noqa: PLC0415  of another extra
+
+    return Tracing(), TracedRequests
+
+
+def _untraced(app: ASGIApp) -> ASGIApp:
+    return app
 
 
 @asynccontextmanager

@@ -100,7 +100,7 @@ def test_every_option_of_serve_has_a_variable_and_wins_over_it(
     }
     for name, (given, _, _) in values.items():
         monkeypatch.setenv(f"CORTEX_TASKS_{name.upper()}", given)
-    switches = ("access_log", "open_metrics", "webhooks_to_private")
+    switches = ("access_log", "trace", "open_metrics", "webhooks_to_private")
     for name in switches:
         monkeypatch.setenv(f"CORTEX_TASKS_{name.upper()}", "1")
     monkeypatch.setenv("CORTEX_TASKS_TYPES", "shop, stall:types,")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cortex_tasks.backends.json_backend import JsonBackend
 from cortex_tasks.jobs.library import Library
 
-from .documents import ROOT
+from .documents import ROOT, blocks
 from .engine_setting import an_engine
 from .http_setting import echo, endless, serving
 
@@ -84,3 +85,12 @@ async def test_the_page_lists_each_metric_of_ours_and_no_other(text: str) -> Non
 async def test_what_the_page_says_of_the_process_is_given(text: str) -> None:
     named = _named_in(PAGE.read_text())
     assert {name for name in named if not name.startswith("cortex")} - _given(text) == set()
+
+
+@pytest.mark.parametrize(
+    "block", blocks("docs/monitoring.md", "python"), ids=lambda one: one.text[:20]
+)
+def test_what_the_page_shows_in_python_runs(block: Any) -> None:
+    logging_before = logging.getLogger().handlers[:]
+    exec(compile(block.text, str(PAGE), "exec"), {"__name__": "shown"})
+    logging.getLogger().handlers[:] = logging_before

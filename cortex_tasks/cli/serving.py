@@ -92,6 +92,7 @@ def add_to(commands: Commands) -> None:
         help="lines of the log as text or json; auto: text in a terminal, else json",
     )
     add_flag(command, "--access-log", help="write a line to the log for each request")
+    add_flag(command, "--trace", help="make spans of OpenTelemetry, for the SDK that is set up")
     add_flag(command, "--open-metrics", help="give /metrics to whoever asks, without a key")
     add_flag(command, "--no-page", help="serve the API alone, without the page at /")
 
@@ -112,6 +113,7 @@ def serve(arguments: argparse.Namespace) -> int:
         access_log=arguments.access_log,
         webhooks_to_private=arguments.webhooks_to_private,
         open_metrics=arguments.open_metrics,
+        trace=arguments.trace,
         page=not arguments.no_page,
     )
 
