@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from . import overview, steering, wire
+from . import bulk, overview, steering, wire
 from .calls import Endpoint
 from .keys import Permission
 
 READ, MANAGE = Permission.READ, Permission.MANAGE
 
 STEERING_ENDPOINTS: tuple[Endpoint, ...] = (
+    # Before those of one task, as `bulk` would be the id of one.
+    Endpoint(
+        method="POST",
+        path="/api/tasks/bulk/cancel",
+        handler=bulk.cancel_many,
+        permission=MANAGE,
+        summary="Cancel all pending and running tasks that fit a filter, or count them",
+        params=bulk.BulkFilter,
+        body="json",
+        answers=((200, bulk.BulkDone),),
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/tasks/bulk/retry",
+        handler=bulk.retry_many,
+        permission=MANAGE,
+        summary="Have all failed and cancelled tasks tried again that fit a filter, or count them",
+        params=bulk.BulkFilter,
+        body="json",
+        answers=((200, bulk.BulkDone),),
+    ),
     Endpoint(
         method="POST",
         path="/api/tasks/{task_id}/retry",

@@ -8,7 +8,7 @@ from ..engine.lifecycle import TaskStatus
 from ..engine.recent import Bucket, Percentiles
 from ..engine.records import AttemptRecord
 from ..engine.task_log import LogLine, TaskLog
-from . import following, overview, sessions, submitting, tasks, wire
+from . import bulk, following, overview, sessions, submitting, tasks, wire
 from .examples import SHOWN, TASK, TASK_ID, at, by_type
 from .keys import Permission
 
@@ -53,6 +53,14 @@ _TYPE = overview.TaskTypeView(
     wait_seconds=Percentiles(43, 0.01, 4.2, 7.7),
 )
 _STEERING = by_type(
+    bulk.BulkFilter(q="type:community_detection older:1h", dry_run=False),
+    bulk.BulkDone(
+        matched=2,
+        affected=1,
+        dry_run=False,
+        task_ids=[TASK_ID],
+        refused=[bulk.Refusal("task_7f3a9c21", "Told to stop, but still running after 5 s")],
+    ),
     _TYPE,
     overview.TaskTypeList([_TYPE], 1),
     overview.OverviewView(

@@ -61,3 +61,29 @@ def test_a_type_is_paused_and_resumed(
     assert Said(capsys, "resume", "echo", "--json").json["paused"] is False
     assert "paused" not in Said(capsys, "types").out
     assert Said(capsys, "pause", "nowhere").code == 4
+
+
+def test_all_that_fit_a_search_are_cancelled_or_tried_again(
+    server: SampleServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = server.submit("gated"), server.submit("gated")
+    query = ("--query", f"type:gated id:{one},{other}")
+    said = Said(capsys, "cancel", *query, "--dry-run")
+    assert (said.code, sorted(said.out.split())) == (0, sorted([one, other]))
+    assert "2 tasks fit; would be cancelled" in said.err
+    assert server.get(one).status == "running"
+    said = Said(capsys, "cancel", *query, "--json")
+    assert said.json["affected"] == 2
+    assert server.get(one).status == server.get(other).status == "cancelled"
+    said = Said(capsys, "retry", *query)
+    assert (said.code, "2 of them were tried again" in said.err) == (0, True)
+    assert Said(capsys, "cancel", one, other).code == 0
+
+
+def test_tasks_are_named_in_one_way(
+    server: SampleServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("cancel", "retry"):
+        assert Said(capsys, command).code == 2
+        assert Said(capsys, command, "task_x", "--query", "type:echo").code == 2
+        assert Said(capsys, command, "task_x", "--dry-run").code == 2

@@ -1,15 +1,18 @@
-"""A person steers over HTTP: tries tasks again."""
+"""A person steers over HTTP: tries tasks again, pauses types, steers many at once."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import pytest
 
+from cortex_tasks.engine.context import TaskContext
 from cortex_tasks.engine.lifecycle import TaskStatus
+from cortex_tasks.engine.registry import task_type
 from tests.engine_setting import a_record, an_engine, left_by_a_crash, virtual_time
-from tests.http_setting import Api, assert_problem, echo, endless, failing, serving
+from tests.http_setting import Api, Obstinate, assert_problem, echo, endless, failing, serving
 
 
 @pytest.fixture(scope="module", params=["trio", "asyncio"])
@@ -78,3 +81,124 @@ async def test_an_unknown_type_cannot_be_paused(api: Api) -> None:
     for verb in ("pause", "resume"):
         response = await api.post(f"/api/task-types/nowhere/{verb}")
         assert_problem(response, 404, "registered types: echo")
+
+
+# -- many at once --------------------------------------------------------------------------------
+
+
+async def bulk(api: Api, verb: str, **wanted: Any) -> dict[str, Any]:
+    response = await api.post(f"/api/tasks/bulk/{verb}", json=wanted)
+    assert response.status_code == 200, response.text
+    done = response.json()
+    assert isinstance(done, dict)
+    return done
+
+
+async def test_all_that_fit_are_cancelled_and_have_stopped(api: Api) -> None:
+    running = await api.running("endless")
+    waiting = [(await api.engine.submit("endless", delay=60)).id for _ in range(3)]
+    other = await api.engine.submit("echo", delay=60)
+    done = await bulk(api, "cancel", q="type:endless")
+    assert (done["matched"], done["affected"], done["dry_run"]) == (4, 4, False)
+    assert (set(done["task_ids"]), done["refused"]) == ({running, *waiting}, [])
+    assert api.engine.count(status=TaskStatus.CANCELLED) == 4
+    assert (await api.engine.get(other.id)).status is TaskStatus.PENDING
+    again = await bulk(api, "cancel", q="type:endless")
+    assert (again["matched"], again["affected"]) == (0, 0)
+
+
+async def test_a_dry_run_counts_and_changes_nothing(api: Api) -> None:
+    failed = [await api.ended("failing") for _ in range(3)]
+    await api.ended("echo")
+    seq = api.engine.seq
+    for wanted in ({"q": "type:failing"}, {"status": "failed"}, {"ids": failed}):
+        done = await bulk(api, "retry", **wanted, dry_run=True)
+        assert (done["matched"], done["affected"], done["dry_run"]) == (3, 0, True)
+        assert done["task_ids"] == failed  # first the one that was submitted first
+    done = await bulk(api, "cancel", task_type="failing", dry_run=True)
+    assert done["matched"] == 0
+    assert api.engine.seq == seq
+
+
+async def test_all_that_fit_are_tried_again(api: Api) -> None:
+    failed = [await api.ended("failing") for _ in range(3)]
+    done = await bulk(api, "retry", q="moon", status="failed")
+    assert (done["matched"], done["affected"]) == (3, 3)
+    for task_id in failed:
+        assert (await api.engine.wait(task_id)).attempt == 2
+
+
+async def test_tasks_that_are_named_are_steered_or_it_is_said_why_not(api: Api) -> None:
+    waiting, done_one = (await api.engine.submit("echo", delay=60)).id, await api.ended("echo")
+    done = await bulk(api, "cancel", ids=[waiting, done_one, "task_x", waiting])
+    assert (done["matched"], done["task_ids"]) == (1, [waiting])
+    refused = {refusal["task_id"]: refusal["detail"] for refusal in done["refused"]}
+    assert refused.keys() == {done_one, "task_x"}
+    assert refused[done_one].endswith("is completed.")
+    assert "not found" in refused["task_x"]
+    response = await api.post("/api/tasks/bulk/retry", params={"ids": f"{waiting},{done_one}"})
+    assert response.json()["task_ids"] == [waiting]
+
+
+async def test_a_body_that_ignores_its_cancel_is_counted_as_what_it_is() -> None:
+    obstinate = Obstinate()
+    async with serving(obstinate.task_type(), endless) as api:
+        stubborn, willing = await api.running("obstinate"), await api.running("endless")
+        done = await bulk(api, "cancel", status="running")
+        assert (done["matched"], done["affected"], done["task_ids"]) == (2, 1, [willing])
+        (refusal,) = done["refused"]
+        assert refusal["task_id"] == stubborn
+        assert "still running" in refusal["detail"]
+        obstinate.let_go.set()
+
+
+async def test_what_a_full_queue_does_not_take_is_refused_one_by_one() -> None:
+    @task_type("crowded", concurrency=1, max_pending=2)
+    async def crowded(ctx: TaskContext) -> None:
+        await anyio.sleep_forever()
+
+    async with serving(crowded) as api:
+        for _ in range(5):
+            handle = await api.engine.submit(crowded)
+            await handle.cancel()
+        done = await bulk(api, "retry", q="type:crowded")
+        assert (done["matched"], done["affected"], len(done["refused"])) == (5, 3, 2)
+        assert all("is full" in refusal["detail"] for refusal in done["refused"])
+
+
+async def test_a_filter_is_needed_and_one_that_cannot_be_read_changes_nothing(api: Api) -> None:
+    waiting = await api.engine.submit("echo", delay=60)
+    for verb in ("cancel", "retry"):
+        path = f"/api/tasks/bulk/{verb}"
+        assert_problem(await api.post(path), 422, "one of q, status, task_type and ids")
+        assert_problem(await api.post(path, json={"dry_run": False}), 422, "one of q, status")
+        assert_problem(await api.post(path, json={"q": "colour:red"}), 422, "no qualifier")
+    assert (await bulk(api, "cancel", ids=[]))["matched"] == 0
+    assert (await api.engine.get(waiting.id)).status is TaskStatus.PENDING
+
+
+async def test_many_are_cancelled_while_others_have_their_turn(api: Api) -> None:
+    await api.engine.submit_many("echo", [{}] * 2_000, delay=60)
+    turns = 0
+
+    async def look() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async with anyio.create_task_group() as others:
+        others.start_soon(look)
+        done = await bulk(api, "cancel", q="type:echo")
+        others.cancel_scope.cancel()
+    assert (done["affected"], turns > 20) == (2_000, True)
+
+
+async def test_a_server_that_stops_says_of_which_tasks_nothing_was_done() -> None:
+    draining = anyio.Event()
+    async with serving(echo, draining=draining) as api:
+        await api.engine.submit_many("echo", [{}] * 3, delay=60)
+        draining.set()
+        done = await bulk(api, "cancel", q="type:echo")
+        assert (done["matched"], done["affected"], len(done["refused"])) == (3, 0, 3)
+        assert "stopping" in done["refused"][0]["detail"]

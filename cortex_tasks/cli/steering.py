@@ -1,4 +1,4 @@
-"""The commands by which a person steers: retry, types, pause, resume."""
+"""The commands by which a person steers: cancel, retry, types, pause, resume."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import msgspec
 
 from .arguments import Commands, add_command, add_connection, text
 from .connection import Answer, Refused, connect, in_path
-from .exits import Exit
+from .exits import CommandFailed, Exit
 from .following import all_in_one
 from .operations import print_tasks
 from .screen import note, print_json, print_table, print_text, short_time
+from .tasks import Said
 
 
 class Percentiles(msgspec.Struct, frozen=True):
@@ -38,6 +39,23 @@ class TypeView(msgspec.Struct, frozen=True, kw_only=True):
     run_seconds: Percentiles = Percentiles()
 
 
+class RefusalView(msgspec.Struct, frozen=True):
+    """A task about which nothing could be done."""
+
+    task_id: str
+    detail: str = ""
+
+
+class BulkView(msgspec.Struct, frozen=True):
+    """What came of steering many."""
+
+    matched: int
+    affected: int = 0
+    dry_run: bool = False
+    task_ids: list[str] = []
+    refused: list[RefusalView] = []
+
+
 class TypeList(msgspec.Struct, frozen=True):
     """The task types."""
 
@@ -46,9 +64,22 @@ class TypeList(msgspec.Struct, frozen=True):
 
 def add_to(commands: Commands) -> None:
     """Add the commands that steer."""
-    again = add_command(commands, "retry", retry, "try failed or cancelled tasks again")
-    again.add_argument("task_ids", type=text, nargs="+", metavar="ID", help="a task's id")
-    add_connection(again)
+    for name, run, help, which in (
+        ("cancel", cancel, "cancel tasks; answers once they have stopped", "pending and running"),
+        ("retry", retry, "try failed or cancelled tasks again", "failed and cancelled"),
+    ):
+        command = add_command(commands, name, run, help)
+        command.add_argument("task_ids", type=text, nargs="*", metavar="ID", help="a task's id")
+        command.add_argument(
+            "--query",
+            type=text,
+            metavar="SEARCH",
+            help=f"instead of ids: all {which} ones that fit, as in 'type:report older:1h'",
+        )
+        command.add_argument(
+            "--dry-run", action="store_true", help="with --query: only say which would be"
+        )
+        add_connection(command)
     types = add_command(
         commands, "types", list_types, "list the task types: what runs, what waits, for how long"
     )
@@ -62,24 +93,74 @@ def add_to(commands: Commands) -> None:
         add_connection(command)
 
 
+def cancel(arguments: argparse.Namespace) -> int:
+    """Cancel tasks; 0 only if all of them have really stopped."""
+    if _by_query(arguments):
+        return _steer_many(arguments, "cancel")
+    answers, code = _each(arguments, "DELETE", "/api/tasks/{}")
+    if not arguments.json:
+        for answer in answers:
+            print_text(answer.read(Said).message)
+    elif answers:
+        print_json(all_in_one(answers))
+    if any(answer.http_status == 202 for answer in answers):
+        return Exit.FAILED
+    return code
+
+
 def retry(arguments: argparse.Namespace) -> int:
-    """Have each of the tasks tried again; 0 only if all of them are."""
-    revived: list[Answer] = []
+    """Have tasks tried again; 0 only if all of them are."""
+    if _by_query(arguments):
+        return _steer_many(arguments, "retry")
+    answers, code = _each(arguments, "POST", "/api/tasks/{}/retry")
+    if not arguments.json:
+        print_tasks(answers)
+    elif answers:
+        print_json(all_in_one(answers))
+    return code
+
+
+def _by_query(arguments: argparse.Namespace) -> bool:
+    """Whether tasks are meant that fit a search, and not those with these ids."""
+    by_query = arguments.query is not None
+    if by_query is bool(arguments.task_ids):
+        raise CommandFailed("name tasks by their ids, or by --query", Exit.USAGE)
+    if arguments.dry_run and not by_query:
+        raise CommandFailed("--dry-run goes with --query", Exit.USAGE)
+    return by_query
+
+
+def _each(arguments: argparse.Namespace, method: str, path: str) -> tuple[list[Answer], Exit]:
+    """Ask about each task; gives the answers, and what the refusals make of the exit code."""
+    answers: list[Answer] = []
     code = Exit.DONE
     with connect(arguments) as connection:
         for task_id in arguments.task_ids:
             try:
-                answer = connection.ask("POST", f"/api/tasks/{in_path(task_id)}/retry")
+                answers.append(connection.ask(method, path.format(in_path(task_id))))
             except Refused as refused:  # the others are tried all the same
                 note(f"cortex-tasks: {refused}")
                 code = refused.exit_code if code in (Exit.DONE, refused.exit_code) else Exit.FAILED
-            else:
-                revived.append(answer)
-    if not arguments.json:
-        print_tasks(revived)
-    elif revived:
-        print_json(all_in_one(revived))
-    return code
+    return answers, code
+
+
+def _steer_many(arguments: argparse.Namespace, verb: str) -> int:
+    wanted = {"q": arguments.query, "dry_run": arguments.dry_run}
+    with connect(arguments) as connection:
+        answer = connection.ask("POST", f"/api/tasks/bulk/{verb}", params=wanted)
+    done = answer.read(BulkView)
+    if arguments.json:
+        print_json(answer.body)
+    else:
+        for task_id in done.task_ids:
+            print_text(task_id)
+        for refusal in done.refused:
+            note(f"cortex-tasks: {refusal.task_id}: {refusal.detail}")
+        count = "would be" if done.dry_run else "of them were"
+        number = "" if done.dry_run else f"{done.affected} "
+        past = "cancelled" if verb == "cancel" else "tried again"
+        note(f"{done.matched} tasks fit; {number}{count} {past}")
+    return Exit.FAILED if done.refused else Exit.DONE
 
 
 def pause(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The commands about tasks: list, show, result, wait, cancel, cleanup."""
+"""The commands about tasks: list, show, result, wait, cleanup."""
 
 from __future__ import annotations
 
@@ -51,7 +51,6 @@ def add_to(commands: Commands) -> None:
         ("show", show, "show one task"),
         ("result", result, "print the result of a completed task as JSON"),
         ("wait", wait, "wait until a task and its chain have ended, with a progress bar"),
-        ("cancel", cancel, "cancel a task; answers once it has stopped"),
     ):
         command = add_command(commands, name, run, help)
         command.add_argument("task_id", type=text, metavar="ID", help="the task's id")
@@ -157,14 +156,6 @@ def wait(arguments: argparse.Namespace) -> int:
     else:
         print_tasks(ended)
     return exit_of(ended)
-
-
-def cancel(arguments: argparse.Namespace) -> int:
-    """Cancel a task; 0 only if it has really stopped."""
-    with connect(arguments) as connection:
-        answer = connection.ask("DELETE", f"/api/tasks/{in_path(arguments.task_id)}")
-    _print_said(answer, as_json=arguments.json)
-    return Exit.FAILED if answer.http_status == 202 else Exit.DONE
 
 
 def clean_up(arguments: argparse.Namespace) -> int:
