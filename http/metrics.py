@@ -8,10 +8,12 @@ of them in one process do not get in each other's way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from ..engine.lifecycle import TaskStatus
+from ..engine.overview import TypeState
 from ..engine.statistics import Histogram, TypeStatistics
 from .calls import Answer, Call, Media
 from .envelope import HEADERS
@@ -152,13 +154,24 @@ class EngineMetrics(Collector):
 
     def _types(self) -> Iterator[Metric]:
         engine = self._services.engine
-        places = GaugeMetricFamily(
-            "cortex_tasks_concurrency", "How many of a type run at a time at most", labels=["type"]
-        )
-        for declared in engine.task_types:
-            engine.statistics.of(declared.name)  # there from the start, as 0
-            places.add_metric([declared.name], declared.concurrency)
-        yield places
+        now = engine.overview.now
+        gauges: list[tuple[str, str, Callable[[TypeState], float]]] = [
+            ("concurrency", "How many of a type run at a time at most", lambda t: t.concurrency),
+            ("paused", "Whether nothing more of a type is started", lambda t: t.paused),
+            ("delayed", "Pending tasks that wait for their time", lambda t: t.delayed),
+            (
+                "oldest_pending_seconds",
+                "How long the task that has waited longest has waited for a place",
+                lambda t: _since(t.oldest_pending_at, now),
+            ),
+        ]
+        states = engine.overview.types()
+        for name, text, state_of in gauges:
+            gauge = GaugeMetricFamily(f"cortex_tasks_{name}", text, labels=["type"])
+            for state in states:
+                engine.statistics.of(state.name)  # there from the start, as 0
+                gauge.add_metric([state.name], state_of(state))
+            yield gauge
         by_type = sorted(engine.statistics.by_type.items())
         for name, text, read in _COUNTERS:
             family = CounterMetricFamily(f"cortex_tasks_{name}", text, labels=["type"])
@@ -254,6 +267,10 @@ class LibraryMetrics(Collector):
         if found.disk_free_mb is not None:
             free = found.disk_free_mb * MEGABYTE
             yield _gauge("disk_free_bytes", "Room on the disk that holds the library", free)
+
+
+def _since(moment: datetime | None, now: datetime) -> float:
+    return 0.0 if moment is None else max(0.0, (now - moment).total_seconds())
 
 
 def _gauge(name: str, text: str, value: float, **labels: str) -> Metric:

@@ -64,6 +64,18 @@ async def test_metrics_count_tasks_by_type_and_status() -> None:
         assert of(samples, "run_seconds_bucket", type="echo", le="+Inf") == 3
 
 
+async def test_metrics_tell_what_waits_and_what_is_paused() -> None:
+    async with serving(endless) as api:
+        await api.engine.submit("endless", delay=3600)
+        await api.post("/api/task-types/endless/pause")
+        await api.engine.submit("endless")
+        samples = await scrape(api)
+        assert of(samples, "paused", type="endless") == 1
+        assert of(samples, "delayed", type="endless") == 1
+        assert of(samples, "oldest_pending_seconds", type="endless") > 0
+        assert of(samples, "tasks", type="endless", status="pending") == 2
+
+
 async def test_metrics_tell_how_long_a_cancelled_task_took_to_stop() -> None:
     async with serving(endless) as api:
         task_id = await api.running("endless")
