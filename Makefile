@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check torture mutants bench demo lock clean docs
+.PHONY: help serve test check torture mutants bench demo docs lock screenshots clean
 
 PYTHON ?= python3.11 python3
 ARGS ?=
@@ -14,7 +14,7 @@ CODE := cortex_tasks tests benchmarks
 
 help:  ## Print this list (the default)
 	@sed -nE 's/^([a-z]+):.*  ## (.*)/\1 \2/p' Makefile | while read -r target line; do \
-		printf 'make %-7s  %s\n' "$$target" "$$line"; done
+		printf 'make %-11s  %s\n' "$$target" "$$line"; done
 
 serve: .venv/.installed  ## Serve on 127.0.0.1:8000, with the data in ./data (ARGS='--port 9000 …')
 	$(BIN)/cortex-tasks serve $(ARGS)
@@ -51,6 +51,9 @@ lock: .venv/.installed  ## Write requirements/dev.txt anew from pyproject.toml a
 		--extra trio --extra server --extra jobs --extra cli --extra otel --strip-extras \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--output-file requirements/dev.txt pyproject.toml requirements/dev.in $(ARGS)
+
+screenshots: .venv/.installed  ## Take the pictures of the page in docs/screenshots anew, with Chromium
+	$(BIN)/python -m tests.page_screenshots
 
 clean:  ## Remove what was made here: .venv, archives, caches; never ./data
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -5,15 +5,21 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
-from playwright.sync_api import BrowserContext, sync_playwright
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ABSENT = (
-    "Chromium is not installed: the page is not tested here. On Debian: apt-get install chromium"
+    "Chromium is not installed, so the page is not looked at (Debian: apt-get install chromium)"
 )
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason=ABSENT)
+
+PATIENCE = 30_000  # milliseconds after which a law has failed; nothing that passes comes near it
+DESK = (1280, 800)
+PHONE = (380, 760)
 
 _OPTIONS = [
     "--headless",
@@ -27,24 +33,54 @@ _OPTIONS = [
     "--force-color-profile=srgb",
 ]
 
+# What a browser says of an answer that is no 2xx. Whether it should have been one is for the law.
+_OF_ANSWERS = "Failed to load resource"
+
 
 @contextmanager
-def a_browser(
-    *, width: int = 1280, height: int = 800, scale: float = 1
-) -> Iterator[BrowserContext]:
+def a_browser() -> Iterator[Browser]:
     """Start one with a profile of its own, which is gone afterwards."""
     assert CHROMIUM is not None, ABSENT
-    with TemporaryDirectory(prefix="cortex-page-") as profile, sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            Path(profile),
-            executable_path=CHROMIUM,
-            args=_OPTIONS,
-            viewport={"width": width, "height": height},
-            device_scale_factor=scale,
-            locale="en-GB",
-            timezone_id="UTC",
-        )
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_OPTIONS)
         try:
-            yield context
+            yield browser
         finally:
-            context.close()
+            browser.close()
+
+
+@contextmanager
+def a_page(
+    browser: Browser, *, size: tuple[int, int] = DESK, dark: bool = False, **options: Any
+) -> Iterator[Page]:
+    """Open a page that shares nothing with others; its scripts may not complain of anything.
+
+    A violation of the Content-Security-Policy is such a complaint.
+    """
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and _OF_ANSWERS not in message.text:
+            complaints.append(message.text)
+
+    def note_error(error: Error) -> None:
+        complaints.append(error.stack or str(error))
+
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme="dark" if dark else "light",
+        locale="en-GB",
+        timezone_id="UTC",
+        reduced_motion="reduce",
+        **options,
+    )
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.on("console", note)
+    page.on("pageerror", note_error)
+    try:
+        yield page
+        assert complaints == []
+    finally:
+        context.close()

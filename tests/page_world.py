@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from cortex_tasks.backends.memory import MemoryBackend
 from cortex_tasks.engine.context import TaskContext
 from cortex_tasks.engine.engine import TaskEngine
+from cortex_tasks.engine.errors import TaskAlreadyFinal
 from cortex_tasks.engine.registry import TaskType, task_type
 from cortex_tasks.engine.retrying import Backoff
 from cortex_tasks.engine.surroundings import Surroundings
@@ -92,6 +93,18 @@ class World:
     async def _open_gate(self) -> None:
         self._gate.set()
         self._gate = anyio.Event()
+
+    def clear(self) -> None:
+        """Stop all that runs or waits."""
+
+        async def clear() -> None:
+            await self._open_gate()
+            for record in (await self.engine.list()).records:
+                if not record.final:
+                    with suppress(TaskAlreadyFinal):
+                        await self.engine.cancel(record.id)
+
+        self.call(clear)
 
     def hang_up(self) -> None:
         """Stop listening; the engine and its tasks go on."""
@@ -188,5 +201,9 @@ def a_world(
     """Run a server in a thread; keys: the folder of those that it asks for, if it does."""
     with start_blocking_portal(loop) as portal:
         world = World(portal, None if keys is None else KeyStore.in_folder(keys))
-        with portal.wrap_async_context_manager(world.serving(with_library=with_library)):
+        serving = portal.wrap_async_context_manager(world.serving(with_library=with_library))
+        serving.__enter__()
+        try:
             yield world
+        finally:  # told of no error: a law's own is not to come out wrapped in groups
+            serving.__exit__(None, None, None)

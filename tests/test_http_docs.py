@@ -67,7 +67,7 @@ def seen(url: str, *, scheme: Any) -> tuple[list[str], list[str], list[str], str
     said: list[str] = []
     asked: list[str] = []
     with a_browser() as browser:
-        page = browser.pages[0]
+        page = browser.new_page()
         page.emulate_media(color_scheme=scheme)
         page.on("console", lambda line: said.append(line.text))
         page.on("pageerror", lambda error: said.append(str(error)))

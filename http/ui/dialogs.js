@@ -28,6 +28,7 @@ export function show(heading, ...children) {
       h("footer", {}, h("button", { class: "button", type: "submit" }, "Close"))),
   );
   open(dialog, () => {});
+  dialog.querySelector("footer button").focus();
 }
 
 function open(dialog, whenClosed) {

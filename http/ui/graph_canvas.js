@@ -21,6 +21,7 @@ export class GraphCanvas extends EventTarget {
   #touched = false; // by a person: then the view stays where it was put
   #drawing = 0;
   #hovered = -1;
+  #target = {}; // what is brought into sight as the places move
   #group = null; // the community that is shown, if one is
   #node = -1;
   #neighbours = new Map();
@@ -42,6 +43,7 @@ export class GraphCanvas extends EventTarget {
     this.#edges = edges;
     this.#canvas.setAttribute("aria-label", words);
     this.#touched = false;
+    this.#target = {};
     this.#hovered = this.#node = -1;
     const groups = new Map();
     nodes.forEach((node, index) => groups.set(node.group, [...(groups.get(node.group) ?? []), index]));
@@ -56,7 +58,7 @@ export class GraphCanvas extends EventTarget {
 
   move(places) {
     this.#places = places;
-    if (!this.#touched) this.fit();
+    if (!this.#touched) this.fit(this.#target);
     this.draw();
   }
 
@@ -68,6 +70,8 @@ export class GraphCanvas extends EventTarget {
 
   /** Bring everything into sight, or one community, or one entity. */
   fit({ group = null, node = -1 } = {}) {
+    this.#target = { group, node };
+    this.#touched = false;
     const wanted = node >= 0 ? [node] : group === null ? this.#nodes.map((_, index) => index) : (this.#groups.find(([each]) => each === group)?.[1] ?? []);
     if (wanted.length === 0 || this.#places.length === 0) return;
     const spread = (offset) => {
@@ -112,7 +116,7 @@ export class GraphCanvas extends EventTarget {
     const { clientWidth: width, clientHeight: height } = this.#canvas;
     this.#canvas.width = Math.round(width * ratio);
     this.#canvas.height = Math.round(height * ratio);
-    if (!this.#touched) this.fit();
+    if (!this.#touched) this.fit(this.#target);
     this.draw();
   }
 

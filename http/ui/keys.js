@@ -51,7 +51,7 @@ export function help() {
   const row = (keys, words) => [h("dt", {}, ...keys.map((key) => h("kbd", {}, key))), h("dd", {}, words)];
   const list = h("dl", { class: "keys-list" },
     Object.entries(GO).map(([key, [, words]]) => row(["g", key], `Go to ${words}`)),
-    Object.entries(ofScreen).map(([key, [words]]) => (words ? row([key === " " ? "Space" : key], words) : [])),
+    Object.entries(ofScreen).map(([key, [words, , shown]]) => (words ? row([shown ?? key], words) : [])),
     row(["?"], "Show these keys"),
     row(["Esc"], "Leave a field, close a dialog"));
   const box = h("input", { type: "checkbox", onchange: (event) => {

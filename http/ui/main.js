@@ -16,7 +16,7 @@ import { tasks } from "./screens/tasks.js";
 const app = document.getElementById("app");
 let shell = null;
 let leave = () => {}; // what ends the screen that is shown
-let shown = "";
+let shown = null; // the address of that screen
 
 const SCREENS = {
   "": () => ["overview", "Overview", overview],
@@ -50,10 +50,10 @@ function askForKey() {
   leave();
   leave = () => {};
   live.stop();
-  shell = null;
+  shell = shown = null;
   document.title = "Sign in · Cortex tasks";
   fill(app, signInScreen(start));
-  app.querySelector("input")?.focus();
+  app.querySelector("#key")?.focus();
 }
 
 async function route() {
@@ -70,8 +70,9 @@ async function route() {
   screenKeys({});
   const root = h("div", {});
   fill(shell.main, root);
+  shell.main.setAttribute("aria-busy", "true");
   if (name !== shown) scrollTo(0, 0);
-  const first = shown === "";
+  const first = shown === null;
   shown = name;
   const context = {
     root, parts, query, shell,
@@ -89,6 +90,7 @@ async function route() {
     if (!error.status && !outdated) throw error;
     live.addEventListener("refresh", () => route(), { signal: ending.signal, once: true });
   }
+  if (!ending.signal.aborted) shell?.main.setAttribute("aria-busy", "false");
   if (!first && !ending.signal.aborted) shell?.main.querySelector("h1")?.focus({ preventScroll: true });
 }
 

@@ -59,7 +59,7 @@ function makeCard(job) {
   const bar = progressBar();
   const one = {
     task: null,
-    box: h("section", { class: "card operation", "aria-label": job.name }, h("h3", {}, job.name), h("p", { class: "does" }, job.does), state, option && option.box, start && h("div", {}, start)),
+    box: h("section", { class: "card operation", "aria-label": job.name }, h("h2", {}, job.name), h("p", { class: "does" }, job.does), state, option && option.box, start && h("div", {}, start)),
     show(task) {
       one.task = task;
       bar.update(task);

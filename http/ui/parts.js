@@ -36,10 +36,10 @@ export function progressBar() {
 }
 
 /** How long it will go on, as far as that can be told. */
-export function timeLeftOf(current) {
+export function timeLeftOf(current, before = "") {
   return moving(h("span", { class: "muted small figures" }), () => {
     const left = timeLeft(current());
-    return left === null ? "" : `about ${roughly(left)} left`;
+    return left === null ? "" : `${before}about ${roughly(left)} left`;
   });
 }
 

@@ -166,7 +166,7 @@ export async function graph({ root, query, signal, on, keys }) {
     "+": ["Nearer", () => canvas.zoom(1.4)],
     "-": ["Further away", () => canvas.zoom(1 / 1.4)],
     0: ["Show all", () => canvas.fit()],
-    ArrowLeft: ["Move the picture", () => canvas.pan(60, 0)],
+    ArrowLeft: ["Move the picture", () => canvas.pan(60, 0), "arrows"],
     ArrowRight: ["", () => canvas.pan(-60, 0)],
     ArrowUp: ["", () => canvas.pan(0, 60)],
     ArrowDown: ["", () => canvas.pan(0, -60)],

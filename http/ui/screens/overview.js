@@ -175,7 +175,8 @@ function showHealth(list, state, seen) {
     fact("Event loop lag", h("span", { class: `figures${lag > 0.2 ? " warn" : ""}` }, lag === null || lag === undefined ? "not measured yet" : duration(lag))),
     fact("Oldest pending", oldest ? taskLink(oldest.task_id, title(oldest.task_type)) : "none", oldest && [h("br"), h("span", { class: "small muted" }, "waits since ", timeAgo(oldest.created_at))]),
     fact("Up for", moving(h("span", { class: "figures" }), uptime(seen))),
-    fact("Version", seen.version));
+    fact("Version", seen.version),
+    fact("API", h("a", { href: "docs" }, "described here")));
 }
 
 function uptime(seen) {
@@ -217,7 +218,7 @@ function cells(type, look) {
     figure(type.completed, "completed"),
     figure(type.failed, "failed"),
     h("td", { class: "number" }, type.run_seconds.count ? times.map(duration).join(" / ") : h("span", { class: "muted" }, "–")),
-    h("td", { class: "number" }, mayManage() && pauseButton(type, look)),
+    h("td", { class: "number" }, mayManage() && type.paused !== undefined && pauseButton(type, look)),
   ];
 }
 

@@ -30,7 +30,6 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
   const log = makeLog(path, signal);
   view.place("log", log.box);
   view.draw();
-  drawChain(view, seen, signal);
 
   let drawing = 0;
   const draw = () => {
@@ -70,6 +69,7 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
     u: ["Back to all tasks", () => go("#/tasks")],
     ".": ["Look again", quietly],
   });
+  await drawChain(view, seen, signal);
 }
 
 const canRetry = (seen) => seen.status === "failed" || seen.status === "cancelled";

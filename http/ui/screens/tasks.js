@@ -111,12 +111,29 @@ export async function tasks({ root, query, signal, on, keys }) {
     view.drawRow(row);
     stale();
   });
-  on("refresh", () => (view.calm() ? look() : stale()));
+  on("refresh", () => (view.calm() ? look() : compare().catch(() => {})));
 
-  function pick(id, chosen) {
+  /** Look again without moving anything: what is shown is brought up to date, what is newer is counted. */
+  async function compare() {
+    const list = await get("api/tasks", { query: { q: state.q, limit: PAGE, offset: state.page * PAGE }, signal });
+    const found = new Map(list.tasks.map((task) => [task.task_id, task]));
+    for (const row of state.rows) {
+      const task = found.get(row.task.task_id);
+      row.past = task === undefined;
+      if (task) row.task = task;
+      view.drawRow(row);
+      found.delete(row.task.task_id);
+    }
+    if (state.page === 0) for (const task of found.values()) if (isNewer(task)) state.newer.add(task.task_id);
+    view.drawNewer();
+  }
+
+  function pick(ids, chosen) {
     state.all = false;
-    if (chosen) state.picked.add(id);
-    else state.picked.delete(id);
+    for (const id of ids) {
+      if (chosen) state.picked.add(id);
+      else state.picked.delete(id);
+    }
     view.drawPicked();
   }
 
@@ -143,7 +160,7 @@ export async function tasks({ root, query, signal, on, keys }) {
     Enter: ["Open the task", (event) => openAt(event)],
     o: ["", (event) => openAt(event)],
     ...(mayManage() && {
-      x: ["Choose the task", () => { const row = state.rows[state.cursor]; if (row) pick(row.task.task_id, !state.picked.has(row.task.task_id)); }],
+      x: ["Choose the task", () => { const row = state.rows[state.cursor]; if (row) pick([row.task.task_id], !state.picked.has(row.task.task_id)); }],
       c: ["Cancel what is chosen", () => steer("cancel")],
       r: ["Retry what is chosen", () => steer("retry")],
     }),
@@ -185,7 +202,7 @@ function makeView(state, { search, turn, look, steer, pick }) {
   const types = h("select", { class: "select", "aria-label": "Task type", onchange: () => write(withValues(state.q, "type", types.value ? [types.value] : [])) }, h("option", { value: "" }, "All types"));
   const newer = h("button", { class: "newer", type: "button", hidden: true, onclick: () => look() });
   const body = h("tbody", {});
-  const everything = h("input", { type: "checkbox", "aria-label": "Choose all on this page", onchange: () => { for (const row of state.rows) pick(row.task.task_id, everything.checked); } });
+  const everything = h("input", { type: "checkbox", "aria-label": "Choose all on this page", onchange: () => pick(state.rows.map((row) => row.task.task_id), everything.checked) });
   const may = mayManage();
   const table = h("table", { class: "rows task-table", "aria-label": "Tasks" },
     h("thead", {}, h("tr", {},
@@ -288,7 +305,7 @@ function makeRow(first, pick) {
   const name = taskLink(task.task_id, title(task.task_type), { class: "name-link clip" });
   const below = h("div", { class: "clip" });
   const bar = progressBar();
-  const box = pick && h("input", { type: "checkbox", "aria-label": `Choose ${task.task_id}`, onchange: (event) => pick(task.task_id, event.target.checked) });
+  const box = pick && h("input", { type: "checkbox", "aria-label": `Choose ${task.task_id}`, onchange: (event) => pick([task.task_id], event.target.checked) });
   const row = h("tr", {},
     box && h("td", { class: "c-check" }, box),
     state,
@@ -297,16 +314,16 @@ function makeRow(first, pick) {
     h("td", { class: "c-age number quiet" }, timeAgo(task.created_at)),
     h("td", { class: "c-ran number quiet" }, moving(h("span", {}), () => duration(ran(task) === null ? null : Math.round(ran(task) * (ran(task) < 10 ? 10 : 1)) / (ran(task) < 10 ? 10 : 1)))));
   row.box = box;
-  const left = timeLeftOf(() => task);
+  const left = timeLeftOf(() => task, " · ");
   row.update = ({ task: next, past, gone }) => {
     task = next;
     fill(state, badge(task));
     row.classList.toggle("past", past);
     row.classList.toggle("gone", gone);
-    const words = task.error ?? task.message;
+    const words = task.error ?? (task.message === title(task.status) ? "" : task.message); // not what the badge says already
     below.className = `clip ${task.error ? "error" : "quiet"}`;
     below.title = words ?? "";
-    fill(below, task.status === "running" ? [h("span", { class: "figures" }, `${task.progress_percent} %`), words && " · ", words, " ", left] : words || " ");
+    fill(below, task.status === "running" ? [h("span", { class: "figures" }, `${task.progress_percent} %`), words && " · ", words, left] : words || " ");
     bar.hidden = task.status !== "running";
     bar.update(task);
   };

@@ -1,0 +1,139 @@
+"""The page in a browser: what it cancels has stopped, what it retries runs again, and its keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.page_browser import a_browser, a_page, needs_chromium
+from tests.page_world import World, a_world
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with a_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with a_world(loop="asyncio") as world:
+        yield world
+
+
+@pytest.fixture
+def page(browser: Browser, world: World) -> Iterator[Page]:
+    with a_page(browser) as page:
+        page.goto(world.url)
+        expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+        yield page
+    world.clear()
+
+
+def status(world: World, task_id: str) -> str:
+    return world.call(world.engine.get, task_id).status
+
+
+def go_to(page: Page, place: str) -> None:
+    page.evaluate("place => { location.hash = '#/' + place }", place)
+
+
+def yes(page: Page, words: str) -> None:
+    """Confirm what is asked."""
+    page.get_by_role("dialog").get_by_role("button", name=re.compile(words)).click()
+
+
+# -- one task ------------------------------------------------------------------------------------
+
+
+def test_a_task_that_is_cancelled_here_has_stopped_when_it_says_so(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("export", percent=30)
+    go_to(page, f"tasks/{task_id}")
+    page.get_by_role("button", name="Cancel").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Cancel this export?")
+    dialog.get_by_role("button", name="Keep as it is").click()
+    expect(dialog).to_have_count(0)
+    assert status(world, task_id) == "running"
+    page.get_by_role("button", name="Cancel").click()
+    yes(page, "Cancel the task")
+    expect(page.locator(".under .badge")).to_have_text("Cancelled")
+    assert world.ended == [task_id]
+    assert status(world, task_id) == "cancelled"
+    stages = page.get_by_role("list", name="Stages of the cancel")
+    assert stages.locator("li.done").count() == 3
+
+
+def test_the_stages_of_a_cancel_are_seen_while_the_body_does_not_listen(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("stubborn", percent=30)
+    go_to(page, f"tasks/{task_id}")
+    page.get_by_role("button", name="Cancel").click()
+    yes(page, "Cancel the task")
+    stages = page.get_by_role("list", name="Stages of the cancel")
+    expect(stages.locator("[aria-current=step]")).to_contain_text("Stopping")
+    expect(page.locator(".under .badge")).to_have_text("Stopping")
+    assert status(world, task_id) == "running"
+    assert task_id not in world.ended
+    world.open_gate()
+    expect(stages.locator("li").last).to_contain_text("Stopped")
+    expect(page.locator(".under .badge")).to_have_text("Cancelled")
+    assert task_id in world.ended
+
+
+def test_a_failed_task_is_retried_under_its_id(world: World, page: Page) -> None:
+    task_id = world.submit("report", error="No luck")
+    go_to(page, f"tasks/{task_id}")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator(".moments")).to_contain_text("Attempt 2")
+    expect(page.locator(".under .badge")).to_have_text("Failed")
+
+
+def test_a_chain_is_walked_by_its_links(world: World, page: Page) -> None:
+    first = world.submit("report", then=[("export", {}), ("queue", {})], message="One")
+    go_to(page, f"tasks/{first}")
+    chain = page.locator(".chain")
+    expect(chain.locator("li")).to_have_count(3)
+    expect(chain.locator("li").last).to_contain_text("Queue")
+    chain.get_by_role("link", name="Export").click()
+    expect(page.get_by_role("heading", level=1, name="Export")).to_be_visible()
+    expect(chain.locator("[aria-current=step]")).to_contain_text("Export")
+    chain.get_by_role("link", name="Report").click()
+    expect(page.get_by_role("heading", level=1, name="Report")).to_be_visible()
+
+
+# -- a type ---------------------------------------------------------------------------------------
+
+
+def test_a_paused_type_begins_nothing_until_it_goes_on(world: World, page: Page) -> None:
+    page.get_by_role("button", name="Pause Queue").click()
+    expect(page.get_by_role("button", name="Resume Queue")).to_be_visible()
+    task_id = world.submit("queue", percent=5)
+    assert status(world, task_id) == "pending"
+    page.get_by_role("button", name="Resume Queue").click()
+    expect(page.get_by_role("progressbar", name=task_id)).to_be_visible()
+    assert status(world, task_id) == "running"
+
+
+# -- by keyboard ---------------------------------------------------------------------------------
+
+
+def test_keys_can_be_turned_off(world: World, page: Page) -> None:
+    page.keyboard.press("?")
+    page.get_by_label("Single keys do things on this page").uncheck()
+    page.keyboard.press("Escape")
+    page.reload()
+    expect(page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+    page.keyboard.press("?")
+    page.keyboard.press("g")
+    page.keyboard.press("t")
+    expect(page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+    assert page.get_by_role("dialog").count() == 0
