@@ -81,33 +81,31 @@ def _validator(schema: str) -> OAS31Validator:
 
 
 @cache
-def _patterns() -> list[tuple[re.Pattern[str], str]]:
-    return [
-        (
-            re.compile(
-                re.sub(r"\\{\w+(:path)?\\}", r"(?:.+)" if ":path" in path else "[^/]+", path)
-            ),
-            re.sub(r":\w+}", "}", row.path),
-        )
-        for row in DESCRIBED
-        for path in [re.escape(row.path).replace(r"\:", ":")]
-    ]
+def _patterns() -> list[tuple[str, re.Pattern[str], str]]:
+    found = []
+    for row in DESCRIBED:
+        path = re.sub(r"\\{\w+:path\\}", ".+", re.escape(row.path).replace(r"\:", ":"))
+        path = re.sub(r"\\{\w+\\}", "[^/]+", path)
+        found.append((row.method, re.compile(path), described_path(row)))
+    return found
 
 
-def template_of(path: str) -> str | None:
+def template_of(method: str, path: str) -> str | None:
     """The path of the table that is asked for, the first that fits."""
-    return next((shown for pattern, shown in _patterns() if pattern.fullmatch(path)), None)
+    return next(
+        (shown for of, pattern, shown in _patterns() if of == method and pattern.fullmatch(path)),
+        None,
+    )
 
 
 def undescribed(response: httpx2.Response) -> list[str]:
     """Say all in which an answer is not as the description has it; of unknown calls, nothing."""
     request = response.request
-    template = template_of(request.url.path)
-    method = "get" if request.method == "HEAD" else request.method.lower()
-    rows = document()["paths"].get(template, {})
-    if method not in rows or b"There is nothing at this path." in response.content:
+    method = "GET" if request.method == "HEAD" else request.method
+    template = template_of(method, request.url.path)
+    if template is None or b"There is nothing at this path." in response.content:
         return []
-    answers = rows[method]["responses"]
+    answers = document()["paths"][template][method.lower()]["responses"]
     if str(response.status_code) not in answers:
         return [f"status {response.status_code} is not described"]
     answer = resolved(answers[str(response.status_code)])

@@ -1,0 +1,451 @@
+"""The client for programs that await, on trio and on asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal, Self, TypeVar, overload
+
+import httpx2
+
+from . import calls, models
+from . import library_models as library
+from .async_connection import AsyncConnection
+from .async_follower import AsyncFollower
+from .async_waiting import AsyncTasks, wait_for_end
+from .errors import ClientError
+from .settings import Settings, not_ready
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """A Cortex task server, from afar. Enter it, and leave it when nothing more is asked.
+
+    url: where the server is, with the prefix under which it is mounted, if it is; without, what
+    CORTEX_TASKS_URL says, or http://127.0.0.1:8000. key: the API key; without, what
+    CORTEX_TASKS_API_KEY says. timeout: seconds for an answer, beside those for which it is asked to
+    be held back. repeats: how often a call is repeated that got no answer, or was told to come
+    again: one that reads, or that carries an idempotency key, which the client makes itself.
+    transport: what carries the requests (`httpx2.ASGITransport(app)`: no network at all).
+
+    Every call raises a ClientError for what is no good answer: see `errors`. Cancelling a call
+    cancels nothing on the server.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        timeout: float = 30.0,
+        repeats: int = 3,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        settings = Settings(url, key, timeout=timeout, repeats=repeats)
+        self.connection = AsyncConnection(settings, transport)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self.connection.settings.url
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections; closing twice is fine."""
+        await self.connection.aclose()
+
+    # -- tasks -----------------------------------------------------------------------------------
+
+    async def submit(
+        self,
+        task_type: str,
+        params: Any = None,
+        *,
+        delay: float | None = None,
+        run_at: datetime | None = None,
+        priority: int | None = None,
+        dedupe_key: str | None = None,
+        then: Iterable[str | Mapping[str, Any]] | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.SubmittedTask:
+        """Submit a task of a type that no operation starts; it is kept once this returns.
+
+        params: an object, as a mapping or a struct. then: the steps that follow it.
+        """
+        return await self.connection.carry_out(
+            calls.submit(
+                task_type,
+                params,
+                delay=delay,
+                run_at=run_at,
+                priority=priority,
+                dedupe_key=dedupe_key,
+                then=then,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def list_tasks(
+        self,
+        *,
+        q: str | None = None,
+        status: str | None = None,
+        task_type: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> models.TaskPage:
+        """List tasks, newest first; `q` is a search (`type:a,b status:failed older:1h words`)."""
+        return await self.connection.carry_out(
+            calls.list_tasks(q=q, status=status, task_type=task_type, limit=limit, offset=offset)
+        )
+
+    def iterate_tasks(
+        self,
+        *,
+        q: str | None = None,
+        status: str | None = None,
+        task_type: str | None = None,
+        page_size: int = 100,
+    ) -> AsyncTasks:
+        """Give every task that matches, newest first, page by page."""
+        return AsyncTasks(self.connection, page_size, q=q, status=status, task_type=task_type)
+
+    async def get_task(self, task_id: str, *, wait: float | None = None) -> models.TaskDetail:
+        """Show a task; with `wait`, once it has changed or so many seconds (up to 60) are over."""
+        return await self.connection.carry_out(calls.get_task(task_id, wait=wait))
+
+    @overload
+    async def result(self, task_id: str) -> Any: ...
+
+    @overload
+    async def result(self, task_id: str, type: type[T]) -> T: ...
+
+    async def result(self, task_id: str, type: Any = Any) -> Any:
+        """Give the result of a task, as `type` if one is given.
+
+        Raises NotReady while there is none, TaskHasNoResult if the task failed or was cancelled.
+        """
+        answer = await self.connection.ask(calls.get_result(task_id))
+        if answer.status == 202:
+            raise not_ready(answer)
+        return answer.read(type)
+
+    async def get_log(self, task_id: str) -> models.TaskLog:
+        """Give the newest lines that a task's body has written."""
+        return await self.connection.carry_out(calls.get_log(task_id))
+
+    async def wait(
+        self, task_id: str, *, timeout: float | None = None, patience: float = 60.0
+    ) -> models.TaskDetail:
+        """Wait until the task has ended, however it did, over restarts of the server.
+
+        Raises WaitTimedOut after `timeout` seconds. patience: seconds for which the server may be
+        away.
+        """
+        return await wait_for_end(self.connection, task_id, timeout=timeout, patience=patience)
+
+    def follow(
+        self,
+        task_id: str | None = None,
+        *,
+        status: str | None = None,
+        task_type: str | None = None,
+        last_event_id: int | None = None,
+        patience: float = 60.0,
+        on_interruption: Callable[[ClientError], object] | None = None,
+    ) -> AsyncFollower:
+        """Give each change of a task, or of all that match, as it happens.
+
+        Use it as `async with client.follow(task_id) as changes: async for event in changes: …`.
+        Of one task the last event is an Ended. last_event_id: go on after this `seq`. patience:
+        seconds for which the server may be away. on_interruption: told when it goes away.
+        """
+        query = {"status": status, "task_type": task_type} if task_id is None else {}
+        return AsyncFollower(
+            self.connection,
+            task_id,
+            {name: value for name, value in query.items() if value is not None},
+            last_event_id=last_event_id,
+            patience=patience,
+            on_interruption=on_interruption,
+        )
+
+    async def cancel(self, task_id: str) -> models.Stopped:
+        """Cancel a task; when this returns, it has stopped, unless `stopped` says otherwise."""
+        return await self.connection.carry_out(calls.cancel(task_id))
+
+    async def retry(self, task_id: str) -> models.Task:
+        """Have a failed or cancelled task tried again, under its id."""
+        return await self.connection.carry_out(calls.retry(task_id))
+
+    async def clean_up(self, *, max_age_hours: float | None = None) -> models.CleanedUp:
+        """Forget tasks that ended longer ago (without it: a day)."""
+        return await self.connection.carry_out(calls.clean_up(max_age_hours=max_age_hours))
+
+    async def list_task_types(self) -> models.TaskTypes:
+        """List the task types, and how it stands with each."""
+        return await self.connection.carry_out(calls.list_task_types())
+
+    async def pause(self, task_type: str) -> models.TaskTypeState:
+        """Start no more tasks of a type; those that run go on."""
+        return await self.connection.carry_out(calls.set_paused(task_type, paused=True))
+
+    async def resume(self, task_type: str) -> models.TaskTypeState:
+        """Start tasks of a type again."""
+        return await self.connection.carry_out(calls.set_paused(task_type, paused=False))
+
+    async def overview(self) -> models.Overview:
+        """Show counts, what runs, the last hour, health."""
+        return await self.connection.carry_out(calls.overview())
+
+    async def health(self) -> models.Health:
+        """Tell whether the server can do its work; needs no key."""
+        return await self.connection.carry_out(calls.health())
+
+    # -- operations ------------------------------------------------------------------------------
+
+    async def process_pending(
+        self,
+        *,
+        concurrency: int | None = None,
+        collection_id: str | None = None,
+        chain: Iterable[str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> library.Started:
+        """Process the documents that wait; `task_id` is None if none does."""
+        return await self.connection.carry_out(
+            calls.process_pending(
+                concurrency=concurrency,
+                collection_id=collection_id,
+                chain=chain,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def analyze(
+        self,
+        *,
+        mode: Literal["incremental", "rebuild"] | None = None,
+        collection_id: str | None = None,
+        chain: Iterable[str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> library.Started:
+        """Find relationships across documents."""
+        return await self.connection.carry_out(
+            calls.analyze(
+                mode=mode,
+                collection_id=collection_id,
+                chain=chain,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def detect(
+        self,
+        *,
+        min_size: int | None = None,
+        collection_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> library.Started:
+        """Detect communities."""
+        return await self.connection.carry_out(
+            calls.detect(
+                min_size=min_size, collection_id=collection_id, idempotency_key=idempotency_key
+            )
+        )
+
+    async def summarize(
+        self,
+        *,
+        community_ids: Iterable[int | str] | None = None,
+        force_regenerate: bool | None = None,
+        idempotency_key: str | None = None,
+    ) -> library.Started:
+        """Name and summarise communities: all, or those that are named."""
+        return await self.connection.carry_out(
+            calls.summarize(
+                community_ids=community_ids,
+                force_regenerate=force_regenerate,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def abort(self) -> library.Aborted:
+        """Stop every task of the four types."""
+        return await self.connection.carry_out(calls.abort())
+
+    async def instance_status(self) -> library.InstanceStatus:
+        """Tell whether a restart now would interrupt anyone's work."""
+        return await self.connection.carry_out(calls.instance_status())
+
+    # -- documents -------------------------------------------------------------------------------
+
+    async def upload(
+        self,
+        file: Path | bytes | IO[bytes],
+        *,
+        filename: str | None = None,
+        collection_id: str | None = None,
+        source: str | None = None,
+        start_processing: bool | None = None,
+        idempotency_key: str | None = None,
+    ) -> library.UploadedDocument:
+        """Take in a file: its path, or its content with a `filename`.
+
+        Raises Conflict if a document of this name and content is there already.
+        """
+        return await self.connection.carry_out(
+            calls.upload(
+                calls.file_of(file, filename),
+                collection_id=collection_id,
+                source=source,
+                start_processing=start_processing,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def add_text(
+        self,
+        content: str,
+        *,
+        title: str | None = None,
+        answer: str | None = None,
+        input_type: Literal["text", "markdown", "qa_pair"] | None = None,
+        collection_id: str | None = None,
+        start_processing: bool | None = None,
+        idempotency_key: str | None = None,
+    ) -> library.UploadedDocument:
+        """Take in a text, or a question with its answer."""
+        return await self.connection.carry_out(
+            calls.add_text(
+                content,
+                title=title,
+                answer=answer,
+                input_type=input_type,
+                collection_id=collection_id,
+                start_processing=start_processing,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def list_documents(
+        self,
+        *,
+        status: str | None = None,
+        collection_id: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> library.DocumentPage:
+        """List documents, newest first."""
+        return await self.connection.carry_out(
+            calls.list_documents(
+                status=status, collection_id=collection_id, limit=limit, offset=offset
+            )
+        )
+
+    async def list_pending(
+        self, *, collection_id: str | None = None, limit: int | None = None
+    ) -> library.PendingDocuments:
+        """List the documents that wait to be processed, oldest first."""
+        return await self.connection.carry_out(
+            calls.list_pending(collection_id=collection_id, limit=limit)
+        )
+
+    async def get_document(self, document_id: str) -> library.Document:
+        """Show a document."""
+        return await self.connection.carry_out(calls.get_document(document_id))
+
+    async def get_text(self, document_id: str) -> library.DocumentText:
+        """Give a document's text."""
+        return await self.connection.carry_out(calls.get_text(document_id))
+
+    async def download(self, document_id: str) -> bytes:
+        """Give a document's very bytes."""
+        return await self.connection.carry_out(calls.download(document_id))
+
+    async def delete_document(self, document_id: str) -> library.DeletedDocument:
+        """Delete a document, with all that only it said."""
+        return await self.connection.carry_out(calls.delete_document(document_id))
+
+    # -- graph -----------------------------------------------------------------------------------
+
+    async def list_entities(
+        self,
+        *,
+        entity_type: str | None = None,
+        search: str | None = None,
+        limit: int | None = None,
+        skip: int | None = None,
+    ) -> library.EntityPage:
+        """List entities, most mentioned first."""
+        return await self.connection.carry_out(
+            calls.list_entities(entity_type=entity_type, search=search, limit=limit, skip=skip)
+        )
+
+    async def get_entity(self, name: str) -> library.EntityDetail:
+        """Show an entity with its relationships and the documents that mention it."""
+        return await self.connection.carry_out(calls.get_entity(name))
+
+    async def get_picture(self, *, limit: int | None = None) -> library.Picture:
+        """Give nodes and edges to draw."""
+        return await self.connection.carry_out(calls.get_picture(limit=limit))
+
+    async def graph_status(self) -> library.GraphStatus:
+        """Tell what the graph holds and when it was last worked on."""
+        return await self.connection.carry_out(calls.graph_status())
+
+    async def stats(self) -> library.Stats:
+        """Count everything."""
+        return await self.connection.carry_out(calls.stats())
+
+    # -- communities -----------------------------------------------------------------------------
+
+    async def list_communities(
+        self,
+        *,
+        collection_id: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> library.CommunityPage:
+        """List communities, largest first."""
+        return await self.connection.carry_out(
+            calls.list_communities(collection_id=collection_id, limit=limit, offset=offset)
+        )
+
+    async def search_communities(
+        self, query: str, *, limit: int | None = None
+    ) -> library.CommunitySearch:
+        """Find communities by words."""
+        return await self.connection.carry_out(calls.search_communities(query, limit=limit))
+
+    async def get_community(self, community_id: int | str) -> library.CommunityDetail:
+        """Show a community (5 or "comm_5") with its members."""
+        return await self.connection.carry_out(calls.get_community(community_id))
+
+    async def delete_community(self, community_id: int | str) -> library.DeletedCommunities:
+        """Delete a community; its entities stay."""
+        return await self.connection.carry_out(calls.delete_community(community_id))
+
+    async def delete_communities(
+        self, *, collection_id: str | None = None
+    ) -> library.DeletedCommunities:
+        """Delete all communities, or those of a collection; their entities stay."""
+        return await self.connection.carry_out(
+            calls.delete_communities(collection_id=collection_id)
+        )

@@ -1,0 +1,73 @@
+"""One server, asked one thing after the other: repeats what may be, raises what went wrong."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import anyio
+import httpx2
+
+from .calls import Answer, Call
+from .errors import ClientError, UnusableSetting
+from .settings import FAILURES, SURROUNDINGS, Settings, headers_of
+
+T = TypeVar("T")
+
+
+class AsyncConnection:
+    """Asks. Several may ask at once; who is cancelled has asked no less."""
+
+    def __init__(
+        self, settings: Settings, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> None:
+        self.settings = settings
+        try:
+            self.http = httpx2.AsyncClient(**settings.of_http(), transport=transport)
+        except (ValueError, ImportError, OSError, httpx2.InvalidURL) as error:
+            raise UnusableSetting(f"{SURROUNDINGS}: {error}") from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close; closing twice is fine."""
+        await self.http.aclose()
+
+    async def carry_out(self, call: Call[T]) -> T:
+        """Ask, and give what the answer holds."""
+        answer = await self.ask(call)
+        read: T = answer.content if call.answer is None else answer.read(call.answer)  # type: ignore[assignment]  # a call without a type is of bytes
+        return read
+
+    async def ask(self, call: Call[Any]) -> Answer:
+        """Ask, again if need be. Raises a ClientError for whatever is no good answer."""
+        options = self.settings.request_of(call)
+        repeats = 0
+        while True:
+            outcome = await self._once(call, options)
+            if isinstance(outcome, Answer):
+                return outcome
+            pause = self.settings.pause_before(call, outcome, repeats)
+            if pause is None:
+                raise outcome
+            await anyio.sleep(pause)
+            repeats += 1
+
+    async def _once(self, call: Call[Any], options: dict[str, Any]) -> Answer | ClientError:
+        try:
+            response = await self.http.request(
+                call.method, self.settings.url + call.path, **options
+            )
+        except FAILURES as error:
+            return self.settings.unreachable(error, call.seconds)
+        answer = Answer(response.status_code, headers_of(response), response.content)
+        return self.settings.fault_of(call, answer) or answer

@@ -1,0 +1,119 @@
+"""What following tells, and how server-sent events are read; no network in here."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from .errors import NotUnderstood
+from .models import Task
+
+LONGEST_FRAME = 64 * 2**20  # bytes; no event of the server's is as long
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """A task has changed, or is there."""
+
+    task: Task
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """The one task that is followed has ended: this is the last event."""
+
+    task: Task
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """The record of a task is gone."""
+
+    task_id: str
+    seq: int
+
+
+class Reset(msgspec.Struct, frozen=True):
+    """What was before `seq` is not known any more: load the list anew; what follows is complete."""
+
+    seq: int
+    detail: str = ""
+
+
+Event: TypeAlias = Changed | Ended | Removed | Reset
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The stream is open, and goes on after `seq`."""
+
+    seq: int
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One event as it came."""
+
+    event: str
+    data: bytes
+    id: str | None
+
+
+class FrameReader:
+    """Puts events together from pieces of a stream (https://html.spec.whatwg.org, 9.2)."""
+
+    def __init__(self) -> None:
+        self.retry: float | None = None  # seconds to wait before connecting again, if it was said
+        self._rest = b""
+        self._event = ""
+        self._data: list[bytes] = []
+        self._id: str | None = None
+
+    def feed(self, piece: bytes) -> list[Frame]:
+        """Take a piece; give the events that are whole now."""
+        text = (self._rest + piece).replace(b"\r\n", b"\n")
+        if len(text) > LONGEST_FRAME:
+            raise NotUnderstood("an event of the server is longer than any should be")
+        # A carriage return at the end may be half of a line's end.
+        held = b"\r" if text.endswith(b"\r") else b""
+        *lines, rest = text.removesuffix(held).replace(b"\r", b"\n").split(b"\n")
+        self._rest = rest + held
+        return [frame for line in lines if (frame := self._line(line)) is not None]
+
+    def _line(self, line: bytes) -> Frame | None:
+        if not line:
+            return self._dispatch()
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        match name:
+            case b"event":
+                self._event = value.decode("utf-8", "replace")
+            case b"data":
+                self._data.append(value)
+            case b"id":
+                self._id = value.decode("utf-8", "replace")
+            case b"retry" if value.isdigit():
+                self.retry = int(value) / 1000
+        return None
+
+    def _dispatch(self) -> Frame | None:
+        frame = Frame(self._event, b"\n".join(self._data), self._id)
+        empty = not self._data
+        self._event, self._data = "", []
+        return None if empty else frame
+
+
+def read_event(frame: Frame) -> Event | Ready | None:
+    """Give what the frame says; None for what this version does not know."""
+    try:
+        match frame.event:
+            case "task":
+                return Changed(msgspec.json.decode(frame.data, type=Task))
+            case "end":
+                return Ended(msgspec.json.decode(frame.data, type=Task))
+            case "removed":
+                return msgspec.json.decode(frame.data, type=Removed)
+            case "reset":
+                return msgspec.json.decode(frame.data, type=Reset)
+            case "ready":
+                return msgspec.json.decode(frame.data, type=Ready)
+            case _:
+                return None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotUnderstood(f"an event is not one that this version understands: {error}") from None

@@ -1,0 +1,196 @@
+# Written by `python -m tests.client_twins`: change its twin, async_follower.py, and run that.
+
+"""Following tasks: one event after the other, over broken connections and restarts."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import httpx2
+
+from .calls import Answer, get_task, in_path
+from .connection import Connection
+from .errors import ClientError, NotFound, NotUnderstood, ServerTrouble, Unreachable
+from .events import Changed, Ended, Event, FrameReader, Ready, read_event
+from .settings import CONNECT_TIMEOUT, FAILURES, headers_of
+
+SILENCE = 45.0  # seconds; the server pings every 15
+HOLD = 30.0  # seconds that a long poll is held, where there are no events
+NO_STREAM = "Task not found"  # the title of a 404 that is about the task, not about the path
+PAUSE = (
+    0.05  # seconds between long polls, for the sake of the server: a task may change all the time
+)
+
+
+class Follower:
+    """The changes of one task, or of all that match, as they happen.
+
+    Iterate over it, in an `with` block. After a break it goes on where it was, so that no
+    change is missed or told twice; if the server does not know any more what was missed, a Reset
+    says so. It raises what ended it: an Unreachable or a ServerTrouble only after it has tried for
+    `patience` seconds.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        task_id: str | None,
+        query: dict[str, str],
+        *,
+        last_event_id: int | None,
+        patience: float,
+        on_interruption: Callable[[ClientError], object] | None,
+    ) -> None:
+        self._connection = connection
+        self._task_id = task_id
+        self._query = query
+        self._seq = last_event_id
+        self._patience = patience
+        self._on_interruption = on_interruption
+        self._response: httpx2.Response | None = None
+        self._pieces: Iterator[bytes] | None = None
+        self._reader = FrameReader()
+        self._ready: deque[Event] = deque()
+        self._over = False
+        self._polling = False
+        self._waited = 0.0  # seconds since an event came, or a ping
+        self._tries = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop following; the task goes on."""
+        self._over = True
+        self._hang_up()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        while not self._ready:
+            if self._over:
+                self._hang_up()
+                raise StopIteration
+            self._listen()
+        event = self._ready.popleft()
+        self._over = self._over or isinstance(event, Ended)
+        return event
+
+    def _listen(self) -> None:
+        """Wait for something to come, and sort out what comes in its stead."""
+        try:
+            if self._polling:
+                self._poll()
+            elif self._pieces is None:
+                self._open()
+            else:
+                self._take(self._pieces)
+        except (Unreachable, ServerTrouble) as failure:
+            self._hang_up()
+            if self._waited >= self._patience:
+                raise
+            if self._tries == 0 and self._on_interruption is not None:
+                self._on_interruption(failure)
+            pause = self._connection.settings.pause(self._tries, failure)
+            self._waited += pause
+            self._tries += 1
+            time.sleep(pause)
+
+    def _open(self) -> None:
+        settings = self._connection.settings
+        where = "/api/tasks/events" if self._task_id is None else self._path_of_task()
+        headers = {"accept": "text/event-stream", "cache-control": "no-store"}
+        if self._seq is not None:
+            headers["last-event-id"] = str(self._seq)
+        http = self._connection.http
+        request = http.build_request(
+            "GET",
+            settings.url + where,
+            params=self._query,
+            headers=headers,
+            timeout=httpx2.Timeout(SILENCE, connect=CONNECT_TIMEOUT),
+        )
+        try:
+            response = http.send(request, stream=True)
+        except FAILURES as error:
+            raise settings.unreachable(error, SILENCE) from None
+        self._response, self._reader = response, FrameReader()
+        streams = "text/event-stream" in response.headers.get("content-type", "")
+        if response.status_code == 200 and streams:
+            self._pieces = response.iter_bytes()
+            return
+        try:
+            content = response.read()
+        except FAILURES as error:
+            raise settings.unreachable(error, SILENCE) from None
+        finally:
+            self._hang_up()
+        self._do_without(Answer(response.status_code, headers_of(response), content))
+
+    def _do_without(self, answer: Answer) -> None:
+        """Poll, where the server is of an age without events; else say what it said."""
+        fault = self._connection.settings.refused(answer)
+        if isinstance(fault, NotFound):
+            absent = fault.title != NO_STREAM
+        else:
+            absent = isinstance(fault, NotUnderstood)
+        if not absent or self._task_id is None:
+            raise fault
+        self._polling = True
+
+    def _take(self, pieces: Iterator[bytes]) -> None:
+        try:
+            piece = next(pieces)
+        except StopIteration:
+            self._hang_up()
+            raise Unreachable(f"{self._connection.settings.url} ended the stream") from None
+        except FAILURES as error:
+            raise self._connection.settings.unreachable(error, SILENCE) from None
+        self._waited, self._tries = 0.0, 0
+        for frame in self._reader.feed(piece):
+            event = read_event(frame)
+            if frame.id is not None and frame.id.isdigit():
+                self._seq = int(frame.id)
+            if isinstance(event, Ready):
+                self._seq = event.seq
+            elif event is not None:
+                self._ready.append(event)
+
+    def _poll(self) -> None:
+        """Ask for the task once it has changed."""
+        assert self._task_id is not None
+        first = self._seq is None
+        task = self._connection.carry_out(get_task(self._task_id, wait=None if first else HOLD))
+        self._waited, self._tries = 0.0, 0
+        self._seq = task.seq
+        self._ready.append(Ended(task) if task.final else Changed(task))
+        if not first:
+            time.sleep(PAUSE)
+
+    def _path_of_task(self) -> str:
+        assert self._task_id is not None
+        return f"/api/tasks/{in_path(self._task_id)}/events"
+
+    def _hang_up(self) -> None:
+        pieces, self._pieces = self._pieces, None
+        response, self._response = self._response, None
+        if response is not None:
+            response.close()
+        # httpx2 leaves generators behind that trio complains about: let each see that it is over.
+        with suppress(StopIteration, *FAILURES):
+            while pieces is not None:
+                next(pieces)

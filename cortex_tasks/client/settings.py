@@ -1,0 +1,197 @@
+"""How a client talks: to whom, with which key, how long it waits and what it repeats."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import msgspec
+
+from .calls import Answer, Call
+from .errors import (
+    CannotConnect,
+    ClientError,
+    NoAnswerInTime,
+    NotReady,
+    NotUnderstood,
+    ProblemDocument,
+    Refused,
+    ServerTrouble,
+    Unreachable,
+    UnusableSetting,
+    refusal,
+)
+from .models import Progress
+
+URL_VARIABLE, KEY_VARIABLE = "CORTEX_TASKS_URL", "CORTEX_TASKS_API_KEY"
+DEFAULT_URL = "http://127.0.0.1:8000"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+CONNECT_TIMEOUT = 5.0
+LONGEST_PAUSE = 30.0  # seconds, whatever Retry-After says
+FIRST_PAUSE = 0.5  # seconds; each further one is twice as long
+SURROUNDINGS = (
+    "what the environment says of proxies (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) or of certificates "
+    "(SSL_CERT_FILE) cannot be used"
+)
+NO_SERVER_OF_OURS = "is not a Cortex task server"
+
+FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError)
+
+
+class Settings:
+    """Of one client. The key is in no text that this gives."""
+
+    def __init__(self, url: str | None, key: str | None, *, timeout: float, repeats: int) -> None:
+        self.url = (url or os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
+        self.timeout = timeout
+        self.repeats = repeats
+        self._scheme, self._host = _parts(self.url)
+        self._key = _sendable(os.environ.get(KEY_VARIABLE, "") if key is None else key)
+
+    def __repr__(self) -> str:
+        return f"Settings({self.url!r})"
+
+    def of_http(self) -> dict[str, Any]:
+        """Give the options of the HTTP client. Raises UnusableSetting."""
+        return {
+            "headers": {"X-API-Key": self._key} if self._key else {},
+            "timeout": httpx2.Timeout(self.timeout, connect=CONNECT_TIMEOUT),
+            # Loading the certificates of the world takes longer than most answers; over plain
+            # HTTP a context that trusts nobody will do.
+            "verify": self._scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            # No proxy leads to this machine itself.
+            "trust_env": self._host not in LOOPBACK,
+        }
+
+    def request_of(self, call: Call[Any]) -> dict[str, Any]:
+        """Give the options of one request, the same each time that it is repeated."""
+        options: dict[str, Any] = {"params": {name: _text(v) for name, v in call.query.items()}}
+        headers = {}
+        if call.body is not None:
+            headers["content-type"] = "application/json"
+            options["content"] = msgspec.json.encode(call.body)
+        if call.file is not None:
+            options["files"] = {"file": (call.file.name, call.file.content)}
+        if call.idempotent:
+            headers["idempotency-key"] = call.idempotency_key or secrets.token_hex(16)
+        if call.seconds:
+            longer = self.timeout + call.seconds
+            options["timeout"] = httpx2.Timeout(longer, connect=CONNECT_TIMEOUT)
+        return options | {"headers": headers}
+
+    def pause_before(self, call: Call[Any], failure: ClientError, repeats: int) -> float | None:
+        """Give the seconds to wait before the call is repeated; None: it is not.
+
+        Only what cannot do harm twice is: what reads, and what the server knows by its key.
+        """
+        safe = call.method == "GET" or call.idempotent
+        passing = isinstance(failure, Unreachable) or (
+            isinstance(failure, ServerTrouble) and failure.status in (429, 502, 503, 504)
+        )
+        if not (safe and passing and repeats < self.repeats and _rewind(call)):
+            return None
+        return self.pause(repeats, failure)
+
+    def pause(self, repeats: int, failure: ClientError) -> float:
+        """Give the seconds to wait: as long as the server says, or ever longer."""
+        told = failure.retry_after if isinstance(failure, Refused) else None
+        return min(FIRST_PAUSE * 2**repeats if told is None else told, LONGEST_PAUSE)
+
+    def unreachable(self, error: Exception, seconds: float) -> Unreachable:
+        """Give the error that says why no answer came."""
+        match error:
+            case httpx2.ConnectError() | httpx2.ConnectTimeout():
+                return CannotConnect(f"no server at {self.url}")
+            case httpx2.TimeoutException():
+                waited = self.timeout + seconds
+                return NoAnswerInTime(
+                    f"{self.url} did not answer within {waited:.0f} s; what was asked may still "
+                    "be done"
+                )
+            case _:
+                return Unreachable(
+                    f"the connection to {self.url} broke ({str(error) or type(error).__name__}); "
+                    "what was asked may have been done"
+                )
+
+    def fault_of(self, call: Call[Any], answer: Answer) -> ClientError | None:
+        """Give the error that stands for an answer; None for one that is good."""
+        if not (200 <= answer.status < 300 or answer.status in call.also_good):
+            return self.refused(answer)
+        if call.answer is not None and "json" not in answer.headers.get("content-type", ""):
+            return NotUnderstood(f"what answers at {self.url} {NO_SERVER_OF_OURS}")
+        return None
+
+    def refused(self, answer: Answer) -> ClientError:
+        """Give the error that the server's no stands for."""
+        try:
+            problem = msgspec.json.decode(answer.content, type=ProblemDocument)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            if answer.status < 500:  # a proxy, or a server of another kind
+                return NotUnderstood(
+                    f"what answers at {self.url} {NO_SERVER_OF_OURS} (HTTP {answer.status})"
+                )
+            problem = ProblemDocument(
+                f"{self.url} answered HTTP {answer.status} without a reason: see the server's log"
+            )
+        return refusal(
+            answer.status,
+            problem,
+            request_id=answer.headers.get("x-request-id"),
+            retry_after=_seconds(answer.headers.get("retry-after")),
+        )
+
+
+def not_ready(answer: Answer) -> NotReady:
+    """Give the error for a result that is not there yet."""
+    progress = answer.read(Progress)
+    said = f"{progress.task_id} is {progress.status} ({progress.progress_percent:.0f}%)"
+    return NotReady(
+        answer.status,
+        ProblemDocument(f"{said}: no result yet", title="Result not ready"),
+        request_id=answer.headers.get("x-request-id"),
+        retry_after=_seconds(answer.headers.get("retry-after")),
+    )
+
+
+def headers_of(response: httpx2.Response) -> Mapping[str, str]:
+    """Give the headers by their names in lower case."""
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """The scheme and the host of what must be a server's URL."""
+    # A port that is none, a name that no host can have, a character that no URL has.
+    with suppress(ValueError, httpx2.InvalidURL):
+        parts = urlsplit(url)
+        httpx2.URL(url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            parts.hostname.encode("idna")  # as it will be looked up
+            return parts.scheme, parts.hostname
+    raise UnusableSetting(f"{url!r} is not the URL of a server")
+
+
+def _sendable(key: str) -> str:
+    key = key.strip()
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise UnusableSetting("the API key holds characters that no key has")
+    return key
+
+
+def _rewind(call: Call[Any]) -> bool:
+    """Go back to where the file was; gives whether it is all there to be sent again."""
+    return call.file is None or isinstance(call.file.content, bytes)
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+def _text(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value

@@ -1,0 +1,252 @@
+"""What the client does when a server fails it: it repeats what may be, and says the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import httpx2
+import msgspec
+import pytest
+
+from cortex_tasks.client import (
+    AsyncClient,
+    CannotConnect,
+    Client,
+    ClientError,
+    Conflict,
+    Ended,
+    NoAnswerInTime,
+    NotUnderstood,
+    Refused,
+    Reset,
+    ServerTrouble,
+    Unreachable,
+)
+from tests.engine_setting import virtual_time
+
+Answering = Callable[[httpx2.Request], httpx2.Response]
+
+
+@pytest.fixture(scope="module", params=["trio", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return virtual_time(request.param)
+
+
+class Server:
+    """Answers as it is told, one answer after the other, and keeps what it was asked."""
+
+    def __init__(self, *answers: httpx2.Response | Exception) -> None:
+        self._answers = list(answers)
+        self.asked: list[httpx2.Request] = []
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        self.asked.append(request)
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def client(self, **options: Any) -> AsyncClient:
+        transport = httpx2.MockTransport(self)
+        return AsyncClient("http://there/prefix", "k", transport=transport, **options)
+
+    @property
+    def keys(self) -> set[str | None]:
+        return {request.headers.get("idempotency-key") for request in self.asked}
+
+
+def a_task(status: str = "completed", seq: int = 1) -> dict[str, Any]:
+    return {"task_id": "task_1", "task_type": "t", "status": status, "seq": seq}
+
+
+def json(value: Any, status: int = 200, **headers: str) -> httpx2.Response:
+    given = {"content-type": "application/json", **headers}
+    return httpx2.Response(status, content=msgspec.json.encode(value), headers=given)
+
+
+def problem(status: int, title: str = "Not available", **headers: str) -> httpx2.Response:
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    return json({"detail": "Not now", "title": title, "status": status}, status, **given)
+
+
+def events(*frames: str) -> httpx2.Response:
+    text = "".join(f"{frame}\n\n" for frame in frames)
+    return httpx2.Response(200, text=text, headers={"content-type": "text/event-stream"})
+
+
+LIST = {"tasks": [], "total": 0}
+BROKEN = httpx2.ReadError("reset by peer")
+LATER = {"retry_after": "7"}
+
+
+async def test_what_reads_is_asked_again_after_as_long_as_the_server_says() -> None:
+    server = Server(problem(503, **LATER), BROKEN, problem(504), json(LIST))
+    before = anyio.current_time()
+    async with server.client() as client:
+        assert (await client.list_tasks()).total == 0
+    assert anyio.current_time() - before == pytest.approx(7 + 1 + 2)
+    assert [request.url.path for request in server.asked] == ["/prefix/api/tasks"] * 4
+    assert server.keys == {None}
+
+
+async def test_nobody_waits_longer_than_half_a_minute_for_a_server() -> None:
+    server = Server(problem(503, retry_after="86400"), json(LIST))
+    before = anyio.current_time()
+    async with server.client() as client:
+        await client.list_tasks()
+    assert anyio.current_time() - before == pytest.approx(30)
+
+
+async def test_what_is_submitted_is_asked_again_under_one_key_of_its_own() -> None:
+    server = Server(BROKEN, problem(503, **LATER), json(a_task("pending")))
+    async with server.client() as client:
+        await client.submit("t", {"x": 1})
+        (key,) = server.keys
+        assert key is not None
+        assert len({request.content for request in server.asked}) == 1
+        server.asked.clear()
+        server._answers += [json(a_task("pending")), json(a_task("pending"))]
+        await client.submit("t", {"x": 1})
+        await client.submit("t", {"x": 1}, idempotency_key="mine")
+        assert key not in server.keys
+        assert "mine" in server.keys
+
+
+@pytest.mark.parametrize("ask", ["cancel", "retry", "delete_document", "pause"])
+async def test_what_might_do_harm_twice_is_asked_once(ask: str) -> None:
+    for failure, kind in ((BROKEN, Unreachable), (problem(503), ServerTrouble)):
+        server = Server(failure)
+        async with server.client() as client:
+            with pytest.raises(kind):
+                await getattr(client, ask)("x")
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 500, 507])
+async def test_a_no_that_will_stay_one_is_asked_once(status: int) -> None:
+    server = Server(problem(status, x_request_id="req_7"))
+    async with server.client() as client:
+        with pytest.raises(Refused, match="Not now") as caught:
+            await client.list_tasks()
+    assert (caught.value.status, caught.value.request_id) == (status, "req_7")
+    assert len(server.asked) == 1
+
+
+async def test_a_stream_is_sent_once_as_it_cannot_be_sent_again(tmp_path: Any) -> None:
+    (tmp_path / "a.md").write_text("text")
+    for again in (False, True):
+        server = Server(problem(503), json({"document_id": "d"}))
+        async with server.client() as client:
+            with (tmp_path / "a.md").open("rb") as opened:
+                if again:
+                    await client.upload(tmp_path / "a.md")
+                else:
+                    with pytest.raises(ServerTrouble):
+                        await client.upload(opened)
+        assert len(server.asked) == 1 + again
+
+
+async def test_it_gives_up_after_as_many_repeats_as_it_was_told() -> None:
+    for repeats in (0, 1, 3):
+        server = Server(*[BROKEN] * 9)
+        async with server.client(repeats=repeats) as client:
+            with pytest.raises(Unreachable, match="reset by peer"):
+                await client.list_tasks()
+        assert len(server.asked) == 1 + repeats
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "said"),
+    [
+        (httpx2.ConnectError("refused"), CannotConnect, "no server at http://there/prefix"),
+        (httpx2.ReadTimeout("slow"), NoAnswerInTime, "did not answer within 30 s"),
+        (httpx2.Response(302, headers={"location": "http://x"}), NotUnderstood, "HTTP 302"),
+        (httpx2.Response(404, text="<html>"), NotUnderstood, "not a Cortex task server"),
+        (httpx2.Response(500, text="oops"), ServerTrouble, "without a reason"),
+        (httpx2.Response(200, text="<html>"), NotUnderstood, "not a Cortex task server"),
+        (json([1]), NotUnderstood, "not one that this version understands"),
+        (json({"tasks": 3, "total": 1}), NotUnderstood, "understands"),
+        (problem(409), Conflict, "Not now"),
+        (problem(418), ClientError, "Not now"),
+    ],
+)
+async def test_every_failure_says_what_it_is(failure: Any, kind: Any, said: str) -> None:
+    server = Server(failure)
+    async with server.client(repeats=0) as client:
+        with pytest.raises(kind, match=said):
+            await client.list_tasks()
+
+
+async def test_a_wait_outlives_a_server_that_is_away_for_less_than_its_patience() -> None:
+    away = [httpx2.ConnectError("refused")] * 3
+    server = Server(json(a_task("running")), *away, problem(503, **LATER), json(a_task()))
+    async with server.client(repeats=0) as client:
+        assert (await client.wait("task_1")).final
+    server = Server(json(a_task("running")), *away * 20)
+    async with server.client(repeats=0) as client:
+        before = anyio.current_time()
+        with pytest.raises(CannotConnect):
+            await client.wait("task_1", patience=60)
+    assert 60 <= anyio.current_time() - before < 120
+
+
+async def test_following_goes_on_from_the_last_event_and_passes_over_what_it_does_not_know() -> (
+    None
+):
+    task, end = (msgspec.json.encode(a_task(seq=seq)).decode() for seq in (5, 6))
+    server = Server(
+        events("retry: 1000", ": ping", 'id: 3\nevent: ready\ndata: {"seq":3}'),
+        httpx2.ConnectError("refused"),
+        problem(503, **LATER),
+        events(f"id: 5\nevent: task\ndata: {task}", "event: new in 2030\ndata: x\nmore"),
+        events('id: 6\nevent: reset\ndata: {"seq": 6, "detail": "gone"}'),
+        events(f"id: 6\r\nevent: end\r\ndata: {end}"),
+    )
+    interruptions: list[ClientError] = []
+    async with server.client() as client:
+        async with client.follow("task_1", on_interruption=interruptions.append) as changes:
+            told = [event async for event in changes]
+    assert [type(event).__name__ for event in told] == ["Changed", "Reset", "Ended"]
+    assert isinstance(told[1], Reset)
+    assert (told[1].seq, told[1].detail) == (6, "gone")
+    known = [request.headers.get("last-event-id") for request in server.asked]
+    assert known == [None, "3", "3", "3", "5", "6"]
+    assert len(interruptions) == 3
+
+
+async def test_following_a_server_without_events_polls() -> None:
+    nowhere = problem(404, "Not found")
+    server = Server(nowhere, json(a_task("running")), BROKEN, json(a_task()))
+    async with server.client(repeats=0) as client:
+        async with client.follow("task_1") as changes:
+            told = [event async for event in changes]
+    assert [type(event).__name__ for event in told] == ["Changed", "Ended"]
+    assert isinstance(told[1], Ended)
+    assert [request.url.params.get("wait") for request in server.asked[1:]] == [
+        None,
+        "30.0",
+        "30.0",
+    ]
+    async with Server(nowhere).client() as client, client.follow() as changes:
+        with pytest.raises(Refused):
+            await anext(changes)
+
+
+async def test_following_gives_up_on_a_server_that_stays_away() -> None:
+    server = Server(*[httpx2.ConnectError("refused")] * 50)
+    async with server.client() as client, client.follow("task_1", patience=60) as changes:
+        before = anyio.current_time()
+        with pytest.raises(CannotConnect):
+            await anext(changes)
+    assert 60 <= anyio.current_time() - before < 120
+
+
+def test_a_client_that_blocks_does_the_same() -> None:
+    server = Server(problem(503, retry_after="0"), json(LIST), BROKEN)
+    with Client("http://there", transport=httpx2.MockTransport(server)) as client:
+        assert client.list_tasks().total == 0
+        with pytest.raises(Unreachable):
+            client.cancel("x")
+    assert len(server.asked) == 3
