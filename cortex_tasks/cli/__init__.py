@@ -3,7 +3,7 @@
     commands                                                 the whole command line
     arguments  connection  screen  progress  following     what the commands are built from
     serving  keys  tasks  steering  operations  uploads  webhooks
-    doctor  demo                                             the commands, a group in each file
+    submitting  top  doctor  demo                            the commands, a group in each file
 
 Its exit codes are in `exits`; scripts may rely on them.
 """

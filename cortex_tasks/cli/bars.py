@@ -1,4 +1,4 @@
-"""Progress bars on a terminal. The only file that knows rich."""
+"""Progress bars on a terminal. With `screens`, the only file that knows rich."""
 
 from __future__ import annotations
 

@@ -8,7 +8,19 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ..engine.errors import CortexTasksError
 from ..http.keys import KeyNotFound
-from . import demo, doctor, keys, operations, serving, steering, tasks, uploads, webhooks
+from . import (
+    demo,
+    doctor,
+    keys,
+    operations,
+    serving,
+    steering,
+    submitting,
+    tasks,
+    top,
+    uploads,
+    webhooks,
+)
 from .exits import CommandFailed, Exit
 from .screen import claim_streams, flush_output, let_go_of_output, note
 
@@ -42,7 +54,19 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"cortex-tasks {own_version()}")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (serving, uploads, operations, tasks, steering, keys, webhooks, doctor, demo):
+    for group in (
+        serving,
+        uploads,
+        operations,
+        submitting,
+        tasks,
+        steering,
+        top,
+        keys,
+        webhooks,
+        doctor,
+        demo,
+    ):
         group.add_to(commands)
     return whole
 

@@ -109,13 +109,18 @@ class Connection:
         path: str,
         *,
         params: dict[str, Any] | None = None,
+        json: dict[str, Any] | None = None,
         file: tuple[str, IO[bytes]] | None = None,
     ) -> Answer:
         """Ask once. Raises Unreachable or Refused; any 2xx is an answer."""
         given = {name: value for name, value in (params or {}).items() if value is not None}
         try:
             response = self._client.request(
-                method, self.url + path, params=given, files={"file": file} if file else None
+                method,
+                self.url + path,
+                params=given,
+                json=json,
+                files={"file": file} if file else None,
             )
         except self._failures as error:
             raise self._unreachable(error) from None

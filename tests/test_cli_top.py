@@ -1,0 +1,152 @@
+"""`cortex-tasks top` and `submit`, against a server on each loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cortex_tasks.cli import main
+from cortex_tasks.cli.top import for_people
+
+from .cli_process import LIMIT, command
+from .cli_server import SampleServer, sample_server
+
+
+@pytest.fixture(scope="module")
+def served(
+    anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[SampleServer, str]]:
+    with sample_server(anyio_backend, tmp_path_factory.mktemp("server")) as server:
+        yield server, server.keys.create("laws")
+
+
+@pytest.fixture
+def server(served: tuple[SampleServer, str], monkeypatch: pytest.MonkeyPatch) -> SampleServer:
+    monkeypatch.setenv("CORTEX_TASKS_URL", served[0].url)
+    monkeypatch.setenv("CORTEX_TASKS_API_KEY", served[1])
+    return served[0]
+
+
+def test_one_look_shows_health_counts_types_and_what_runs(
+    server: SampleServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task_id = server.submit("gated")
+    assert main(["top", "--once"]) == 0
+    said = capsys.readouterr().out
+    assert "health  healthy" in said
+    assert "1 running" in said
+    [line] = [line for line in said.splitlines() if line.startswith("gated")]
+    assert line.split()[:2] == ["gated", "1/9"]
+    assert [line.split() for line in said.splitlines() if task_id in line] == [
+        [task_id, "gated", "40%", "Waiting", "at", "the", "gate"]
+    ]
+    assert main(["top", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["counts"]["running"] == 1
+    server.open_gate()
+
+
+def read_until(terminal: int, wanted: str, seen: str = "") -> str:
+    """Read what is drawn until it has this in it."""
+    while wanted not in seen:
+        ready, _, _ = select.select([terminal], [], [], LIMIT)
+        assert ready, f"{wanted!r} never came: {seen}"
+        seen += os.read(terminal, 65536).decode(errors="replace")
+    return seen
+
+
+def test_on_a_terminal_it_is_drawn_live_outlives_the_server_and_ends_at_ctrl_c(
+    server: SampleServer,
+) -> None:
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
+    with subprocess.Popen(
+        command("top", "--interval", "0.2"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        try:
+            read_until(ours, "Nothing runs")
+            task_id = server.submit("gated")
+            read_until(ours, task_id)
+            server.hang_up()
+            read_until(ours, "Connection lost")
+            server.listen_again()
+            seen = read_until(ours, "healthy")
+            server.open_gate()
+            read_until(ours, "Nothing runs", seen)
+            process.send_signal(signal.SIGINT)
+            read_until(ours, "\x1b[?1049l")  # the terminal is given back as it was
+            assert process.wait(LIMIT) == 0
+        finally:
+            process.kill()
+            os.close(ours)
+            os.close(theirs)
+
+
+def test_submit_starts_a_task_and_waits_for_it_if_asked_to(
+    server: SampleServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["submit", "echo", '{"a": 1}', "--wait", "--json"]) == 0
+    task = json.loads(capsys.readouterr().out)
+    assert (task["status"], task["result"]) == ("completed", {"a": 1})
+    assert main(["submit", "fails", "--wait"]) == 1
+    capsys.readouterr()
+    assert main(["submit", "echo", "--delay", "3600", "--priority", "7", "--key", "one"]) == 0
+    first = capsys.readouterr().out.split()
+    assert main(["submit", "echo", "--key", "one"]) == 0
+    said = capsys.readouterr()
+    assert said.out.split()[0] == first[0]
+    assert "Already under way" in said.err
+    task_id = said.out.split()[0]
+    record = server.get(task_id)
+    assert (record.priority, record.dedupe_key) == (7, "one")
+    server.cancel(task_id)
+
+
+@pytest.mark.parametrize("params", ["[1]", "{", "7", '{"a":' * 3000])
+def test_parameters_that_are_no_object_are_refused_before_anything_is_sent(
+    server: SampleServer, capsys: pytest.CaptureFixture[str], params: str
+) -> None:
+    assert main(["submit", "echo", params]) == 2
+    assert "no JSON object" in capsys.readouterr().err
+
+
+def test_a_type_that_there_is_not_is_named_with_those_that_there_are(
+    server: SampleServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["submit", "unheard"]) == 1
+    assert "registered types: echo" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("duration", "said"),
+    [
+        (0.0, "0 ms"),
+        (0.25, "250 ms"),
+        (1.26, "1.3 s"),
+        (61, "1 min 1 s"),
+        (3_600, "1 h 0 min"),
+        (90_061, "1 d 1 h"),
+    ],
+)
+def test_a_duration_is_said_in_the_units_that_tell_most(duration: float, said: str) -> None:
+    assert for_people(duration) == said
+
+
+def test_without_a_server_it_says_so_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CORTEX_TASKS_URL", "http://127.0.0.1:1")
+    assert main(["top", "--once"]) == 1
+    assert "no server at http://127.0.0.1:1" in capsys.readouterr().err
