@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from cortex_tasks.engine.engine import TaskEngine
@@ -54,8 +55,10 @@ async def test_every_call_but_health_needs_a_key_with_its_permission(
 ) -> None:
     reader, manager = keys.create("reader", ["read"]), keys.create("manager", ["manage"])
     path = path.replace("{name:path}", "x").replace("{", "").replace("}", "")
+    draining = anyio.Event()
+    draining.set()  # so that what would go on for ever, as events do, ends
     async with small_world() as (engine, library):
-        app = create_app(engine, library=library, keys=keys)
+        app = create_app(engine, library=library, keys=keys, draining=draining)
         async with client_of(app) as nobody, client_of(app, reader) as one_who_reads:
             refused = await nobody.request(method, path)
             assert_problem(refused, 401, "API key required")
