@@ -98,11 +98,11 @@ class World:
         """Stop all that runs or waits."""
 
         async def clear() -> None:
-            await self._open_gate()
-            for record in (await self.engine.list()).records:
-                if not record.final:
+            while alive := [each for each in (await self.engine.list()).records if not each.final]:
+                for record in alive:
                     with suppress(TaskAlreadyFinal):
                         await self.engine.cancel(record.id)
+                await self._open_gate()  # for those that do not listen
 
         self.call(clear)
 
