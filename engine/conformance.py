@@ -172,7 +172,9 @@ async def _check_logs(make: MakeBackend, large: int) -> None:
         await backend.commit(
             [
                 Put(_pending(name, seq + at), _raw("{}"))
-                for at, name in enumerate(("written", "written large", "silent", "erased"), 1)
+                for at, name in enumerate(
+                    ("written", "written large", "silent", "erased", "last words"), 1
+                )
             ]
         )
         await _refuses(
@@ -192,15 +194,18 @@ async def _check_logs(make: MakeBackend, large: int) -> None:
         _same(logs, expected, f"the newest log of each task that is not final (round {number})")
     ended = _replace(_completed("written", seq + 6, 1), attempt=2)
     recovered = await _commit_and_reopen(
-        make, [Put(ended, result=_raw("1")), Drop("erased", seq + 8)]
+        make,
+        [Put(ended, result=_raw("1")), Drop("erased", seq + 8)],
+        [Put(_completed("last words", seq + 9, 1), result=_raw("1"), log=_raw("[4]"))],
     )
     _same(set(recovered.logs), {"written large"}, "recovered logs: those of tasks not final")
     async with _opened(make) as (backend, _):
-        try:
-            found = bytes(await backend.read("written", "log"))
-        except TaskNotFound:
-            raise AssertionError("the log of a final task must be kept with it") from None
-        _same(found, b'{"lines":[3]}', "the log of a final task")
+        for task_id, expected_log in (("written", b'{"lines":[3]}'), ("last words", b"[4]")):
+            try:
+                kept = bytes(await backend.read(task_id, "log"))
+            except TaskNotFound:
+                raise AssertionError("the log of a final task must be kept with it") from None
+            _same(kept, expected_log, f"the log of the final task {task_id!r}")
         await _refuses(
             backend.read("erased", "log"), TaskNotFound, "reading the log of a dropped task"
         )

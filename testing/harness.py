@@ -20,6 +20,7 @@ from ..engine.registry import TaskType
 from ..engine.settings import Retention
 from ..engine.storage import Backend
 from ..engine.surroundings import Surroundings, offload_inline
+from ..engine.task_log import LogLine
 from .bodies import LiveBodies
 from .children import InlineChildren
 from .determinism import SeededLoop, deterministic
@@ -319,6 +320,10 @@ class TaskHarness:
         """Wait until the task is final, and give its result, decoded from JSON."""
         record = await self._lasting.wait(_id(task))
         return msgspec.json.decode(await self._lasting.result_of(record))
+
+    async def log_lines(self, task: TaskHandle[Any] | str) -> list[LogLine]:
+        """Give what the task's bodies have written by `ctx.log` and what is kept of it by now."""
+        return (await self._lasting.log_lines(_id(task))).lines
 
     async def cancel(self, task: TaskHandle[Any] | str) -> TaskRecord:
         """Stop the task; see TaskEngine.cancel."""

@@ -12,6 +12,7 @@ import msgspec
 from ..engine.errors import EngineNotRunning, StorageError
 from ..engine.handles import TaskHandle
 from ..engine.records import TaskRecord
+from ..engine.task_log import TaskLog
 
 if TYPE_CHECKING:
     from ..engine.engine import TaskEngine
@@ -55,6 +56,10 @@ class LastingEngine:
     async def resume(self, task: TaskType[Any, Any] | str) -> None:
         """See TaskEngine.resume."""
         await self._ask(lambda engine: engine.resume(task))
+
+    async def log_lines(self, task_id: str) -> TaskLog:
+        """See TaskEngine.log_lines."""
+        return await self._ask(lambda engine: engine.log_lines(task_id))
 
     async def result_of(self, record: TaskRecord) -> msgspec.Raw:
         """See TaskEngine.result_of."""

@@ -101,6 +101,27 @@ MUTANTS = (
         ("test_exhaustive_core.py",),
     ),
     Mutant(
+        "lose a line of a task's log whose commit a later change shares",
+        "engine/journal.py",
+        "        later.log or earlier.log,\n",
+        "        later.log,\n",
+        ("test_task_log.py",),
+    ),
+    Mutant(
+        "begin the log anew at a restart",
+        RECOVERY,
+        "LiveTask(record, params, checkpoint, log)",
+        "LiveTask(record, params, checkpoint)",
+        ("test_task_log.py",),
+    ),
+    Mutant(
+        "leave the span of a body in the place that ran it",
+        "cortex_tasks/tracing/tasks.py",
+        "            context.detach(token)\n",
+        "",
+        ("test_tracing.py",),
+    ),
+    Mutant(
         "forget how a revived task ended before",
         LIVE,
         '            "attempts": _with_newest_attempt(record, record.error or record.message),\n',

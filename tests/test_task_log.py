@@ -25,7 +25,13 @@ from cortex_tasks.engine.surroundings import offload_inline
 from cortex_tasks.engine.task_log import EMPTY_LOG, LogLines
 from cortex_tasks.testing.harness import TaskHarness
 
-from .engine_setting import LoopClock, an_engine, numbered_surroundings, virtual_time
+from .engine_setting import (
+    HoldingBackend,
+    LoopClock,
+    an_engine,
+    numbered_surroundings,
+    virtual_time,
+)
 from .http_setting import assert_problem, serving
 from .inline_children import InlineChildren
 
@@ -131,7 +137,7 @@ async def test_lines_survive_a_crash_and_the_next_attempt_adds_to_them(tmp_path:
         await anyio.sleep(1)
         await harness.crash()
         await handle.wait()
-        lines = (await harness.engine.log_lines(handle.id)).lines
+        lines = await harness.log_lines(handle)
         assert [(line.message, line.attempt) for line in lines] == [
             ("attempt begun", 1),
             ("attempt begun", 2),
@@ -172,6 +178,26 @@ async def test_the_oldest_lines_go_and_are_counted() -> None:
         assert 4_000 < len(bytes(await engine.log_json(handle.id))) <= 5_000
         assert log.lines[-1].message == "line 1009"
         assert len(log.lines) + log.dropped == 1010
+
+
+async def test_a_line_is_kept_though_a_later_change_without_one_shares_its_commit() -> None:
+    @task_type("told")
+    async def told(ctx: TaskContext) -> None:
+        ctx.log("said")
+        await anyio.sleep_forever()
+
+    backend = HoldingBackend()
+    async with running(told, backend=backend) as engine, anyio.create_task_group() as group:
+        handle = await engine.submit(told)
+        backend.hold()
+        group.start_soon(engine.submit, told)  # its commit is held up, and all that comes meanwhile
+        await backend.wait_held()
+        await anyio.sleep(1)
+        group.start_soon(handle.cancel)
+        await anyio.sleep(1)
+        backend.release()
+        await handle.wait()
+        assert await said(engine, handle.id) == ["said"]
 
 
 async def test_nothing_that_a_body_writes_fails_its_task() -> None:
