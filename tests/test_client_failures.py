@@ -213,7 +213,15 @@ async def test_following_goes_on_from_the_last_event_and_passes_over_what_it_doe
     assert (told[1].seq, told[1].detail) == (6, "gone")
     known = [request.headers.get("last-event-id") for request in server.asked]
     assert known == [None, "3", "3", "3", "5", "6"]
-    assert len(interruptions) == 3
+    assert [str(error) for error in interruptions] == ["no server at http://there/prefix"]
+
+
+async def test_a_stream_that_ends_before_anything_came_is_a_server_that_fails() -> None:
+    server = Server(*[events()] * 50)
+    async with server.client() as client, client.follow("task_1", patience=60) as changes:
+        with pytest.raises(Unreachable, match="at once"):
+            await anext(changes)
+    assert 3 < len(server.asked) < 20
 
 
 async def test_following_a_server_without_events_polls() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import subprocess
+import sys
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ import pytest
 from cortex_tasks.client import AsyncClient, Client, calls
 from cortex_tasks.client.calls import Call, File
 from tests.client_twins import twins
+from tests.documents import ROOT
 from tests.openapi_setting import DESCRIBED, document, resolved, template_of
 
 # One of each; what may be given is given.
@@ -26,6 +29,8 @@ CALLS: list[Call[Any]] = [
     calls.cancel("x"),
     calls.retry("x"),
     calls.clean_up(max_age_hours=2),
+    calls.bulk("cancel", q="q", status="s", task_type="t", ids=["x"], dry_run=True),
+    calls.bulk("retry", q="q", status="s", task_type="t", ids=["x"], dry_run=True),
     calls.list_task_types(),
     calls.set_paused("t", paused=True),
     calls.set_paused("t", paused=False),
@@ -171,3 +176,19 @@ def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:
         }
 
     assert signatures(AsyncClient) == signatures(Client)
+
+
+def test_without_httpx2_the_structs_are_there_and_the_client_names_its_extra() -> None:
+    program = (
+        "import sys; sys.modules['httpx2'] = None\n"
+        "import cortex_tasks.client as client\n"
+        "assert client.Task and client.NotFound\n"
+        "assert not {'starlette', 'trio', 'cortex_tasks.jobs'} & set(sys.modules)\n"
+        "try: client.Client\n"
+        "except ModuleNotFoundError as error: print(error)\n"
+    )
+    run = [sys.executable, "-c", program]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == (
+        "The client needs httpx2, which is not installed: pip install 'cortex-tasks[client]'\n"
+    ), done.stderr

@@ -6,6 +6,8 @@ import argparse
 import textwrap
 from typing import Any
 
+from ..client.library_models import Community, CommunityPage, Started
+from ..client.models import TaskDetail
 from .arguments import (
     Commands,
     add_command,
@@ -19,7 +21,6 @@ from .connection import Answer, Connection, connect
 from .exits import Exit
 from .following import all_in_one, exit_of, wait_for
 from .screen import line, note, print_json, print_text
-from .views import CommunityList, CommunityView, Started, TaskView
 
 PROCESS = "/api/documents/process-pending"
 ANALYZE = "/api/graph/relationships/analyze"
@@ -144,7 +145,7 @@ def communities(arguments: argparse.Namespace) -> int:
 
 def print_communities(connection: Connection) -> None:
     """Print each community: its name and size, its summary, its strongest members."""
-    found = connection.ask("GET", COMMUNITIES).read(CommunityList)
+    found = connection.ask("GET", COMMUNITIES).read(CommunityPage)
     for community in found.communities:
         _print_community(community)
     note(f"{found.total} communities")
@@ -187,7 +188,7 @@ def print_tasks(answers: list[Answer]) -> None:
     """Print a line for each task; none if there was nothing to do."""
     for answer in answers:
         if answer.read(Started).task_id is not None:
-            task = answer.read(TaskView)
+            task = answer.read(TaskDetail)
             print_text(f"{task.task_id}  {task.status}  {line(task.error or task.message)}")
 
 
@@ -197,7 +198,7 @@ def _about(started: Started) -> str:
     return started.message
 
 
-def _print_community(community: CommunityView) -> None:
+def _print_community(community: Community) -> None:
     name = line(community.name or f"Community {community.id}")
     print_text(f"{name}  (comm_{community.id}, {community.entity_count} entities)")
     more = ", …" if community.entity_count > len(community.top_entities) else ""

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
+from ..client.library_models import Started
 from .arguments import Commands, add_command, add_connection, seconds, text, whole_number
 from .connection import connect
 from .exits import CommandFailed, Exit
 from .following import all_in_one, exit_of, wait_for
 from .operations import add_wait, print_tasks
 from .screen import note, print_json
-from .views import Started
 
 
 def add_to(commands: Commands) -> None:

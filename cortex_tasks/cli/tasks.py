@@ -6,6 +6,7 @@ import argparse
 
 import msgspec
 
+from ..client.models import Attempt, TaskDetail, TaskLog, TaskPage
 from ..engine.logs import word
 from .arguments import Commands, add_command, add_connection, text, whole_number
 from .connection import Answer, Connection, Refused, connect, in_path
@@ -21,7 +22,6 @@ from .screen import (
     print_text,
     short_time,
 )
-from .views import AttemptView, TaskList, TaskLog, TaskView
 
 STATUSES = ("pending", "running", "completed", "failed", "cancelled")
 
@@ -80,7 +80,7 @@ def list_tasks(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(answer.body)
         return Exit.DONE
-    found = answer.read(TaskList)
+    found = answer.read(TaskPage)
     rows = [
         (
             task.task_id,
@@ -135,10 +135,10 @@ def result(arguments: argparse.Namespace) -> int:
             if refused.http_status != 400:
                 raise
             # Failed or cancelled: final, so asking which of them cannot come too late.
-            status = _task(connection, arguments.task_id).read(TaskView).status
+            status = _task(connection, arguments.task_id).read(TaskDetail).status
             raise CommandFailed(str(refused), EXIT_BY_STATUS.get(status, Exit.FAILED)) from None
     if answer.http_status == 202:
-        task = answer.read(TaskView)
+        task = answer.read(TaskDetail)
         raise CommandFailed(
             f"{task.task_id} is {task.status} ({task.progress_percent:.0f}%): no result yet. "
             f"Wait for it with `cortex-tasks wait {task.task_id}`"
@@ -176,7 +176,7 @@ def _print_task(answer: Answer, *, as_json: bool) -> None:
     if as_json:
         print_json(answer.body)
         return
-    task = answer.read(TaskView)
+    task = answer.read(TaskDetail)
     steps = ""
     if task.progress_total is not None:
         steps = f" ({task.progress_current or 0:g} of {task.progress_total:g})"
@@ -201,7 +201,7 @@ def _print_task(answer: Answer, *, as_json: bool) -> None:
     )
 
 
-def _in_words(attempt: AttemptView) -> str:
+def _in_words(attempt: Attempt) -> str:
     return f"{attempt.number}: until {local_time(attempt.ended_at)}, {attempt.error}"
 
 

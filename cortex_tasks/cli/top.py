@@ -10,12 +10,12 @@ from datetime import datetime
 
 import msgspec
 
+from ..client.models import TaskDetail
 from .arguments import Commands, add_command, add_connection, seconds
 from .connection import Connection, Unreachable, connect
 from .exits import Exit, ExtraMissing
 from .screen import draws, print_fields, print_json, print_table
 from .steering import TypeList, TypeView
-from .views import TaskView
 
 LEAST_PAUSE = 0.2  # seconds, for the server's sake
 
@@ -33,8 +33,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     now: datetime
     counts: dict[str, int]
-    running: list[TaskView] = []
-    oldest_pending: TaskView | None = None
+    running: list[TaskDetail] = []
+    oldest_pending: TaskDetail | None = None
     health: Health
     loop_lag_seconds: float | None = None
     uptime_seconds: float = 0
@@ -138,7 +138,7 @@ def type_row(shown: TypeView) -> tuple[str, ...]:
     )
 
 
-def running_row(task: TaskView) -> tuple[str, ...]:
+def running_row(task: TaskDetail) -> tuple[str, ...]:
     """Give the cells of a running task."""
     return task.task_id, task.task_type, f"{task.progress_percent:.0f}%", task.message
 

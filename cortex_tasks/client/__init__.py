@@ -7,18 +7,10 @@ tells are `events`.
 
 from __future__ import annotations
 
-try:
-    import httpx2 as _httpx2  # noqa: F401
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        f"The client needs {error.name}, which is not installed: "
-        "pip install 'cortex-tasks[client]'",
-        name=error.name,
-    ) from None
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from .async_client import AsyncClient
-from .async_follower import AsyncFollower
-from .client import Client
+from . import calls
 from .errors import (
     CannotConnect,
     ClientError,
@@ -38,8 +30,13 @@ from .errors import (
     WaitTimedOut,
 )
 from .events import Changed, Ended, Event, Removed, Reset
-from .follower import Follower
 from .models import Status, Task, TaskDetail
+
+if TYPE_CHECKING:
+    from .async_client import AsyncClient
+    from .async_follower import AsyncFollower
+    from .client import Client
+    from .follower import Follower
 
 __all__ = [
     "AsyncClient",
@@ -70,4 +67,26 @@ __all__ = [
     "Unreachable",
     "UnusableSetting",
     "WaitTimedOut",
+    "calls",
 ]
+
+# Not before they are asked for: they need httpx2; the structs and the errors do not.
+_HOMES = {
+    "AsyncClient": "async_client",
+    "AsyncFollower": "async_follower",
+    "Client": "client",
+    "Follower": "follower",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"The client needs {error.name}, which is not installed: "
+            "pip install 'cortex-tasks[client]'",
+            name=error.name,
+        ) from None

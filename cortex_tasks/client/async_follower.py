@@ -56,7 +56,8 @@ class AsyncFollower:
         self._ready: deque[Event] = deque()
         self._over = False
         self._polling = False
-        self._waited = 0.0  # seconds since an event came, or a ping
+        self._heard = False  # anything, on this stream
+        self._waited = 0.0  # seconds since something came
         self._tries = 0
 
     async def __aenter__(self) -> Self:
@@ -126,7 +127,7 @@ class AsyncFollower:
             response = await http.send(request, stream=True)
         except FAILURES as error:
             raise settings.unreachable(error, SILENCE) from None
-        self._response, self._reader = response, FrameReader()
+        self._response, self._reader, self._heard = response, FrameReader(), False
         streams = "text/event-stream" in response.headers.get("content-type", "")
         if response.status_code == 200 and streams:
             self._pieces = response.aiter_bytes()
@@ -154,11 +155,11 @@ class AsyncFollower:
         try:
             piece = await anext(pieces)
         except StopAsyncIteration:
-            await self._hang_up()
-            raise Unreachable(f"{self._connection.settings.url} ended the stream") from None
+            await self._begin_anew()
+            return
         except FAILURES as error:
             raise self._connection.settings.unreachable(error, SILENCE) from None
-        self._waited, self._tries = 0.0, 0
+        self._waited, self._tries, self._heard = 0.0, 0, True
         for frame in self._reader.feed(piece):
             event = read_event(frame)
             if frame.id is not None and frame.id.isdigit():
@@ -167,6 +168,14 @@ class AsyncFollower:
                 self._seq = event.seq
             elif event is not None:
                 self._ready.append(event)
+
+    async def _begin_anew(self) -> None:
+        """Connect again, as the server or a proxy has ended the stream in good order."""
+        alive, pause = self._heard, self._reader.retry
+        await self._hang_up()
+        if not alive:
+            raise Unreachable(f"{self._connection.settings.url} ended the stream at once")
+        await anyio.sleep(pause)
 
     async def _poll(self) -> None:
         """Ask for the task once it has changed."""

@@ -173,6 +173,28 @@ def clean_up(*, max_age_hours: float | None = None) -> Call[models.CleanedUp]:
     return Call(method="POST", path="/api/tasks/cleanup", body=body, answer=models.CleanedUp)
 
 
+def bulk(
+    what: str,
+    *,
+    q: str | None = None,
+    status: str | None = None,
+    task_type: str | None = None,
+    ids: Iterable[str] | None = None,
+    dry_run: bool = False,
+) -> Call[models.Bulk]:
+    """Cancel or retry all tasks that match."""
+    body = _given(
+        q=q,
+        status=status,
+        task_type=task_type,
+        ids=None if ids is None else list(ids),
+        dry_run=dry_run,
+    )
+    return Call(
+        method="POST", path=f"/api/tasks/bulk/{what}", body=body, seconds=SLOW, answer=models.Bulk
+    )
+
+
 def list_task_types() -> Call[models.TaskTypes]:
     """List the task types."""
     return Call(method="GET", path="/api/task-types", answer=models.TaskTypes)

@@ -200,6 +200,34 @@ class Client:
         """Forget tasks that ended longer ago (without it: a day)."""
         return self.connection.carry_out(calls.clean_up(max_age_hours=max_age_hours))
 
+    def bulk_cancel(
+        self,
+        *,
+        q: str | None = None,
+        status: str | None = None,
+        task_type: str | None = None,
+        ids: Iterable[str] | None = None,
+        dry_run: bool = False,
+    ) -> models.Bulk:
+        """Cancel all tasks that match; with `dry_run`, only say which."""
+        return self.connection.carry_out(
+            calls.bulk("cancel", q=q, status=status, task_type=task_type, ids=ids, dry_run=dry_run)
+        )
+
+    def bulk_retry(
+        self,
+        *,
+        q: str | None = None,
+        status: str | None = None,
+        task_type: str | None = None,
+        ids: Iterable[str] | None = None,
+        dry_run: bool = False,
+    ) -> models.Bulk:
+        """Have all tasks that match tried again; with `dry_run`, only say which."""
+        return self.connection.carry_out(
+            calls.bulk("retry", q=q, status=status, task_type=task_type, ids=ids, dry_run=dry_run)
+        )
+
     def list_task_types(self) -> models.TaskTypes:
         """List the task types, and how it stands with each."""
         return self.connection.carry_out(calls.list_task_types())

@@ -9,6 +9,7 @@ import msgspec
 from .errors import NotUnderstood
 from .models import Task
 
+LONGEST_RETRY = 30.0  # seconds, whatever the server says
 LONGEST_FRAME = 64 * 2**20  # bytes; no event of the server's is as long
 
 
@@ -59,7 +60,7 @@ class FrameReader:
     """Puts events together from pieces of a stream (https://html.spec.whatwg.org, 9.2)."""
 
     def __init__(self) -> None:
-        self.retry: float | None = None  # seconds to wait before connecting again, if it was said
+        self.retry = 1.0  # seconds to wait before connecting again
         self._rest = b""
         self._event = ""
         self._data: list[bytes] = []
@@ -89,7 +90,7 @@ class FrameReader:
             case b"id":
                 self._id = value.decode("utf-8", "replace")
             case b"retry" if value.isdigit():
-                self.retry = int(value) / 1000
+                self.retry = min(int(value[:9]) / 1000, LONGEST_RETRY)
         return None
 
     def _dispatch(self) -> Frame | None:

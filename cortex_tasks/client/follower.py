@@ -58,7 +58,8 @@ class Follower:
         self._ready: deque[Event] = deque()
         self._over = False
         self._polling = False
-        self._waited = 0.0  # seconds since an event came, or a ping
+        self._heard = False  # anything, on this stream
+        self._waited = 0.0  # seconds since something came
         self._tries = 0
 
     def __enter__(self) -> Self:
@@ -128,7 +129,7 @@ class Follower:
             response = http.send(request, stream=True)
         except FAILURES as error:
             raise settings.unreachable(error, SILENCE) from None
-        self._response, self._reader = response, FrameReader()
+        self._response, self._reader, self._heard = response, FrameReader(), False
         streams = "text/event-stream" in response.headers.get("content-type", "")
         if response.status_code == 200 and streams:
             self._pieces = response.iter_bytes()
@@ -156,11 +157,11 @@ class Follower:
         try:
             piece = next(pieces)
         except StopIteration:
-            self._hang_up()
-            raise Unreachable(f"{self._connection.settings.url} ended the stream") from None
+            self._begin_anew()
+            return
         except FAILURES as error:
             raise self._connection.settings.unreachable(error, SILENCE) from None
-        self._waited, self._tries = 0.0, 0
+        self._waited, self._tries, self._heard = 0.0, 0, True
         for frame in self._reader.feed(piece):
             event = read_event(frame)
             if frame.id is not None and frame.id.isdigit():
@@ -169,6 +170,14 @@ class Follower:
                 self._seq = event.seq
             elif event is not None:
                 self._ready.append(event)
+
+    def _begin_anew(self) -> None:
+        """Connect again, as the server or a proxy has ended the stream in good order."""
+        alive, pause = self._heard, self._reader.retry
+        self._hang_up()
+        if not alive:
+            raise Unreachable(f"{self._connection.settings.url} ended the stream at once")
+        time.sleep(pause)
 
     def _poll(self) -> None:
         """Ask for the task once it has changed."""

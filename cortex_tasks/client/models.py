@@ -101,10 +101,10 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line that a task's body has written."""
 
     at: datetime
-    level: str
-    message: str
+    level: str = "info"
+    message: str = ""
     fields: dict[str, Any] = {}
-    attempt: int = 0
+    attempt: int = 1
 
 
 class TaskLog(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +120,23 @@ class CleanedUp(msgspec.Struct, frozen=True, kw_only=True):
     removed: int
     remaining: int
     message: str = ""
+
+
+class RefusedTask(msgspec.Struct, frozen=True, kw_only=True):
+    """One of many tasks, with which nothing could be done."""
+
+    task_id: str
+    detail: str
+
+
+class Bulk(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of many tasks at once; of a dry run, what would."""
+
+    matched: int
+    affected: int
+    dry_run: bool
+    task_ids: list[str]
+    refused: list[RefusedTask] = []
 
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True):

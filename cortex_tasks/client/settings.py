@@ -48,10 +48,11 @@ class Settings:
     """Of one client. The key is in no text that this gives."""
 
     def __init__(self, url: str | None, key: str | None, *, timeout: float, repeats: int) -> None:
-        self.url = (url or os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
+        given = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
         self.timeout = timeout
         self.repeats = repeats
-        self._scheme, self._host = _parts(self.url)
+        self._scheme, self._host = _parts(given)
+        self.url = given.rstrip("/")
         self._key = _sendable(os.environ.get(KEY_VARIABLE, "") if key is None else key)
 
     def __repr__(self) -> str:
