@@ -124,9 +124,10 @@ def _bounds(catalogue: Catalogue, search: Search) -> tuple[int | None, int | Non
 
 
 def _all_newest_first(parts: list[_Part]) -> list[int]:
-    places = list(chain.from_iterable(part.places[part.start : part.end] for part in parts))
-    places.sort(reverse=True)
-    return places
+    pieces = [part.places[part.start : part.end] for part in parts]
+    if len(pieces) == 1:
+        return list(reversed(pieces[0]))
+    return sorted(chain.from_iterable(pieces), reverse=True)
 
 
 def _newest_first(parts: list[_Part], offset: int) -> Iterator[int]:

@@ -46,7 +46,7 @@ class Search(msgspec.Struct, frozen=True):
             and (self.ids is None or record.id in self.ids)
             and (self.created_until is None or record.created_at <= self.created_until)
             and (self.created_from is None or record.created_at >= self.created_from)
-            and all(_says(record, word) for word in self.words)
+            and (not self.words or _says(record, self.words))
         )
 
     def narrowed(
@@ -175,12 +175,13 @@ def _skip_space(text: str, at: int) -> int:
     return found.end()
 
 
-def _says(record: TaskRecord, word: str) -> bool:
-    return (
-        word in record.message.lower()
-        or word in record.id.lower()
-        or (record.error is not None and word in record.error.lower())
-    )
+def _says(record: TaskRecord, words: tuple[str, ...]) -> bool:
+    message, task_id = record.message.lower(), record.id.lower()
+    error = "" if record.error is None else record.error.lower()
+    for word in words:  # a loop, as it may go over a million records
+        if word not in message and word not in task_id and word not in error:
+            return False
+    return True
 
 
 def _both(wanted: tuple[Any, ...] | None, also: Iterable[Any]) -> tuple[Any, ...]:

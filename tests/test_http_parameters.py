@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
+from cortex_tasks.http.calls import Media
 from cortex_tasks.http.library_routes import LIBRARY_ENDPOINTS
 from cortex_tasks.http.parameters import Parameters, alias
 from cortex_tasks.http.problems import Problem
@@ -155,7 +156,7 @@ def test_every_row_of_the_route_table_can_describe_itself() -> None:
         assert row.summary
         assert row.answers
         for shape in (row.params, *(shape for _, shape in row.answers)):
-            if shape is not None:
+            if shape is not None and not isinstance(shape, Media):  # which is no JSON
                 msgspec.json.schema(shape, ref_template="#/components/schemas/{name}")
 
 
