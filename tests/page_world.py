@@ -12,6 +12,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from starlette.types import ASGIApp
 
 from cortex_tasks.backends.memory import MemoryBackend
 from cortex_tasks.engine.context import TaskContext
@@ -55,8 +56,11 @@ class Wanted(msgspec.Struct):
 class World:
     """A running server whose tasks a law steers; everything here is called from its thread."""
 
-    def __init__(self, portal: BlockingPortal, keys: KeyStore | None) -> None:
+    def __init__(
+        self, portal: BlockingPortal, keys: KeyStore | None, around: Callable[[ASGIApp], ASGIApp]
+    ) -> None:
         self._portal = portal
+        self._around = around
         self._gate: anyio.Event
         self._nursery: TaskGroup
         self._draining: anyio.Event
@@ -127,7 +131,9 @@ class World:
             ready.set()
 
         async def run() -> None:
-            await serve(app, port=port, draining=self._draining, on_ready=note_url, grace=1)
+            await serve(
+                self._around(app), port=port, draining=self._draining, on_ready=note_url, grace=1
+            )
             self._quiet.set()
 
         self._nursery.start_soon(run)
@@ -196,11 +202,18 @@ class World:
 
 @contextmanager
 def a_world(
-    *, loop: str = "trio", keys: Path | None = None, with_library: bool = False
+    *,
+    loop: str = "trio",
+    keys: Path | None = None,
+    with_library: bool = False,
+    around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
 ) -> Iterator[World]:
-    """Run a server in a thread; keys: the folder of those that it asks for, if it does."""
+    """Run a server in a thread; keys: the folder of those that it asks for, if it does.
+
+    around: makes what is served of the application, for one that is mounted in another.
+    """
     with start_blocking_portal(loop) as portal:
-        world = World(portal, None if keys is None else KeyStore.in_folder(keys))
+        world = World(portal, None if keys is None else KeyStore.in_folder(keys), around)
         serving = portal.wrap_async_context_manager(world.serving(with_library=with_library))
         serving.__enter__()
         try:

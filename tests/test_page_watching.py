@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
 
 from tests.page_browser import a_browser, a_page, needs_chromium
 from tests.page_world import HOSTILE, LONG, World, a_world
@@ -172,6 +177,28 @@ def test_a_restart_of_the_server_is_shown_and_outlived(world: World, page: Page)
     expect(page.locator(".dot.live, .dot.polling")).to_be_visible()
     expect(page.get_by_role("alert")).to_be_hidden()
     expect(page.locator(".under .badge")).to_have_text("Completed")
+
+
+def test_under_a_prefix_and_where_no_stream_comes_through_it_looks_every_few_seconds(
+    browser: Browser, tmp_path: Path
+) -> None:
+    def without_streams(app: ASGIApp) -> ASGIApp:
+        async def no_stream(request: Request) -> Response:
+            return Response(status_code=502)
+
+        routes = [Route("/deep/down/api/tasks/events", no_stream), Mount("/deep/down", app=app)]
+        return Starlette(routes=routes)
+
+    with a_world(keys=tmp_path, around=without_streams) as world, a_page(browser) as page:
+        assert world.keys is not None
+        task_id = world.submit("export", percent=20, message="Under way")
+        page.goto(f"{world.url}/deep/down/#/tasks/{task_id}")
+        page.get_by_label("API key").fill(world.keys.create("Ada"))
+        page.keyboard.press("Enter")
+        expect(page.locator(".under .badge")).to_have_text("Running")
+        expect(page.get_by_text("Looking every 3 s")).to_be_visible()
+        world.open_gate()
+        expect(page.locator(".under .badge")).to_have_text("Completed")
 
 
 # -- finding and reading -------------------------------------------------------------------------

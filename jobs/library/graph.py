@@ -28,6 +28,7 @@ from .views import (
 MOST_RELATIONSHIPS = 200  # of one entity, strongest first
 MOST_DOCUMENTS = 1000  # that mention one entity, those that mention it most first
 EDGES_PER_NODE = 5
+LARGEST_PICTURE = 5000  # entities
 
 
 class Graph:
@@ -91,8 +92,11 @@ class Graph:
         return await self._database.read(query)
 
     async def visualization(self, *, limit: int = 200) -> Visualization:
-        """Give the `limit` most mentioned entities and the strongest relationships among them."""
-        limit, _ = bounded(limit)
+        """Give the `limit` most mentioned entities and the strongest relationships among them.
+
+        Of more than LARGEST_PICTURE it gives so many.
+        """
+        limit = max(0, min(limit, LARGEST_PICTURE))
 
         def query(connection: sqlite3.Connection) -> Visualization:
             rows = connection.execute(_NODES, (limit,)).fetchall()
@@ -149,7 +153,7 @@ WITH shown AS MATERIALIZED (SELECT value AS id FROM json_each(?1)),
 strongest AS (
     SELECT source, target, found.type, found.description, max(weight) AS weight
     FROM shown CROSS JOIN relationships AS found ON source = shown.id
-    WHERE target IN (SELECT id FROM shown)
+    WHERE +target IN (SELECT id FROM shown)  -- looked up: not each shown one sought of each source
     GROUP BY source, target, found.type
     ORDER BY weight DESC, source, target, found.type LIMIT ?2
 )
