@@ -122,6 +122,27 @@ MUTANTS = (
         ("test_tracing.py",),
     ),
     Mutant(
+        "start tasks of a paused type",
+        "engine/queues.py",
+        " and self.running < self.concurrency and not self.paused:",
+        " and self.running < self.concurrency:",
+        ("test_engine_pauses.py", "test_engine_random_decisions.py"),
+    ),
+    Mutant(
+        "forget a pause in a compaction",
+        "backends/recovery.py",
+        "    found.index.paused.update(start.paused)\n",
+        "",
+        ("test_engine_pauses.py", "test_backend_agreement.py"),
+    ),
+    Mutant(
+        "forget what is paused when a commit finds no room",
+        LIVE,
+        "        self.pause(self.paused)\n",
+        "",
+        ("test_disk_full.py",),
+    ),
+    Mutant(
         "forget how a revived task ended before",
         LIVE,
         '            "attempts": _with_newest_attempt(record, record.error or record.message),\n',
