@@ -119,6 +119,8 @@ class _Writer:
         example = self._examples.shown(row.params)
         written = msgspec.json.schema_components((row.params,))[1][row.params.__name__]
         for field in fields_of(row.params):
+            if not field.fits_query:
+                continue
             own, *others = field.names
             described: Json = {
                 "name": own,

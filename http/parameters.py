@@ -94,6 +94,9 @@ class Field:
         plain = set(_plain_types(field.type))
         self.names = (field.encode_name, *_aliases(field.type))
         self.takes_list = list in plain or tuple in plain
+        self.takes_lists_alone = plain <= {list, tuple, types.NoneType}
+        # An object cannot be written in a query; elsewhere it is JSON.
+        self.fits_query = not plain <= {dict, types.NoneType}
         self.takes_bool = bool in plain
         self.takes_null = types.NoneType in plain
 
@@ -104,7 +107,7 @@ class Field:
         for name in self.names:
             given = [text for text in query.get(name, ()) if text]
             if given:
-                several = self.takes_list and len(given) > 1
+                several = self.takes_lists_alone or (self.takes_list and len(given) > 1)
                 return "query", name, given if several else given[-1]
         for name in self.names:
             value = body.get(name)

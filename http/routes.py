@@ -20,6 +20,16 @@ METRICS_PATH = "/metrics"
 TASK_ENDPOINTS: tuple[Endpoint, ...] = (
     *FOLLOWING_ENDPOINTS,
     Endpoint(
+        method="POST",
+        path="/api/tasks/cleanup",
+        handler=tasks.clean_up,
+        permission=MANAGE,
+        summary="Forget tasks that ended long ago",
+        params=tasks.CleanupAge,
+        body="json",
+        answers=((200, wire.CleanedUp),),
+    ),
+    Endpoint(
         method="GET",
         path="/api/tasks/{task_id}",
         handler=tasks.show_task,
@@ -94,16 +104,6 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         body="large",
         idempotent=True,
         answers=((200, submitting.TaskSubmitted),),
-    ),
-    Endpoint(
-        method="POST",
-        path="/api/tasks/cleanup",
-        handler=tasks.clean_up,
-        permission=MANAGE,
-        summary="Forget tasks that ended long ago",
-        params=tasks.CleanupAge,
-        body="json",
-        answers=((200, wire.CleanedUp),),
     ),
     Endpoint(
         method="GET",

@@ -57,9 +57,22 @@ class Schemas:
             del schema["anyOf"]
             schema |= options[0] if len(options) == 1 else {"anyOf": options}
         schema.pop("description", None)
+        self._leave_out_objects(schema)
         if field.default is not None and field.default is not msgspec.NODEFAULT:
             schema["default"] = msgspec.to_builtins(field.default)
         return schema
+
+    def _leave_out_objects(self, schema: Schema) -> None:
+        """Leave out of a list in the query what cannot be written there."""
+        for part in [schema, *schema.get("anyOf", ())]:
+            options = part.get("items", {}).get("anyOf", [])
+            fit = [each for each in options if not self._is_object(each)]
+            if len(fit) < len(options):
+                part["items"] = fit[0] if len(fit) == 1 else {"anyOf": fit}
+
+    def _is_object(self, schema: Schema) -> bool:
+        name = schema.get("$ref", "").rpartition("/")[2]
+        return bool(self.components.get(name, schema).get("type") == "object")
 
     def _add(self, shape: Any) -> Schema:
         (schema,), components = msgspec.json.schema_components((shape,), ref_template=REFERENCE)

@@ -163,3 +163,16 @@ def test_every_row_of_the_route_table_can_describe_itself() -> None:
 def test_no_call_is_in_the_route_table_twice() -> None:
     calls = [(row.method, row.path) for row in (*TASK_ENDPOINTS, *LIBRARY_ENDPOINTS)]
     assert len(calls) == len(set(calls))
+
+
+class Several(msgspec.Struct, frozen=True):
+    steps: list[str] | None = None
+    more: tuple[int, ...] = ()
+    params: dict[str, int] | None = None
+
+
+def test_what_takes_nothing_but_a_list_takes_a_list_of_one_from_the_query() -> None:
+    read = Parameters(Several).read
+    assert read(b"steps=a&more=1") == Several(["a"], (1,))
+    assert read(b"steps=a&steps=b&more=1&more=2") == Several(["a", "b"], (1, 2))
+    assert read(b"", b'{"steps": ["a"], "params": {"x": 1}}') == Several(["a"], (), {"x": 1})
