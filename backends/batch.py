@@ -21,7 +21,7 @@ from .journal_format import (
     split_changes,
     value_offsets,
 )
-from .values import InlineValue, OwnFileValue, Place, SourceFile, name_value_file
+from .values import InlineValue, OwnFileValue, Place, SourceFile, Text, name_value_file
 
 _SPACE = 32  # white space in JSON is this byte and some below it
 
@@ -38,7 +38,7 @@ class Batch:
     ) -> None:
         self.held: list[Held | Drop | Pause] = []
         self.value_files: list[tuple[ValueFile, bytes]] = []
-        self.results: list[InlineValue] = []  # with their texts
+        self.results: list[Text] = []  # those that are in the line
         self._source = source
         self._folder = source.path.parent
         self._inline_limit = inline_limit
@@ -77,8 +77,8 @@ class Batch:
         values = params, result, checkpoint, log
         held = hold(kept.record, self._source, self._start, len(encoded), values)
         if isinstance(held.result, InlineValue):
-            held.result.text = result
-            self.results.append(held.result)
+            held.result.kept = Text(result)
+            self.results.append(held.result.kept)
         if params_file:
             held.params = OwnFileValue(self._folder, params_file)
         if result_file:

@@ -128,8 +128,8 @@ class Journal:
     def take(self, batch: Batch) -> set[str]:
         """Hold what has been written; give the value files that are of no use any more."""
         self._line += 1
-        for value in batch.results:
-            self._newest.add(value)
+        for text in batch.results:
+            self._newest.add(text)
         return self.index.apply(batch.held)
 
     def remove(self, value_files: Iterable[str]) -> None:

@@ -168,9 +168,10 @@ class JsonBackend:
 
         while True:
             value = find()
-            if value.text is not None:
+            text = value.text  # once: a commit may let go of it meanwhile
+            if text is not None:
                 await anyio.lowlevel.checkpoint()
-                return msgspec.Raw(value.text)
+                return msgspec.Raw(text)
             try:
                 return msgspec.Raw(await self._run_read(value.read))
             except StorageCorrupt:

@@ -23,7 +23,7 @@ from .journal_format import ValueFile
 
 FOLDERS: Final = ("params", "results", "checkpoints", "logs")
 
-_OVERHEAD: Final = 150  # bytes that holding a text takes beside its length, about
+_OVERHEAD: Final = 200  # bytes that holding a text takes beside its length, about
 _RESTORE: Final = "Restore it from a copy of the folder."
 
 
@@ -56,6 +56,12 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     offset: int
 
 
+class Text(msgspec.Struct, gc=False):
+    """A value itself, until others need its room."""
+
+    data: bytes | None
+
+
 class InlineValue(msgspec.Struct, gc=False):
     """A value inside a line. Compaction moves it: `place` is replaced in one assignment, so that
     a reader in another thread finds the old place or the new one, and both hold the same.
@@ -64,7 +70,12 @@ class InlineValue(msgspec.Struct, gc=False):
     place: Place
     length: int
     crc: int
-    text: bytes | None = None  # the value itself, while it is among the newest results
+    kept: Text | None = None  # the value itself, while it is among the newest results
+
+    @property
+    def text(self) -> bytes | None:
+        """The value, if it is held in memory; another thread may let go of it at any moment."""
+        return None if self.kept is None else self.kept.data
 
     def read(self) -> bytes:
         """Read it, and check it."""
@@ -141,21 +152,26 @@ Value = InlineValue | OwnFileValue
 
 
 class NewestResults:
-    """Lets the newest values keep their text in memory, up to `limit` bytes in all."""
+    """Keeps the text of the newest values in memory, up to `limit` bytes in all.
+
+    Of the values it knows no more than that. One whose task was dropped is moved by no compaction,
+    so it would hold open, and on the disk, a journal file that was removed long ago.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._bytes = 0
-        self._values: deque[InlineValue] = deque()  # those with a text, the oldest first
+        self._texts: deque[tuple[Text, int]] = deque()  # with what each takes, the oldest first
 
-    def add(self, value: InlineValue) -> None:
-        """Take in a value that has its text; others may lose theirs."""
-        self._values.append(value)
-        self._bytes += value.length + _OVERHEAD
+    def add(self, text: Text) -> None:
+        """Take in a text; others may be let go."""
+        size = len(text.data or b"") + _OVERHEAD
+        self._texts.append((text, size))
+        self._bytes += size
         while self._bytes > self._limit:
-            oldest = self._values.popleft()
-            oldest.text = None
-            self._bytes -= oldest.length + _OVERHEAD
+            oldest, size = self._texts.popleft()
+            oldest.data = None
+            self._bytes -= size
 
 
 def name_value_file(kind: str, task_id: str, seq: int, data: bytes) -> ValueFile:

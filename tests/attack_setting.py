@@ -13,9 +13,10 @@ from typing import Any
 from cortex_tasks.jobs.library.checking import LIBRARY_FILE
 from cortex_tasks.jobs.library.database import READERS
 
-from .attacked_process import KEY
+from .attacked_process import KEY, TASKS
 from .http_process import PATIENCE, Server, a_server
 
+JOURNAL_FILES = 8  # a lock; journal and snapshot, each twice while they are made anew
 LIBRARY_FILES = 2 * (READERS + 1) + 2  # a file and its journal for each, an index, a lock
 
 
@@ -36,8 +37,8 @@ def ask(server: Server, method: str, path: str, body: bytes | None = None) -> An
 
 
 def files_of(server: Server) -> list[str]:
-    """What the process has open, by name; without the library, whose connections are counted."""
-    found, library = [], 0
+    """What the process has open, by name; library and journal are counted, and held to a bound."""
+    found, library, journal = [], 0, 0
     for link in Path(f"/proc/{server.process.pid}/fd").iterdir():
         try:
             name = str(link.readlink())
@@ -45,9 +46,12 @@ def files_of(server: Server) -> list[str]:
             continue  # closed meanwhile
         if LIBRARY_FILE in name:
             library += 1  # opened when they are needed, and kept
+        elif f"/{TASKS}/" in name:
+            journal += 1  # now before, now after a compaction
         else:
             found.append(name)
     assert library <= LIBRARY_FILES, library
+    assert journal <= JOURNAL_FILES, journal
     return sorted(found)
 
 

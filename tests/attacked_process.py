@@ -43,6 +43,8 @@ KEY = "cortex_admin_of-these-attacks-alone"
 BIG = 2_000_000  # bytes of the result of `big`
 UPLOAD_LIMIT = 20_000  # bytes
 JSON_LIMIT = 5_000  # bytes
+TASKS = "tasks"  # the journal's folder
+COMPACT = 500_000  # bytes: soon, so that what it leaves behind is seen
 IDLE = 1.0  # seconds for which a child is kept that has nothing to do
 
 
@@ -90,7 +92,7 @@ async def main(
             Library(place / LIBRARY_FILE) as library,
             TaskEngine(
                 [quick, big, *builtin_task_types(library)],
-                backend=JsonBackend(place / "tasks"),
+                backend=JsonBackend(place / TASKS, compact_after=COMPACT),
                 drain_grace=grace,
                 children=ChildPool(idle_timeout=IDLE),
                 retention=Retention(max_age=None, max_count=None),  # only `/forget` forgets

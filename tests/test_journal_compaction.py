@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import threading
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cortex_tasks.backends.compaction import CompactionRule
 from cortex_tasks.backends.journal import Journal
 from cortex_tasks.backends.json_backend import JsonBackend
 from cortex_tasks.engine.storage import Change, Drop
+from cortex_tasks.engine.surroundings import offload_inline
 from tests.journal_setting import (
     ALWAYS,
     RefusingFiles,
@@ -267,6 +269,22 @@ async def test_values_stay_readable_through_many_compactions_in_the_background(
         done.set()
     await backend.close()
     assert max(int(path.stem[-8:]) for path in tmp_path.glob("journal-*")) > 2
+
+
+async def test_what_a_compaction_removed_is_closed_too_though_its_results_were_the_newest(
+    tmp_path: Path,
+) -> None:
+    """Open, it would still take its room on the disk: of every journal there ever was."""
+    backend = JsonBackend(tmp_path, offload=offload_inline, compact_after=1, files=UnsyncedFiles())
+    await backend.open()
+    for seq in range(0, 200, 2):
+        await backend.commit([complete(f"task_{seq}", seq + 1), Drop(f"task_{seq - 2}", seq + 2)])
+        assert bytes(await backend.read(f"task_{seq}", "result")) == b"{}"
+    held = {os.path.realpath(file) for file in Path("/proc/self/fd").iterdir()}
+    ours = sorted(name for name in held if name.startswith(str(tmp_path)))
+    assert len([name for name in ours if name.endswith("(deleted)")]) < 3, ours
+    await backend.close()
+    assert max(int(path.stem[-8:]) for path in tmp_path.glob("journal-*")) > 20
 
 
 @pytest.mark.parametrize(
