@@ -6,7 +6,7 @@ import sys
 
 import anyio
 
-from . import engine_speed, opening_speed, page_speed, request_speed
+from . import engine_speed, following_speed, opening_speed, page_speed, request_speed
 from .measuring import Figure, machine
 
 PARTS = {
@@ -14,6 +14,7 @@ PARTS = {
     "requests": request_speed.measure,
     "opening": opening_speed.measure,
     "pages": page_speed.measure,
+    "following": following_speed.measure,
 }
 
 
