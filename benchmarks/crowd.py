@@ -59,7 +59,8 @@ class Crowd:
                 last: bytearray = key.data
                 found = text in last + data
                 del last[:]
-                if found:
+                if found:  # its answer has an end; the server may close it whenever it likes
+                    self._selector.unregister(key.fileobj)
                     missing -= 1
                 else:
                     last += data[-len(text) :]

@@ -19,7 +19,7 @@ from .frames import frame_of
 # Of one task: its id. Of all tasks of a type and a status, None being any.
 Key: TypeAlias = str | tuple[str | None, str | None]
 
-MOST_BEHIND = 10_000  # changes that may have come while a client is still sent earlier ones
+MOST_BEHIND = 50_000  # changes that may have come while a client is still sent earlier ones
 _LOOK = 256  # changes of a topic between two looks for those who are behind
 
 
@@ -57,6 +57,7 @@ class Topic:
     def __init__(self) -> None:
         self.newest = Link(0, None)
         self.closed = False
+        self.joined = 0
         self.places: dict[Place, None] = {}  # of all who follow it
         self._news: anyio.Event | None = None
 
@@ -97,6 +98,8 @@ class Place:
         self.on_lost: Callable[[], None] | None = None
         self.busy = False  # with what it has taken
         self.lost = False  # it was given up: there were changes that it will not be told of
+        self.number = topic.joined  # in the order in which they came
+        topic.joined += 1
         topic.places[self] = None
 
     @property

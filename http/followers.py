@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
+import anyio
+
 from ..engine.engine import TaskEngine
 from ..engine.errors import EventsMissed
 from ..engine.lifecycle import TaskStatus
@@ -12,8 +14,11 @@ from ..engine.records import TaskEvent, TaskRecord
 from . import frames
 from .feed import Feed, Key, Place, topics_of
 
-PORTION = 64 * 1024  # bytes that are handed over at once, about
+PORTION = 128 * 1024  # bytes that are handed over at once, about
 SLICE = 200  # changes of the history that are looked at before others have their turn
+SENDS_PER_SECOND = 2_000  # that one topic may take, about
+LONGEST_PAUSE = 1.0  # seconds
+_SHORT = 0.002  # seconds that are not worth a pause
 _GONE = (
     "What has changed since is not known any more: load anew what you show. It goes on from here."
 )
@@ -84,9 +89,22 @@ class Follower:
             self.ended = True
         return b"".join(taken)
 
+    async def pause(self) -> None:
+        """Let time pass after it was sent something, if there are many; then take all that came.
+
+        So one follower hears of every change as it is kept, and thousands of followers of a busy
+        topic leave time for everything else.
+        """
+        await _sleep(min(len(self._topic.places) / SENDS_PER_SECOND, LONGEST_PAUSE))
+
     async def wait(self) -> None:
         """Wait for the next change, or the end."""
         await self._topic.wait()
+
+    async def take_turn(self) -> None:
+        """Wait again after that: of many, each a little longer, for they were all woken at once."""
+        turn = self._place.number % max(len(self._topic.places), 1)
+        await _sleep(min(turn / SENDS_PER_SECOND, LONGEST_PAUSE))
 
     # -- what it is told, in its order -----------------------------------------------------------
 
@@ -181,6 +199,11 @@ class Follower:
         before = self._before.get(event.task_id)
         self._before[event.task_id] = event.record
         return key in topics_of(event, before) or (unknown and _may_have_passed(event, key))
+
+
+async def _sleep(seconds: float) -> None:
+    if seconds > _SHORT:
+        await anyio.sleep(seconds)
 
 
 def _may_have_passed(event: TaskEvent, key: tuple[str | None, str | None]) -> bool:

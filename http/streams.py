@@ -69,6 +69,8 @@ class EventStream:
                             {"type": "http.response.body", "body": portion, "more_body": True}
                         )
                         able = True
+                    if not follower.ended:
+                        await follower.pause()
             group.cancel_scope.cancel()
         return able
 
@@ -79,7 +81,10 @@ async def _next(follower: Follower) -> bytes:
     if portion is None:
         with anyio.move_on_after(PING_EVERY) as silence:
             await follower.wait()
-        return PING if silence.cancelled_caught else b""
+        if silence.cancelled_caught:
+            return PING
+        await follower.take_turn()
+        return b""
     if not portion:
         await anyio.lowlevel.checkpoint()
     return portion

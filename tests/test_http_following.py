@@ -11,11 +11,12 @@ import pytest
 
 from cortex_tasks.engine.context import TaskContext
 from cortex_tasks.engine.registry import TaskType, task_type
-from cortex_tasks.http.feed import MOST_BEHIND
+from cortex_tasks.http import feed
+from cortex_tasks.http.followers import LONGEST_PAUSE
 from cortex_tasks.http.streams import PING_EVERY
 from tests.engine_setting import virtual_time
 from tests.http_setting import Api, assert_problem, echo, endless, failing, serving
-from tests.sse_setting import following
+from tests.sse_setting import Stream, following
 
 EVENTS = "/api/tasks/events"
 
@@ -347,14 +348,38 @@ async def test_a_client_that_reads_nothing_is_cut_loose_and_holds_up_nobody(
         await quick.until("task", message="30 done")
 
 
-async def test_a_client_that_is_too_far_behind_is_cut_loose_at_once(api: Api) -> None:
+async def test_a_client_that_is_too_far_behind_is_cut_loose_at_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "MOST_BEHIND", 1_000)
     async with following(api.app, EVENTS) as slow, following(api.app, EVENTS) as quick:
         slow.held = anyio.Event()
         began = anyio.current_time()
         for number in range(4):
-            await api.engine.submit_many("echo", [{"value": number}] * 1_000)
+            await api.engine.submit_many("echo", [{"value": number}] * 200)
             await anyio.wait_all_tasks_blocked()
-        assert api.engine.seq > MOST_BEHIND
         await slow.ended.wait()
         assert anyio.current_time() < began + 5
         assert not quick.ended.is_set()
+
+
+async def test_many_followers_are_told_of_what_comes_in_quick_succession_at_once(api: Api) -> None:
+    streams: list[Stream] = []
+    done = anyio.Event()
+
+    async def follow() -> None:
+        async with following(api.app, EVENTS) as stream:
+            streams.append(stream)
+            await done.wait()
+
+    async with anyio.create_task_group() as group:
+        for _ in range(100):
+            group.start_soon(follow)
+        await anyio.wait_all_tasks_blocked()
+        for number in range(20):
+            await api.ended("echo", {"value": number})
+        await anyio.sleep(3 * LONGEST_PAUSE)
+        done.set()
+    assert len({stream.text for stream in streams}) == 1
+    assert streams[0].seqs == list(range(1, api.engine.seq + 1))
+    assert len(streams[0].sent) < len(streams[0].seqs) / 2
