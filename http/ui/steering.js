@@ -15,21 +15,23 @@ export async function steerMany(verb, which) {
   const { word, done, body, danger } = VERBS[verb];
   try {
     const counted = await post(`api/tasks/bulk/${verb}`, { ...which, dry_run: true });
-    if (counted.affected === 0) {
-      toast(counted.matched === 0 ? "No task fits any more." : `None of the ${plural(counted.matched, "task")} can be ${verb === "cancel" ? "cancelled" : "retried"}.`, "pending");
+    const can = verb === "cancel" ? "cancelled" : "retried";
+    if (counted.matched === 0) {
+      toast(`None of these tasks can be ${can}.`, "pending");
       return false;
     }
-    const others = counted.matched - counted.affected;
+    const others = counted.refused.length;
     const yes = await confirm({
-      heading: `${word} ${plural(counted.affected, "task")}?`,
-      body: [h("p", {}, body), others > 0 && h("p", { class: "muted" }, `${plural(others, "other task")} that you chose cannot be ${verb === "cancel" ? "cancelled" : "retried"} and will stay as they are.`)],
-      yes: `${word} ${plural(counted.affected, "task")}`,
+      heading: `${word} ${plural(counted.matched, "task")}?`,
+      body: [h("p", {}, body), others > 0 && h("p", { class: "muted" }, `${plural(others, "other task")} that you chose cannot be ${can}, and stay as they are.`)],
+      yes: `${word} ${plural(counted.matched, "task")}`,
       danger,
     });
     if (!yes) return false;
     const answer = await post(`api/tasks/bulk/${verb}`, { ...which, dry_run: false });
-    const refused = answer.refused ?? [];
-    toast(`${plural(answer.affected, "task")} ${done}.${refused.length ? ` ${refused[0].detail}` : ""}`, refused.length ? "pending" : "completed");
+    const known = new Set(counted.refused.map((each) => each.task_id)); // those were told of before
+    const failed = answer.refused.filter((each) => !known.has(each.task_id));
+    toast(`${plural(answer.affected, "task")} ${done}.${failed.length ? ` ${plural(failed.length, "task")} not: ${failed[0].detail}` : ""}`, failed.length ? "pending" : "completed");
     return true;
   } catch (error) {
     toast(error.message, "failed");
