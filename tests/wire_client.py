@@ -12,6 +12,9 @@ from .wire_attacks import Attack, Ending
 
 # Statuses from 500 on that are no fault of ours: not now (503), not HTTP/1.1 (505), no room (507).
 DECLARED = {503, 505, 507}
+# An answer that goes on as long as its client reads; that there is a next request behind it, or
+# even that the client is done, need not end it.
+_WITHOUT_END = b"content-type: text/event-stream"
 _STATUS = re.compile(rb"HTTP/1\.1 (5\d\d) ")
 
 
@@ -61,7 +64,7 @@ class Wire:
                     self._socket.shutdown(socket.SHUT_WR)
                 except OSError:
                     self.over = True
-            while not self.over:
+            while not (self.over or _WITHOUT_END in self.heard):
                 self.hear()
 
     def _read(self) -> None:
