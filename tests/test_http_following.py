@@ -12,7 +12,7 @@ import pytest
 from cortex_tasks.engine.context import TaskContext
 from cortex_tasks.engine.registry import TaskType, task_type
 from cortex_tasks.http import feed
-from cortex_tasks.http.followers import LONGEST_PAUSE
+from cortex_tasks.http.followers import LONGEST_PAUSE, SLICE
 from cortex_tasks.http.streams import PING_EVERY
 from tests.engine_setting import virtual_time
 from tests.http_setting import Api, assert_problem, echo, endless, failing, serving
@@ -383,3 +383,26 @@ async def test_many_followers_are_told_of_what_comes_in_quick_succession_at_once
     assert len({stream.text for stream in streams}) == 1
     assert streams[0].seqs == list(range(1, api.engine.seq + 1))
     assert len(streams[0].sent) < len(streams[0].seqs) / 2
+
+
+async def test_what_comes_while_one_is_told_of_the_past_comes_once_and_in_its_place(
+    api: Api,
+) -> None:
+    await api.engine.submit_many("echo", [{"value": 1}] * 100)
+    await api.ended("echo", {"value": 2})
+    async with following(api.app, EVENTS) as live:
+        assert live.events[0].seq > SLICE
+        held = anyio.Event()
+        stream = Stream(api.app, EVENTS, last_event_id="0")
+        stream.held = held
+        async with anyio.create_task_group() as group:
+            group.start_soon(stream.run)
+            await anyio.wait_all_tasks_blocked()
+            await api.ended("echo", {"value": 3})
+            stream.held = None
+            held.set()
+            await api.ended("echo", {"value": 4})
+            await live.until("task", seq=api.engine.seq)
+            await stream.until("task", seq=api.engine.seq)
+            stream.go_away()
+    assert stream.seqs == list(range(1, api.engine.seq + 1))
