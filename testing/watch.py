@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import CodeType, FrameType
@@ -59,14 +60,25 @@ BODY: ContextVar[RunningBody | None] = ContextVar("cortex_tasks_body", default=N
 def _builtins() -> dict[Any, tuple[str, str]]:
     """Functions written in C: what they are called, and what to use instead."""
     clocks = "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns".split()
-    clocks += "process_time process_time_ns".split()
-    found = {getattr(time, name): (f"time.{name}", _CLOCK) for name in clocks}
+    clocks += "process_time process_time_ns thread_time thread_time_ns".split()
+    clocks += "clock_gettime clock_gettime_ns".split()
+    found = {
+        getattr(time, name): (f"time.{name}", _CLOCK) for name in clocks if hasattr(time, name)
+    }
+    # Not time.localtime, gmtime, ctime and strftime: given a time they ask nobody, and whether they
+    # are given one cannot be seen from here.
     found[time.sleep] = "time.sleep", _SLEEP
     found[datetime.datetime.now] = "datetime.now", _CLOCK
     found[datetime.datetime.utcnow] = "datetime.utcnow", _CLOCK
     found[datetime.datetime.today] = "datetime.today", _CLOCK
     found[datetime.date.today] = "date.today", _CLOCK
+    found[os.times] = "os.times", _CLOCK
     found[os.urandom] = "os.urandom", _CHANCE
+    if hasattr(os, "getrandom"):
+        found[os.getrandom] = "os.getrandom", _CHANCE
+    made_of_time = getattr(uuid, "_generate_time_safe", None)  # without it uuid1 asks time_ns
+    if made_of_time is not None:
+        found[made_of_time] = "uuid.uuid1", _CHANCE
     found[_thread.start_new_thread] = "_thread.start_new_thread", _THREAD
     for name in ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system"):
         if hasattr(os, name):

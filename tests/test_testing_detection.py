@@ -44,6 +44,14 @@ def clocks() -> dict[str, tuple[str, Callable[[], object]]]:
         "datetime by another name": ("datetime.now", lambda: the_datetime.now(datetime.UTC)),
         "date.today": ("date.today", datetime.date.today),
         "uuid4": ("os.urandom", uuid.uuid4),
+        "uuid1": ("uuid.uuid1", uuid.uuid1),
+        "os.getrandom": ("os.getrandom", lambda: os.getrandom(4)),
+        "os.times": ("os.times", os.times),
+        "time.thread_time": ("time.thread_time", time.thread_time),
+        "a clock of the system by its number": (
+            "time.clock_gettime",
+            lambda: time.clock_gettime(time.CLOCK_MONOTONIC),
+        ),
     }
 
 
