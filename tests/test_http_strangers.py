@@ -208,12 +208,19 @@ def test_a_target_may_be_a_whole_url(server: Server, target: bytes) -> None:
     assert answer.startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize("target", [b"http://x", b"http://x?a=b", b"/"])
+def test_a_target_without_a_path_leads_to_the_page(server: Server, target: bytes) -> None:
+    answer = throw(server, GET_HEALTH.replace(b"/health", target))
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"<!doctype html>" in answer.lower()
+
+
 def test_the_host_in_a_target_counts_and_not_the_header(server: Server) -> None:
     answer = throw(server, GET_HEALTH.replace(b"/health", b"http://right:1234/host"))
     assert answer.endswith(b'["right:1234"]')
 
 
-@pytest.mark.parametrize("target", [b"http://x", b"http://x?a=b", b"ftp://x/health", b"*", b"x"])
+@pytest.mark.parametrize("target", [b"http://x/no", b"ftp://x/health", b"*", b"x"])
 def test_a_target_that_leads_nowhere_is_404(server: Server, target: bytes) -> None:
     assert throw(server, GET_HEALTH.replace(b"/health", target)).startswith(b"HTTP/1.1 404")
 

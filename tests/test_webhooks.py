@@ -273,3 +273,9 @@ async def test_a_url_that_nobody_can_be_told_at_is_refused(tmp_path: Path, url: 
         with pytest.raises(TargetRefused):
             await told.webhooks.add(url, ALL)
         assert told.webhooks.hooks() == []
+
+
+async def test_what_the_block_raises_comes_out_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match="as it is"):
+        async with telling(tmp_path):
+            raise LookupError("as it is")

@@ -91,6 +91,7 @@ class Webhooks:
     async def running(self, engine: TaskEngine) -> AsyncIterator[None]:
         """Tell what there is to tell, within this block; the engine must stay entered around it."""
         self._engine = engine
+        failure: Exception | None = None
         await self._outbox.open()
         try:
             for hook in await self._outbox.hooks():
@@ -105,6 +106,8 @@ class Webhooks:
                 self._nursery.start_soon(self._record)
                 try:
                     yield
+                except Exception as error:  # noqa: BLE001  raised again where no group wraps it
+                    failure = error
                 finally:
                     self._nursery.cancel_scope.cancel()
         finally:
@@ -112,6 +115,8 @@ class Webhooks:
                 await self._outbox.aclose()
             self._hooks.clear()
             self._couriers.clear()
+        if failure is not None:
+            raise failure
 
     # -- hooks -----------------------------------------------------------------------------------
 
