@@ -25,10 +25,11 @@ REVIVABLE = (TaskStatus.FAILED, TaskStatus.CANCELLED)
 STOPPING = "The server is stopping; nothing was done about this task."
 
 
-class BulkFilter(msgspec.Struct, frozen=True):
+class BulkFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which tasks: those that fit all that is given, of which there must be something.
 
-    `ids` is a list or a comma list. With `dry_run` nothing is done but to look.
+    `ids` is a list or a comma list. With `dry_run` nothing is done but to look. A name that is
+    unknown is refused: a `dry_run` that is misspelt must not be the real thing.
     """
 
     q: Annotated[str, Meta(max_length=LONGEST_SEARCH)] | None = None
@@ -97,11 +98,12 @@ async def _steer(call: Call[BulkFilter], statuses: tuple[TaskStatus, ...], steer
 
 def _search(call: Call[BulkFilter], ids: list[str] | None) -> Search:
     wanted = call.params
-    if wanted.q is None and wanted.status is None and wanted.task_type is None and ids is None:
+    q = (wanted.q or "").strip()  # a blank one fits all tasks, and is most likely a mistake
+    if not q and not wanted.status and not wanted.task_type and ids is None:
         nothing = "Say which tasks: give one of q, status, task_type and ids"
         raise invalid_parameters(FieldError(("body",), nothing))
     now = call.services.engine.overview.now
-    search = parse_search(wanted.q or "", now, type_aliases=TYPE_ALIASES)
+    search = parse_search(q, now, type_aliases=TYPE_ALIASES)
     task_type = wanted.task_type and TYPE_ALIASES.get(wanted.task_type, wanted.task_type)
     return search.narrowed(status=wanted.status, task_type=task_type, ids=ids)
 

@@ -37,15 +37,19 @@ def alias(*names: str) -> dict[str, Any]:
 class Parameters(Generic[P]):
     """Reads the struct `shape` out of requests.
 
-    Every field that does not fit is reported, not only the first. Unknown names are ignored; of a
-    name that comes twice in the query the last counts, unless the field takes a list. An empty
-    value in the query is none. `home`: where one that is missing is said to be missing.
+    Every field that does not fit is reported, not only the first. Unknown names are ignored, unless
+    the struct has `forbid_unknown_fields`; of a name that comes twice in the query the last counts,
+    unless the field takes a list. An empty value in the query is none. `home`: where one that is
+    missing is said to be missing.
     """
 
     def __init__(self, shape: type[P], *, home: str = "query") -> None:
         self._shape = shape
         self._home = home
         self._fields = fields_of(shape)
+        self._known: set[str] | None = None
+        if shape.__struct_config__.forbid_unknown_fields:
+            self._known = {name for field in self._fields for name in field.names}
         # Most requests bring none at all.
         self._defaults: P | None = None
         if all(not field.required for field in self._fields):
@@ -63,7 +67,7 @@ class Parameters(Generic[P]):
 
     def _convert(self, query: Mapping[str, list[str]], body: Mapping[str, Any]) -> P:
         values: dict[str, Any] = {}
-        errors: list[FieldError] = []
+        errors = list(self._unknown(query, body))
         for field in self._fields:
             source, name, value = field.find(query, body)
             if source is None:
@@ -81,6 +85,15 @@ class Parameters(Generic[P]):
         if errors:
             raise invalid_parameters(*errors)
         return self._shape(**values)
+
+    def _unknown(self, query: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[FieldError]:
+        if self._known is None:
+            return
+        for source, given in (("query", query), ("body", body)):
+            for name in given:
+                if name not in self._known:
+                    known = ", ".join(field.name for field in self._fields)
+                    yield FieldError((source, name), f"Unknown here; there are {known}")
 
 
 class Field:

@@ -173,8 +173,24 @@ async def test_a_filter_is_needed_and_one_that_cannot_be_read_changes_nothing(ap
         assert_problem(await api.post(path), 422, "one of q, status, task_type and ids")
         assert_problem(await api.post(path, json={"dry_run": False}), 422, "one of q, status")
         assert_problem(await api.post(path, json={"q": "colour:red"}), 422, "no qualifier")
+        for blank in ({"q": ""}, {"q": " "}, {"status": ""}, {"q": "", "task_type": ""}):
+            assert_problem(await api.post(path, json=blank), 422, "one of q, status")
+        assert_problem(await api.post(path, params={"q": " "}), 422, "one of q, status")
     assert (await bulk(api, "cancel", ids=[]))["matched"] == 0
     assert (await api.engine.get(waiting.id)).status is TaskStatus.PENDING
+
+
+async def test_a_misspelt_dry_run_is_refused_and_not_the_real_thing(api: Api) -> None:
+    waiting = await api.engine.submit("echo", delay=60)
+    path = "/api/tasks/bulk/cancel"
+    for name in ("dry-run", "dryRun", "dry_rum"):
+        response = await api.post(path, json={"q": "type:echo", name: True})
+        assert_problem(response, 422, f"{name}: Unknown here; there are q, status")
+        response = await api.post(path, params={name: "true"}, json={"q": "type:echo"})
+        assert_problem(response, 422, f"{name}: Unknown here")
+    assert (await api.engine.get(waiting.id)).status is TaskStatus.PENDING
+    # Another spelling that is known is none of these.
+    assert (await bulk(api, "cancel", type="echo", dry_run=True))["matched"] == 1
 
 
 async def test_many_are_cancelled_while_others_have_their_turn(api: Api) -> None:
