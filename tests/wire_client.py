@@ -10,8 +10,9 @@ import struct
 from .http_process import PATIENCE
 from .wire_attacks import Attack, Ending
 
-# Statuses from 500 on that are no fault of ours: not now (503), not HTTP/1.1 (505), no room (507).
-DECLARED = {503, 505, 507}
+# Statuses from 500 on that are no fault of ours: a transfer coding that is not known here (501, as
+# RFC 9112, 6.1 has it), not now (503), not HTTP/1.1 (505), no room (507).
+DECLARED = {501, 503, 505, 507}
 # An answer that goes on as long as its client reads; that there is a next request behind it, or
 # even that the client is done, need not end it.
 _WITHOUT_END = b"content-type: text/event-stream"
