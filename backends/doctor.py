@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import stat
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from ..engine.errors import StorageCorrupt, StorageError
+from .copies import copy_files
 from .disk import DiskFiles
 from .journal import mend
 from .journal_format import parse_name
 from .lock import FolderLock
-from .recovery import Recovery, recover
+from .loss import Loss
+from .recovery import recover
+from .rescue import Rescue, estimate, rescue
 from .reserve import RESERVE_FILE
 from .values import FOLDERS, OwnFileValue
 
@@ -60,21 +63,53 @@ def examine(folder: Path) -> Findings:
 def repair(folder: Path, files: DiskFiles | None = None) -> Path | None:
     """Mend what a crash left, under the lock; give the place of the copy of what was changed.
 
-    Raises StorageInUse while a server runs, and StorageError for what nobody can mend without
-    inventing something; then nothing was changed.
+    Raises StorageInUse while a server runs, StorageFull where there is no room for the copy, and
+    StorageError for what nobody can mend without a loss; then nothing was changed.
     """
+    with _locked(folder):
+        return _mend(folder, files or DiskFiles())
+
+
+def estimate_loss(folder: Path) -> Loss:
+    """Say what `accept_loss` would come to. Changes nothing, takes no lock; raises as that does."""
+    _refuse_odd_files(folder)
+    return estimate(folder)
+
+
+def accept_loss(folder: Path, files: DiskFiles | None = None) -> tuple[Path | None, Rescue | None]:
+    """Mend as `repair` does; then set aside what is damaged, and keep all that can be read.
+
+    Gives the copy that each of the two has made. Raises as `repair` does, StorageError for a file
+    that a newer program wrote.
+    """
+    files = files or DiskFiles()
+    with _locked(folder):
+        try:
+            mended = _mend(folder, files)
+        except StorageCorrupt:
+            mended = None
+        return mended, rescue(folder, files)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
     _refuse_odd_files(folder)  # the lock too: a link in its place leads to a file of somebody
     lock = FolderLock(folder)
     try:
         _refuse_odd_files(folder)
-        found = recover(folder)
-        if not found.torn and not found.leftovers:
-            return None
-        copy = _copy(folder, found)
-        mend(folder, files or DiskFiles(), found).close()
-        return copy
+        yield
     finally:
         lock.release()
+
+
+def _mend(folder: Path, files: DiskFiles) -> Path | None:
+    found = recover(folder)
+    if not found.torn and not found.leftovers:
+        return None
+    changed = [*found.leftovers, *([found.active.path] if found.active is not None else [])]
+    copy = copy_files(folder, changed, files)
+    mend(folder, files, found).close()
+    return copy
 
 
 def _examine_once(folder: Path) -> Findings:
@@ -156,16 +191,3 @@ def _read(folder: Path, findings: Findings) -> None:
             f"{found.length} on. They were never acknowledged."
         )
     findings.mendable += [f"{path} is left over: nothing refers to it." for path in found.leftovers]
-
-
-def _copy(folder: Path, found: Recovery) -> Path:
-    now = datetime.now(UTC)
-    copy = folder.with_name(f"{folder.name}.before-repair-{now:%Y%m%dT%H%M%S%f}")
-    copy.mkdir(mode=0o700)
-    changed = [*found.leftovers, *([found.active.path] if found.active is not None else [])]
-    for path in changed:
-        place = copy / path.relative_to(folder)
-        place.parent.mkdir(mode=0o700, exist_ok=True)
-        shutil.copy2(path, place)
-    os.sync()  # the copy is on disk before anything is changed
-    return copy

@@ -157,10 +157,18 @@ def _reason(line: bytes, n: int) -> str:
 
 def holds_line(torn: bytes) -> bool:
     """Whether these bytes end with a whole line: none that a crash cut short does."""
-    return any(
-        torn[begin.start() :] == make_line(int(begin[1]), torn[begin.end() : -2])
-        for begin in _LINE_BEGIN.finditer(torn)
-    )
+    return find_line(torn) is not None
+
+
+def find_line(data: bytes) -> tuple[int, int, bytes] | None:
+    """Find a whole line at the end of these bytes: where it begins, its number (which no check
+    sum covers), and its list of changes.
+    """
+    for begin in _LINE_BEGIN.finditer(data):
+        n, changes = int(begin[1]), data[begin.end() : -2]
+        if data[begin.start() :] == make_line(n, changes):
+            return begin.start(), n, changes
+    return None
 
 
 _RESULT_KEY: Final = len(b',"result":')

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -34,6 +35,10 @@ from .journal_format import (
 from .values import FOLDERS, OwnFileValue, SourceFile, find_orphans
 
 _READ_AHEAD = 1 << 20
+_ADVICE = (
+    "Restore the folder from a copy, or have cortex-tasks doctor set aside what is damaged "
+    "(--repair --accept-loss)"
+)
 
 
 @dataclass
@@ -90,7 +95,7 @@ def _check_complete(folder: Path, journals: list[int], found: Recovery) -> None:
     if missing is not None:
         raise StorageCorrupt(
             f"{folder / file_name(JOURNAL, missing)} is missing, though the folder holds files "
-            "that need it. Nothing was changed. Restore the folder from a copy."
+            f"that need it. Nothing was changed. {_ADVICE}."
         )
 
 
@@ -175,46 +180,23 @@ class _FileReader:
         return last and (not line.endswith(b"\n") or b"\0" in line)
 
     def _take(self, changes: bytes, offset: int) -> None:
-        offset += 1  # the bracket
-        for encoded in split_changes(changes):
-            change, length = decode_change(encoded), len(encoded)
-            if isinstance(change, KeptPut):
-                values = change.params, change.result, change.checkpoint, change.log
-                held = hold(change.record, self.source, offset, length, values)
-                if (
-                    change.params_file
-                    or change.result_file
-                    or change.checkpoint_file
-                    or change.log_file
-                ):
-                    self._hold_files(held, change)
-                self._index.put(held)
+        for change in read_changes(changes, self.source, offset):
+            if isinstance(change, Held):
+                self._index.put(change)
             elif isinstance(change, Drop):
                 self._index.drop(change)
             elif isinstance(change, Pause):
                 self._index.pause(change)
             else:
                 self.start = change
-            offset += length + 1
-
-    def _hold_files(self, held: Held, put: KeptPut) -> None:
-        folder = self._path.parent
-        if put.params_file:
-            held.params = OwnFileValue(folder, put.params_file)
-        if put.result_file:
-            held.result = OwnFileValue(folder, put.result_file)
-        if put.checkpoint_file:
-            held.checkpoint = OwnFileValue(folder, put.checkpoint_file)
-        if put.log_file:
-            held.log = OwnFileValue(folder, put.log_file)
 
     def refuse(self, reason: str) -> NoReturn:
-        advice = "Restore the folder from a copy."
+        advice = f"{_ADVICE}."
         if self._kind == JOURNAL and self._row > 1:
             path, good = (shlex.quote(f"{self._path}{end}") for end in ("", ".good"))
             advice = (
-                "Restore the folder from a copy. Or go on without this line and all that came "
-                "after it: keep a copy of the folder, then "
+                f"{_ADVICE}. Or go on without this line and all that came after it: "
+                "keep a copy of the folder, then "
                 f"head -n {self._row - 1} {path} > {good} && mv {good} {path}"
             )
             if not self._may_be_torn:
@@ -223,3 +205,40 @@ class _FileReader:
             f"{self._path}, line {self._row} (byte {self.offset}): {reason}. A crash cannot have "
             f"done this, so nothing was changed. {advice}"
         )
+
+
+def read_changes(
+    changes: bytes, source: SourceFile, offset: int
+) -> Iterator[Held | Drop | Pause | Start]:
+    """Give what a line's list of changes says, the list being at `offset` of the source.
+
+    Raises ValueError for what cannot be understood.
+    """
+    offset += 1  # the bracket
+    for encoded in split_changes(changes):
+        change, length = decode_change(encoded), len(encoded)
+        if isinstance(change, KeptPut):
+            values = change.params, change.result, change.checkpoint, change.log
+            held = hold(change.record, source, offset, length, values)
+            if (
+                change.params_file
+                or change.result_file
+                or change.checkpoint_file
+                or change.log_file
+            ):
+                _hold_files(held, change, source.path.parent)
+            yield held
+        else:
+            yield change
+        offset += length + 1
+
+
+def _hold_files(held: Held, put: KeptPut, folder: Path) -> None:
+    if put.params_file:
+        held.params = OwnFileValue(folder, put.params_file)
+    if put.result_file:
+        held.result = OwnFileValue(folder, put.result_file)
+    if put.checkpoint_file:
+        held.checkpoint = OwnFileValue(folder, put.checkpoint_file)
+    if put.log_file:
+        held.log = OwnFileValue(folder, put.log_file)

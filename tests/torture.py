@@ -22,6 +22,7 @@ ATTACKS = (
     "tests/test_wire_fuzz.py",
     "tests/test_http_crowds.py",
     "tests/test_soak.py",
+    "tests/test_doctor_loss.py",
     "tests/test_journal_damage.py",
     "tests/test_journal_faults.py",
     "tests/test_journal_kill.py",

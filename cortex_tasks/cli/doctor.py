@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from ..backends.doctor import Findings, examine, repair
-from ..engine.errors import StorageError
+from ..backends.doctor import Findings, accept_loss, estimate_loss, examine, repair
+from ..engine.errors import StorageCorrupt, StorageError
 from ..http.keys import KEY_FILE, KeyStore
 from .arguments import Commands, add_command, add_json
 from .exits import CommandFailed, Exit
@@ -26,6 +26,11 @@ def add_to(commands: Commands) -> None:
         action="store_true",
         help="mend what a crash left, after a copy; refused while a server runs",
     )
+    doctor.add_argument(
+        "--accept-loss",
+        action="store_true",
+        help="with --repair: also set aside what is damaged, after a copy, and keep the rest",
+    )
     add_json(doctor)
 
 
@@ -34,8 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         folder = _tasks_folder(Path(arguments.data).absolute())
         if arguments.repair:
-            copy = repair(folder)
-            note(f"Mended; what was changed is copied to {copy}." if copy else "Nothing to mend.")
+            _repair(folder, accept=arguments.accept_loss)
+        elif arguments.accept_loss:
+            raise CommandFailed("--accept-loss is of use with --repair alone.", Exit.USAGE)
     except (OSError, StorageError, ValueError, MemoryError, RecursionError) as error:
         raise CommandFailed(f"{error}" or type(error).__name__) from None
     findings = examine(folder)
@@ -46,6 +52,36 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _tell(findings)
     return Exit.DONE if findings.sound else Exit.FAILED
+
+
+def _repair(folder: Path, *, accept: bool) -> None:
+    if accept:
+        copy, rescued = accept_loss(folder)
+    else:
+        try:
+            copy, rescued = repair(folder), None
+        except StorageCorrupt:
+            _tell_what_would_be_lost(folder)
+            raise
+        _tell_what_would_be_lost(folder)
+    if rescued is not None:
+        for said in rescued.loss.words():
+            note(said)
+        for path in rescued.set_aside:
+            note(f"Set aside, byte for byte: {path}")
+        note(f"The folder opens again. What was changed is copied to {rescued.copy}.")
+    if copy is not None:
+        note(f"Mended; what was changed is copied to {copy}.")
+    if rescued is None and copy is None:
+        note("Nothing to mend.")
+
+
+def _tell_what_would_be_lost(folder: Path) -> None:
+    loss = estimate_loss(folder)
+    if loss.any:
+        note("What is damaged is not mended. With --repair --accept-loss, after a copy:")
+        for said in loss.words():
+            note(said)
 
 
 def _tasks_folder(data: Path) -> Path:
