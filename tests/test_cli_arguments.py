@@ -110,7 +110,12 @@ def test_every_option_of_serve_has_a_variable_and_wins_over_it(
     }
     assert all(options[name] is True for name in switches)
     assert options["types"] == ["shop", "stall:types"]
-    assert set(options) == {*values, *switches, "no_page", "types", "run"}
+    assert set(options) == {*values, *switches, "page", "types", "run"}
+    assert options["page"] is True
+    assert read("serve", "--no-page").page is False
+    monkeypatch.setenv("CORTEX_TASKS_PAGE", "off")
+    assert read("serve").page is False
+    assert read("serve", "--page").page is True
 
     for name, (_, typed, _) in values.items():
         got = vars(read("serve", f"--{name.replace('_', '-')}", typed))[name]

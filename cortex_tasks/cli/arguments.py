@@ -51,10 +51,13 @@ def add_option(
     )
 
 
-def add_flag(parser: argparse.ArgumentParser, flag: str, *, help: str) -> None:
-    """Add a switch that `CORTEX_TASKS_<FLAG>` turns on too (0, no, false and off leave it off)."""
+def add_flag(
+    parser: argparse.ArgumentParser, flag: str, *, help: str, default: bool = False
+) -> None:
+    """Add a switch that `CORTEX_TASKS_<FLAG>` sets too: off for 0, no, false and off, else on."""
     variable = _variable(flag)
-    given = os.environ.get(variable, "").lower() not in ("", "0", "no", "false", "off")
+    said = os.environ.get(variable, "").lower()
+    given = said not in ("0", "no", "false", "off") if said else default
     parser.add_argument(
         flag,
         action=argparse.BooleanOptionalAction,

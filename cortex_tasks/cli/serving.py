@@ -94,7 +94,7 @@ def add_to(commands: Commands) -> None:
     add_flag(command, "--access-log", help="write a line to the log for each request")
     add_flag(command, "--trace", help="make spans of OpenTelemetry, for the SDK that is set up")
     add_flag(command, "--open-metrics", help="give /metrics to whoever asks, without a key")
-    add_flag(command, "--no-page", help="serve the API alone, without the page at /")
+    add_flag(command, "--page", default=True, help="serve the page at /, beside the API")
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -114,7 +114,7 @@ def serve(arguments: argparse.Namespace) -> int:
         webhooks_to_private=arguments.webhooks_to_private,
         open_metrics=arguments.open_metrics,
         trace=arguments.trace,
-        page=not arguments.no_page,
+        page=arguments.page,
     )
 
     def announce(ready: server.Ready) -> None:
