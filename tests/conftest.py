@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -13,6 +14,10 @@ from tests.torture import counted
 # laws about Ctrl-C have to hear it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# With it a program that forgets to write out what it has said would pass here, and be silent
+# wherever its output goes to a file or a pipe.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 # A busy machine must not fail a law: no deadline for an example, and slow drawing is no error.
 # Every run draws the same examples; `pytest --hypothesis-profile=search` looks for new ones.

@@ -26,7 +26,7 @@ from .arguments import (
 )
 from .exits import CommandFailed, Exit
 from .plugins import load_backend, load_task_types
-from .screen import print_fields, print_text
+from .screen import flush_output, print_fields, print_text
 
 TASKS_FOLDER = "tasks"  # in the data folder
 WHERE_TASKS_ARE = {"json": "JSON files", "memory": "memory: they end with this server"}
@@ -168,6 +168,7 @@ def _announce(url: str, page: str | None, data: Path, tasks: str, first_key: str
         fields.append(("use it", f"export CORTEX_TASKS_API_KEY={first_key}"))
     fields += [("more keys", create), ("stop", "Ctrl-C")]
     print_fields((f"  {name}", value) for name, value in fields)
+    flush_output()  # into a file or a pipe it would else come when the server ends
 
 
 def _log_to_standard_error(log_format: str, *, access_log: bool) -> None:
