@@ -8,7 +8,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.torture import counted
+from tests.torture import count, counted
 
 # A shell makes what it runs in the background deaf to Ctrl-C, which children inherit; those of the
 # laws about Ctrl-C have to hear it.
@@ -40,6 +40,19 @@ settings.load_profile("laws")
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The event loop of an async law: each runs on both. A module may replace it by its own."""
     return str(request.param)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Add what a process of `pytest -n` tried in its part of the suite."""
+    for what, number in getattr(node, "workeroutput", {}).get("tried", {}).items():
+        count(what, number)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand over what was tried here, in a process that does a part of the suite."""
+    if (handed_over := getattr(session.config, "workeroutput", None)) is not None:
+        handed_over["tried"] = counted
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -109,6 +109,7 @@ def test_a_click_on_the_picture_shows_what_is_there(
         page.get_by_role("button", name="Its community").or_(
             page.get_by_role("button", name="All communities")
         ).click()
+        expect(panel.get_by_role("heading", name="members")).to_be_visible()
         name = panel.get_by_role("heading", level=2).inner_text()
         panel.locator(".members button").first.click()
         box = page.locator("canvas").bounding_box()
