@@ -270,6 +270,8 @@ class Actors:
         while True:
             try:
                 await self.clean_up(max_age=keep.max_age, max_count=keep.max_count)
+            except EngineNotRunning:
+                return  # left in the middle of it: the next start goes on
             except EngineError as error:
                 log.error("automatic cleanup failed: %s", error)  # noqa: TRY400  its text says all
                 return

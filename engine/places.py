@@ -90,7 +90,10 @@ class Place:
                 block.start_soon(self._run_bodies)
         except BaseExceptionGroup as group:
             if self._attempt is None or self._attempt.leftovers is None:
-                raise group.exceptions[0] from None  # there is but one coroutine
+                error = group.exceptions[0]  # there is but one coroutine
+                if isinstance(error, KeyboardInterrupt | SystemExit):
+                    raise  # bare, it would throw asyncio out of the cleaning up of all other tasks
+                raise error from None
             # Each loop complains once more of the scopes that were left open; it was said already.
 
     async def _run_bodies(self) -> None:

@@ -20,7 +20,6 @@ from cortex_tasks.engine.storage import Put
 from .engine_setting import (
     FailingBackend,
     HoldingBackend,
-    VirtualTimeLoop,
     a_record,
     an_engine,
     left_by_a_crash,
@@ -317,28 +316,6 @@ async def test_a_body_that_ignores_its_stop_holds_up_the_leaving_and_is_named(
         handle = await engine.submit(deaf)
     assert over  # no engine outlives its tasks
     assert f"{handle.id} of type deaf was told to stop and has not" in caplog.text
-
-
-@pytest.mark.parametrize("loop", ["trio", "asyncio"])
-def test_a_keyboard_interrupt_is_not_swallowed(loop: str) -> None:
-    @task_type("interrupted")
-    async def interrupted(ctx: TaskContext) -> None:
-        raise KeyboardInterrupt
-
-    backend = MemoryBackend()
-
-    async def main() -> None:
-        async with an_engine(interrupted, backend=backend) as engine:
-            await (await engine.submit(interrupted)).wait()
-            await anyio.sleep_forever()
-
-    options = {"loop_factory": VirtualTimeLoop} if loop == "asyncio" else {}
-    with pytest.raises(BaseException) as caught:  # noqa: PT011  looked at below
-        anyio.run(main, backend=loop, backend_options=options)
-    error: BaseException = caught.value
-    while isinstance(error, BaseExceptionGroup):
-        (error,) = error.exceptions
-    assert isinstance(error, KeyboardInterrupt)
 
 
 # -- after a restart -----------------------------------------------------------------------------
