@@ -7,8 +7,10 @@ promise about durability is held.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import anyio
@@ -26,8 +28,18 @@ INJECTED = "a fault of the harness"  # in the text of every error that comes fro
 CommitFate = Literal["kept", "refused", "lost", "unsaid", "cut"]
 
 
+@dataclass(frozen=True)
+class Full:
+    """How full a disk is: for how many seconds, and for how many commits its reserve has room."""
+
+    seconds: float
+    reserve: int
+
+
 class CommitFaults(Protocol):
     """Decides what becomes of each commit."""
+
+    off: bool  # from then on nothing goes wrong
 
     def delay(self) -> float:
         """Seconds that the commit takes."""
@@ -38,6 +50,10 @@ class CommitFaults(Protocol):
         all of it was kept, and the disk takes no more until it is opened anew; cut: the power
         fails amid the commit.
         """
+        ...
+
+    def full(self) -> Full | None:
+        """Whether the disk is full from this commit on, and how full."""
         ...
 
     def happened(self, name: str) -> None:
@@ -180,6 +196,9 @@ class Disk:
         self._on_cut = on_cut
         self._backend: Backend | None = None
         self._broken: str | None = None
+        self._full_until = -math.inf
+        self._reserve = 0  # the commits for which a full disk has room in it
+        self._given_up = False
         self._powered = True
 
     def lose_power(self) -> None:
@@ -200,6 +219,11 @@ class Disk:
         delay = self._faults.delay()
         await (anyio.sleep(delay) if delay else anyio.lowlevel.checkpoint())
         fate = self._faults.fate()
+        if (full := self._faults.full()) is not None:
+            self._full_until = anyio.current_time() + full.seconds
+            self._reserve = full.reserve
+        if fate == "kept" and not self._take_room():
+            fate = "refused"
         if fate == "cut":
             await self._storage.commit_amid_power_cut(backend, changes, self._on_cut)
             await anyio.sleep_forever()  # this step is its last
@@ -217,10 +241,15 @@ class Disk:
     async def give_up_reserve(self) -> None:
         """See `Backend.give_up_reserve`."""
         await self._working().give_up_reserve()
+        self._given_up = True
 
     async def restore_reserve(self) -> None:
         """See `Backend.restore_reserve`."""
-        await self._working().restore_reserve()
+        backend = self._working()
+        if self._is_full():
+            raise StorageFull(f"the disk is still full ({INJECTED})")
+        await backend.restore_reserve()
+        self._given_up = False
 
     async def read(self, task_id: str, value: ValueName) -> msgspec.Raw:
         """See `Backend.read`."""
@@ -231,6 +260,18 @@ class Disk:
         if self._powered and self._backend is not None:
             await self._storage.close()
         self._backend = None
+
+    def _is_full(self) -> bool:
+        return anyio.current_time() < self._full_until and not self._faults.off
+
+    def _take_room(self) -> bool:
+        """Take room for a commit; gives whether there was some."""
+        if not self._is_full():
+            return True
+        if not (self._given_up and self._reserve):
+            return False
+        self._reserve -= 1
+        return True
 
     def _working(self) -> Backend:
         if not self._powered or self._backend is None:

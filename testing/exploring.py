@@ -97,11 +97,12 @@ def explore(
 ) -> Exploration:
     """Run `await scenario(harness)` once for each seed, and hold the engine to its promises.
 
-    Each run goes through four phases: the scenario, with faults; then calm: no more faults, and an
-    engine that a fault has left useless is started again; with `finish`, time passes until no task
-    is pending or running; then `check(harness)`, and all promises. After a fault, a crash or a
-    restart a scenario may end by EngineNotRunning, StorageError, TaskFailed or TaskCancelled: its
-    caller was a victim, and the run goes on.
+    Each run goes through four phases: the scenario, with faults; then calm: no more faults, an
+    engine that a fault has left useless is started again, and after a fault paused types are
+    resumed, because the scenario's own resume may have been refused; with `finish`, time passes
+    until no task is pending or running; then `check(harness)`, and all promises. After a fault, a
+    crash or a restart a scenario may end by EngineNotRunning, StorageError, TaskFailed or
+    TaskCancelled: its caller was a victim, and the run goes on.
 
     Raises ScenarioFailed for the first seed that fails, with the fewest kinds of faults with which
     it still fails, and with one line that replays it. Starts event loops of its own: call it from
@@ -197,6 +198,9 @@ class _Run:
                     raise
             harness.calm()
             await harness.recover()
+            if harness.disturbed:
+                for name in sorted(harness.paused):
+                    await harness.resume(name)
             if self.finish:
                 await harness.run_until_idle()
             if self.check is not None:

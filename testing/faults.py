@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, fields, replace
 
 from .bodies import Sabotage
-from .disk import INJECTED, CommitFate
+from .disk import INJECTED, CommitFate, Full
 from .watch import RunningBody
 
 
@@ -15,6 +15,7 @@ class Faults:
     """How likely each fault is, from 0 to 1: per commit, per body, or per life of the engine.
 
     commit_slow: a commit takes up to a second. commit_refused: the disk is full, nothing is kept.
+    disk_full: the disk is full for up to two minutes, but for a reserve of up to 20 commits.
     commit_torn: the disk fails in a commit, after which all of it or nothing is there, and takes
     no more until the engine is started anew. power_cut: the power fails amid a commit, between two
     of its operations on the disk. crash: the power fails at some checkpoint of this
@@ -24,6 +25,7 @@ class Faults:
 
     commit_slow: float = 0.0
     commit_refused: float = 0.0
+    disk_full: float = 0.0
     commit_torn: float = 0.0
     power_cut: float = 0.0
     crash: float = 0.0
@@ -35,7 +37,7 @@ class Faults:
     @classmethod
     def all(cls, chance: float = 0.1) -> Faults:
         """Everything may happen; what ends a life of the engine, less often."""
-        rare = ("commit_refused", "commit_torn", "power_cut")
+        rare = ("commit_refused", "disk_full", "commit_torn", "power_cut")
         chances = {
             field.name: chance / 10 if field.name in rare else chance for field in fields(cls)
         }
@@ -103,6 +105,13 @@ class Dice:
         if self._happens("commit_torn"):
             return self._dice["commit_torn"].choice(("lost", "unsaid"))
         return "refused" if self._happens("commit_refused") else "kept"
+
+    def full(self) -> Full | None:
+        """Whether the disk is full from this commit on, and how full."""
+        if not self._happens("disk_full"):
+            return None
+        seconds = self._some_step("disk_full", 7)
+        return Full(seconds, reserve=self._dice["disk_full"].randrange(20))
 
     def downtime(self) -> float:
         """Seconds until somebody starts an engine again that cannot keep anything any more."""

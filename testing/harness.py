@@ -289,8 +289,12 @@ class TaskHarness:
         self._bodies.calm()
 
     async def recover(self) -> None:
-        """Start another engine if a fault has left this one dead or unable to keep anything."""
+        """Start another engine if a fault has left this one dead or unable to keep anything; let
+        time pass until an engine whose disk was full has found room.
+        """
         await self._lives.recover()
+        while self.engine.no_room is not None:
+            await self.advance(seconds=1)
 
     # -- tasks -----------------------------------------------------------------------------------
 

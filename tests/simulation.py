@@ -32,6 +32,7 @@ from cortex_tasks.testing import Faults, TaskHarness
 FAULTS: Final = Faults(
     commit_slow=0.05,
     commit_refused=0.01,
+    disk_full=0.005,
     commit_torn=0.01,
     power_cut=0.02,
     crash=0.4,

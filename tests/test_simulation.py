@@ -34,5 +34,6 @@ def test_a_busy_engine_keeps_every_promise_whatever_goes_wrong(
     count("lives of an engine in the simulation", found.runs + found.crashes)
     if found.runs == SEEDS:  # not one that is replayed
         assert set(found.injected) == set(FAULTS.names)
-        assert found.distinct > 0.99 * found.runs
+        # With a disk that is full at first, all that any client asks for is refused.
+        assert found.distinct > 0.98 * found.runs
         assert found.crashes > found.runs / 3

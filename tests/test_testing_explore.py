@@ -15,7 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cortex_tasks import TaskAlreadyFinal, TaskContext, TaskFailed, task_type
+from cortex_tasks import (
+    StorageError,
+    StorageFull,
+    TaskAlreadyFinal,
+    TaskContext,
+    TaskFailed,
+    task_type,
+)
 from cortex_tasks.testing import (
     Faults,
     HarnessError,
@@ -269,3 +276,37 @@ def test_hypothesis_may_draw_the_seed_and_what_the_scenario_does(
 async def test_within_an_event_loop_it_says_how_to_go_on() -> None:
     with pytest.raises(HarnessError, match="async with TaskHarness"):
         explore(two_deposits, deposit)
+
+
+def test_a_resume_that_was_refused_is_made_good_before_all_has_to_end(loop: str) -> None:
+    refused = 0
+
+    async def pausing(harness: TaskHarness) -> None:
+        nonlocal refused
+        await harness.pause(walk)
+        await harness.submit(walk, 2)
+        try:
+            await harness.resume(walk)
+        except StorageError:
+            refused += 1
+            raise
+
+    explore(pausing, walk, seeds=range(20), faults=Faults(commit_refused=0.3), loop=loop)
+    assert refused
+
+
+def test_a_disk_can_stay_full_for_a_while_and_all_goes_on_by_itself(loop: str) -> None:
+    spells: list[float] = []
+
+    async def filling(harness: TaskHarness) -> None:
+        for _ in range(10):
+            with contextlib.suppress(StorageFull):
+                await harness.submit(walk, 2)
+            began = anyio.current_time()
+            while harness.engine.no_room:
+                await harness.advance(seconds=1)
+            spells.append(anyio.current_time() - began)
+
+    found = explore(filling, walk, seeds=range(20), faults=Faults(disk_full=0.05), loop=loop)
+    assert found.injected["disk_full"]
+    assert max(spells) > 30
