@@ -19,9 +19,9 @@ help:  ## Print this list (the default)
 serve: .venv/.installed  ## Serve on 127.0.0.1:8000, with the data in ./data (ARGS='--port 9000 …')
 	$(BIN)/cortex-tasks serve $(ARGS)
 
-# One process for each core, and a file at a time: what a file's laws share, a server or a browser, is started once.
+# In several processes (tests/conftest.py), and a file at a time: what a file's laws share, a server or a browser, is started once.
 test: check  ## Do what check does, then run every test (ARGS='tests/test_x.py -k …')
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: .venv/.installed  ## Lint, check the format, the types, and who imports whom; no tests
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.torture import count, counted
+from tests.torture import ATTACKS, count, counted
 
 # A shell makes what it runs in the background deaf to Ctrl-C, which children inherit; those of the
 # laws about Ctrl-C have to hear it.
@@ -40,6 +40,17 @@ settings.load_profile("laws")
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The event loop of an async law: each runs on both. A module may replace it by its own."""
     return str(request.param)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the attacks, which take longest: no process of several is left with one alone."""
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in ATTACKS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: laws about servers and children wait a lot."""
+    return 1 + (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(optionalhook=True)
