@@ -16,6 +16,7 @@ import anyio.lowlevel
 from .alarm import Alarm
 from .attempts import Attempt
 from .children import ChildPool
+from .collecting import no_collecting
 from .context import Children
 from .errors import EngineError, EngineNotRunning, StorageError, StorageFull
 from .ledger import Ledger
@@ -120,7 +121,8 @@ class Actors:
         """The block of the engine: recover and start, then drain and stop; see TaskEngine."""
         failure: BaseException | None = None
         try:
-            supervisor, workers = await self._set_up()
+            with no_collecting():
+                supervisor, workers = await self._set_up()
             async with self._watched_children(), anyio.create_task_group() as actors:
                 inner = [anyio.CancelScope(shield=True) for _ in workers]
                 for worker, scope in zip(workers, inner, strict=True):
