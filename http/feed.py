@@ -14,10 +14,12 @@ import anyio
 
 from ..engine.engine import TaskEngine
 from ..engine.records import TaskEvent, TaskRecord
+from ..engine.search import Search
 from .frames import frame_of
 
-# Of one task: its id. Of all tasks of a type and a status, None being any.
-Key: TypeAlias = str | tuple[str | None, str | None]
+# Of one task: its id. Of all tasks of a type and a status, None being any; or that fit a search.
+Filter: TypeAlias = tuple[str | None, str | None] | Search
+Key: TypeAlias = str | Filter
 
 MOST_BEHIND = 50_000  # changes that may have come while a client is still sent earlier ones
 _LOOK = 256  # changes of a topic between two looks for those who are behind
@@ -138,6 +140,7 @@ class Feed:
     def __init__(self, engine: TaskEngine) -> None:
         self._engine = engine
         self._topics: dict[Key, Topic] = {}
+        self._searches: set[Search] = set()  # those of the topics that are one
         self._stop: Callable[[], None] | None = None
 
     def join(self, key: Key) -> Topic:
@@ -147,6 +150,8 @@ class Feed:
         topic = self._topics.get(key)
         if topic is None:
             topic = self._topics[key] = Topic()
+            if isinstance(key, Search):
+                self._searches.add(key)
         return topic
 
     def leave(self, key: Key, topic: Topic, place: Place) -> None:
@@ -154,6 +159,8 @@ class Feed:
         topic.places.pop(place, None)
         if not topic.places and self._topics.get(key) is topic:
             del self._topics[key]
+            if isinstance(key, Search):
+                self._searches.discard(key)
         if not self._topics and self._stop is not None:
             self._stop()
             self._stop = None
@@ -161,7 +168,8 @@ class Feed:
     def changed(self, event: TaskEvent, before: TaskRecord | None) -> None:
         """Add the change to the topics that it belongs to."""
         told = None
-        for key in topics_of(event, before):
+        searches = (each for each in self._searches if concerns(event, before, each))
+        for key in (*topics_of(event, before), *searches):
             topic = self._topics.get(key)
             if topic is not None:
                 told = told or Told(event)
@@ -170,12 +178,22 @@ class Feed:
     def closed(self) -> None:
         """End all topics."""
         topics, self._topics, self._stop = self._topics, {}, None
+        self._searches.clear()
         for topic in topics.values():
             topic.close()
 
 
+def concerns(event: TaskEvent, before: TaskRecord | None, wanted: Filter) -> bool:
+    """Whether the change is one of a topic. It is one too of a filter that its task passed until
+    now: who lists must hear of it.
+    """
+    if isinstance(wanted, Search):
+        return any(each is not None and wanted.matches(each) for each in (before, event.record))
+    return wanted in topics_of(event, before)
+
+
 def topics_of(event: TaskEvent, before: TaskRecord | None) -> set[Key]:
-    """A change concerns a filter too that its task passed until now: who lists must hear of it."""
+    """Give those to which the change belongs, but for searches; see `concerns`."""
     keys: set[Key] = {event.task_id, (None, None)}
     for record in (before, event.record):
         if record is not None:

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 
 import anyio
+import msgspec
 
 from ..engine.engine import TaskEngine
 from ..engine.errors import EventsMissed
 from ..engine.lifecycle import TaskStatus
 from ..engine.records import TaskEvent, TaskRecord
+from ..engine.search import Search
 from . import frames
-from .feed import Feed, Key, Place, topics_of
+from .feed import Feed, Filter, Key, Place, concerns
 
 PORTION = 128 * 1024  # bytes that are handed over at once, about
 SLICE = 200  # changes of the history that are looked at before others have their turn
@@ -198,7 +200,7 @@ class Follower:
         unknown = event.task_id not in self._before
         before = self._before.get(event.task_id)
         self._before[event.task_id] = event.record
-        return key in topics_of(event, before) or (unknown and _may_have_passed(event, key))
+        return concerns(event, before, key) or (unknown and _may_have_passed(event, key))
 
 
 async def _sleep(seconds: float) -> None:
@@ -206,10 +208,14 @@ async def _sleep(seconds: float) -> None:
         await anyio.sleep(seconds)
 
 
-def _may_have_passed(event: TaskEvent, key: tuple[str | None, str | None]) -> bool:
+def _may_have_passed(event: TaskEvent, wanted: Filter) -> bool:
     """Whether a task, of which nothing older is known, may have passed the filter before."""
     record = event.record
     if record is None:
         return True
     new = record.status is TaskStatus.PENDING and record.updated_at == record.created_at
-    return not new and key[0] in {None, record.type}
+    if new:
+        return False
+    if isinstance(wanted, Search):  # what it asks for may have changed, but for these
+        return msgspec.structs.replace(wanted, statuses=None, words=()).matches(record)
+    return wanted[0] in {None, record.type}

@@ -7,12 +7,15 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from ..engine.search import parse_search
 from .calls import Call
 from .envelope import HEADERS
+from .feed import Filter
 from .followers import Follower
 from .parameters import alias
 from .problems import FieldError, invalid_parameters
 from .streams import EventStream, check_accepted
+from .tasks import LONGEST_SEARCH
 from .wire import TYPE_ALIASES
 
 LAST_EVENT_ID = "Last-Event-ID"
@@ -29,8 +32,12 @@ class TaskFeed(msgspec.Struct, frozen=True):
 
 
 class TasksFeed(TaskFeed, frozen=True):
-    """Which tasks to follow, as in the list; the change with which one ceases to match is told."""
+    """Which tasks to follow, as in the list; the change with which one ceases to match is told.
 
+    The ages of a search count back from the request.
+    """
+
+    q: Annotated[str, Meta(max_length=LONGEST_SEARCH)] | None = None
     status: str | None = None
     task_type: Annotated[str | None, Meta(extra=alias("type"))] = None
 
@@ -54,7 +61,10 @@ async def follow_tasks(call: Call[TasksFeed]) -> EventStream:
     services, wanted = call.services, call.params
     check_accepted(call.scope[HEADERS].get(b"accept", b""))
     task_type = wanted.task_type and TYPE_ALIASES.get(wanted.task_type, wanted.task_type)
-    key = (task_type, wanted.status)
+    key: Filter = (task_type, wanted.status)
+    if wanted.q is not None:
+        search = parse_search(wanted.q, services.engine.overview.now, type_aliases=TYPE_ALIASES)
+        key = search.narrowed(status=wanted.status, task_type=task_type)
     follower = Follower(services.engine, services.feed, key, _known(call))
     return EventStream(follower, services.draining)
 
