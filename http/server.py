@@ -162,7 +162,12 @@ async def _telling(
 ) -> AsyncIterator[Webhooks]:
     secrets = Secrets.in_folder(folder)
     async with Poster(secrets, allow_private=allow_private, version=own_version()) as poster:
-        webhooks = Webhooks(Outbox(folder / OUTBOX_FILE), post=poster.post, secrets=secrets)
+        webhooks = Webhooks(
+            Outbox(folder / OUTBOX_FILE),
+            post=poster.post,
+            secrets=secrets,
+            allow_private=allow_private,
+        )
         async with webhooks.running(engine):
             yield webhooks
 

@@ -67,6 +67,8 @@ async def test_events_may_be_a_comma_list_and_are_all_if_none_is_named(tmp_path:
         ({"url": URL, "events": "task.done"}, "a comma list of task.completed"),
         ({"url": URL, "events": ["webhook.test"]}, "events"),
         ({"url": 7}, "url"),
+        ({"url": "http://127.0.0.1:9/"}, "--webhooks-to-private"),
+        ({"url": "http://[::ffff:10.0.0.1]/"}, "no public address"),
     ],
 )
 async def test_a_hook_that_makes_no_sense_is_refused(

@@ -170,6 +170,9 @@ async def test_without_leave_nothing_is_told_to_this_machine() -> None:
         "[::ffff:10.0.0.1]",
         "[2002:7f00:1::]",
         "[ff02::1]",
+        "[64:ff9b::7f00:1]",
+        "[64:ff9b::a9fe:a9fe]",
+        "[64:ff9b:1::1]",
     ],
 )
 async def test_an_address_that_is_not_of_the_world_is_refused(host: str) -> None:
@@ -177,7 +180,7 @@ async def test_an_address_that_is_not_of_the_world_is_refused(host: str) -> None
         await address_of(urlsplit(f"http://{host}/"), allow_private=False)
 
 
-@pytest.mark.parametrize("host", ["1.1.1.1", "[2606:4700::1111]"])
+@pytest.mark.parametrize("host", ["1.1.1.1", "[2606:4700::1111]", "[64:ff9b::101:101]"])
 async def test_an_address_of_the_world_is_taken(host: str) -> None:
     found = await address_of(urlsplit(f"https://{host}/"), allow_private=False)
     assert found == host.strip("[]")

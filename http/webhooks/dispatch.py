@@ -25,7 +25,7 @@ from ...engine.surroundings import Clock, WallClock
 from .model import Delivery, DeliveryState, Hook, HookEvent, Outcome, after_attempt, body_of, end_of
 from .outbox import Outbox
 from .signing import Secrets
-from .targets import check_url
+from .targets import check_target
 
 log = logging.getLogger("cortex_tasks.webhooks")
 
@@ -74,6 +74,7 @@ class Webhooks:
         clock: Clock | None = None,
         random: Random | None = None,
         look_again: float = LOOK_AGAIN,
+        allow_private: bool = False,
     ) -> None:
         self._outbox = outbox
         self._post = post
@@ -81,6 +82,7 @@ class Webhooks:
         self._clock = clock or WallClock()
         self._random = random or Random()  # noqa: S311  it spreads attempts and keeps no secret
         self._look_again = look_again  # inf for a clock that never jumps, as in tests
+        self._allow_private = allow_private  # hooks may be added that are of this very network
         self._hooks: dict[str, Hook] = {}
         self._couriers: dict[str, _Courier] = {}
         self._engine: TaskEngine
@@ -136,7 +138,7 @@ class Webhooks:
 
         Raises TargetRefused, TooManyHooks.
         """
-        check_url(url)
+        check_target(url, allow_private=self._allow_private)
         if len(self._hooks) >= MAX_HOOKS:
             raise TooManyHooks(f"there are {MAX_HOOKS} webhooks already: remove one first")
         hook = Hook(

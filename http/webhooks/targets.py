@@ -8,7 +8,7 @@ made to that very address: a name that is looked up twice may change in between.
 from __future__ import annotations
 
 import socket
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 import anyio
@@ -16,6 +16,7 @@ import anyio
 from ...engine.errors import CallerError
 
 LONGEST_URL = 2_000
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes are an IPv4 address
 
 
 class TargetRefused(CallerError):
@@ -59,19 +60,42 @@ async def address_of(parts: SplitResult, *, allow_private: bool) -> str:
     addresses = [str(each[4][0]) for each in found]
     if not allow_private:
         for address in addresses:
-            if not _is_public(address):
-                raise TargetRefused(
-                    f"{host} is at {address}, which is no public address. A server that is to "
-                    "tell its own network is started with --webhooks-to-private"
-                )
+            _check_public(host, address)
     return addresses[0]
+
+
+def check_target(url: str, *, allow_private: bool) -> None:
+    """Refuse a URL that can be told to be wrong without looking it up: before it is kept.
+
+    Raises TargetRefused.
+    """
+    host = check_url(url).hostname or ""
+    try:
+        address = str(ip_address(host.partition("%")[0]))
+    except ValueError:
+        return  # a name: where it is may change, and is looked at in every attempt
+    if not allow_private:
+        _check_public(host, address)
+
+
+def _check_public(host: str, address: str) -> None:
+    if not _is_public(address):
+        raise TargetRefused(
+            f"{host} is at {address}, which is no public address. A server that is to "
+            "tell its own network is started with --webhooks-to-private"
+        )
+
+
+def _behind_nat64(ip: IPv6Address) -> IPv4Address | None:
+    return IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
 
 
 def _is_public(address: str) -> bool:
     ip = ip_address(address.partition("%")[0])
     if ip.version == 6:
         # An IPv4 address in other clothes is what it is underneath.
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo and ip.teredo[1])
-        if inner:
-            ip = inner
+        teredo = None if ip.teredo is None else ip.teredo[1]
+        for inner in (ip.ipv4_mapped, ip.sixtofour, teredo, _behind_nat64(ip)):
+            if inner is not None:
+                return _is_public(str(inner))
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
