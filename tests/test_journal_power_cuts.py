@@ -113,7 +113,7 @@ async def test_a_power_cut_while_the_harm_of_another_is_mended_does_none(
     first.watch(disk, teller)
     await teller.tell()
     second = PowerCuts(FEW)
-    cases = list(first.possible.values())[part :: max(PARTS, every(8))]
+    cases = list(first.possible.values())[part :: max(PARTS, every(16))]
     for number, (state, kept, begun) in enumerate(cases):
         again = SimulatedDisk.holding(memory / f"cut {number}", state)
         teller = teller_on(again, kept, begun)
