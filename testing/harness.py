@@ -390,6 +390,9 @@ class TaskHarness:
         lines = [f"{len(unfinished)} tasks are not over"]
         lines += [f"  {one.id} of type {one.type!r} is {one.status}" for one in unfinished[:10]]
         lines += [f"  {line}" for line in self._bodies.where_they_wait()]
+        lines += [
+            f"  type {name!r} is paused: nobody has resumed it" for name in sorted(self.paused)
+        ]
         return "\n".join(lines)
 
 

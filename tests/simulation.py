@@ -26,7 +26,7 @@ from cortex_tasks import (
     TaskStatus,
     task_type,
 )
-from cortex_tasks.engine.errors import EngineNotRunning, StorageError
+from cortex_tasks.engine.errors import EngineNotRunning, StorageError, StorageFull
 from cortex_tasks.testing import Faults, TaskHarness
 
 FAULTS: Final = Faults(
@@ -213,7 +213,11 @@ async def _pause(harness: TaskHarness) -> None:
     task = chance.choice(TYPES)
     await harness.pause(task)
     await anyio.sleep(chance.random())
-    await harness.resume(task)
+    while True:  # others wait for tasks of this type, and have no patience of their own
+        try:
+            return await harness.resume(task)
+        except StorageFull:
+            await anyio.sleep(1)
 
 
 async def _look(harness: TaskHarness) -> None:
