@@ -67,7 +67,13 @@ class Compaction:
                 snapshot.append(tasks)
                 yield
             new.keep()
-        self._files.sync_folder(self.path.parent)
+        try:
+            self._files.sync_folder(self.path.parent)
+        except OSError:
+            # A power cut may take its name from now on, whatever a later sync says: it must not be
+            # there for the next process, which would remove what it replaces.
+            self._files.remove(self.path)
+            raise
         self.length = new.length
         source = SourceFile(self.path)
         for moves in snapshot.moves:

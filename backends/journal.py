@@ -123,6 +123,7 @@ class Journal:
     def give_up_reserve(self) -> None:
         """See `Backend.give_up_reserve`."""
         self._found_no_room = True
+        self._stop_compaction()  # else a failed sync might take the name of its snapshot, untold
         self.reserve.give_up()
 
     def take(self, batch: Batch) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import logging
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from cortex_tasks.backends.json_backend import JsonBackend
+from cortex_tasks.backends.reserve import RESERVE_FILE
 from cortex_tasks.engine.errors import StorageError, StorageFull
 from cortex_tasks.testing.power_cuts import Thoroughness
 from cortex_tasks.testing.simulated_disk import FAILURES, Fault, SimulatedDisk, folder_in_memory
@@ -21,7 +23,7 @@ from tests.journal_story import KEPT, REOPENED, STORY, Teller, check
 from tests.torture import FULL, THOROUGHNESS, every
 
 HOW = THOROUGHNESS if FULL else Thoroughness(subsets=1, chosen=1, prefixes=1)
-ADVICE = ("free some", "ook after the disk", "choose another", "Restore")
+ADVICE = ("free some", "then it goes on", "ook after the disk", "choose another", "Restore")
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +50,15 @@ class Trial:
     to this commit and all that follow. Whichever it is, it must be true after a power cut.
     """
 
-    def __init__(self, place: Path, faults: Sequence[Fault], known: set[object]) -> None:
+    def __init__(
+        self,
+        place: Path,
+        faults: Sequence[Fault],
+        known: set[object],
+        teller: type[Teller] = Teller,
+    ) -> None:
         self.first = self.disk = SimulatedDisk(place / "disk", faults=faults)
-        self.teller = Teller(self.disk.root / "data" / "tasks", self.disk)
+        self.teller = teller(self.disk.root / "data" / "tasks", self.disk)
         self.outcome = "went on"
         self._until = len(STORY)
         self._place = place
@@ -190,6 +198,32 @@ async def test_after_any_failure_a_backend_goes_on_rightly_or_takes_no_more(
                 assert outcome in (room if full else {"broke", "did not open"})
     assert all(outcomes.values())
     assert open_files() == before
+
+
+class Reserving(Teller):
+    """Gives the reserve up and makes it again between commits, as an engine on a full disk does."""
+
+    async def commit(self, backend: JsonBackend) -> None:
+        if self.kept % 3 == 1:
+            with contextlib.suppress(StorageError):  # commits go on without
+                await backend.give_up_reserve()
+        elif self.kept % 3 == 2:
+            await backend.restore_reserve()
+        await super().commit(backend)
+
+
+async def test_after_any_failure_around_the_reserve_nothing_is_lost_either(memory: Path) -> None:
+    clean = Trial(memory / "clean", [], set(), Reserving)
+    await clean.run()
+    known: set[object] = set()
+    tried = {"went on": 0, "found no room": 0}
+    for at, (kind, path) in enumerate(clean.disk.operations, 1):
+        if path.endswith((RESERVE_FILE, "data/tasks")):
+            for number, fault in enumerate(failures(at, kind)):
+                trial = Trial(memory / f"{at} {number}", [fault], known, Reserving)
+                await trial.run()
+                tried[trial.outcome] = tried.get(trial.outcome, 0) + 1
+    assert all(tried.values())
 
 
 async def live_through(faults: Sequence[Fault], place: Path, known: set[object]) -> str:
