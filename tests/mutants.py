@@ -336,6 +336,20 @@ MUTANTS = (
         FILES,
     ),
     Mutant(
+        "trust a snapshot whose name was not synced",
+        "backends/compaction.py",
+        "            self._files.remove(self.path)\n            raise\n",
+        "            raise\n",
+        FILES,
+    ),
+    Mutant(
+        "leave a thread behind a KeyboardInterrupt",
+        "engine/places.py",
+        "                if isinstance(error, KeyboardInterrupt | SystemExit):\n",
+        "                if isinstance(error, SystemExit):\n",
+        ("test_engine_interrupted.py",),
+    ),
+    Mutant(
         "leave half a line on a full disk",
         SEGMENT,
         "            self.cut(self.length)\n            raise as_storage_error",
