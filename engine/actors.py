@@ -179,7 +179,7 @@ class Actors:
             declaration.surroundings.jitter,
         )
         outbox, inbox = anyio.create_memory_object_stream[Heard](declaration.limits.mailbox)
-        self._mailbox = mailbox = Mailbox(outbox)
+        mailbox = Mailbox(outbox)
         self._children = declaration.children or ChildPool()
         workers = self._make_workers(mailbox)
         clock = declaration.surroundings.clock
@@ -205,6 +205,7 @@ class Actors:
             mailbox.close()
             inbox.close()
             raise
+        self._mailbox = mailbox  # not before: nobody would answer what is asked if that fails
         return self._supervisor, list(workers.values())
 
     def _make_workers(self, mailbox: Mailbox) -> dict[str, Worker]:

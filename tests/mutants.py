@@ -348,6 +348,7 @@ MUTANTS = (
         "                if isinstance(error, KeyboardInterrupt | SystemExit):\n",
         "                if isinstance(error, SystemExit):\n",
         ("test_engine_interrupted.py",),
+        hangs=True,
     ),
     Mutant(
         "leave half a line on a full disk",

@@ -64,12 +64,13 @@ class World:
         return task_id, self.kept()[task_id].revivals
 
     def hear(self, record: TaskRecord) -> None:
-        """Hold an answer against the one before."""
+        """Hold an answer against the one before; who asked earlier may hear an older one later."""
         before = self.told.get(record.id)
         if (
             before is not None
             and before.final
             and record != before
+            and record.seq >= before.seq
             and record.revivals <= before.revivals
         ):
             self.wrong.append(f"{record.id} was answered as {before.status}, then otherwise")
