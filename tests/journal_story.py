@@ -83,6 +83,7 @@ def backend_at(folder: Path, files: DiskFiles, *, threads: bool = False) -> Json
         inline_limit=100,
         compact_after=1000,
         garbage_share=0.2,
+        reserve=1000,
         files=files,
     )
 

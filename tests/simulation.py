@@ -42,7 +42,7 @@ FAULTS: Final = Faults(
     body_lingers=0.1,
 )
 CLIENTS = 3
-REQUESTS = 3  # of each client
+REQUESTS = (2, 3)  # of a client
 LARGE = "x" * 400  # a result with it gets a file of its own
 
 
@@ -145,7 +145,7 @@ async def busy(harness: TaskHarness) -> None:
 
 async def _client(harness: TaskHarness) -> None:
     chance = harness.random
-    for _ in range(REQUESTS):
+    for _ in range(chance.choice(REQUESTS)):
         await anyio.sleep(chance.choice((0, 0, chance.random(), 4 * chance.random())))
         request = chance.choices(_REQUESTS, _WEIGHTS)[0]
         with contextlib.suppress(

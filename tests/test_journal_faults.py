@@ -260,6 +260,6 @@ async def test_a_failure_while_another_is_dealt_with_costs_nothing_either(
     for at, (kind, _) in enumerate(operations, 1):
         for number, fault in enumerate(failures(at, kind)):
             for later in range(1, 4):
-                if (at + number + later) % every(10) == 0:
+                if (at + number + later) % every(20) == 0:
                     faults = [fault, Fault(at + later, errno.EIO)]
                     await live_through(faults, memory / f"{at} {number} {later}", known)

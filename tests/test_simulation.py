@@ -35,5 +35,5 @@ def test_a_busy_engine_keeps_every_promise_whatever_goes_wrong(
     if found.runs == SEEDS:  # not one that is replayed
         assert set(found.injected) == set(FAULTS.names)
         # With a disk that is full at first, all that any client asks for is refused.
-        assert found.distinct > 0.98 * found.runs
+        assert found.distinct > 0.96 * found.runs
         assert found.crashes > found.runs / 3

@@ -22,10 +22,10 @@ from .attacked_process import KEY
 from .http_process import PATIENCE, Server
 from .torture import FULL, count
 
-TASKS = 200_000 if FULL else 2_000  # on each loop
+TASKS = 200_000 if FULL else 1_200  # on each loop
 # So many are there at once, then forgotten. What the most that ever were there took is not all
 # given back, so portions of one size are held against the first two (one compaction and more).
-PORTION = 20_000 if FULL else 1_000
+PORTION = 20_000 if FULL else 600
 CLIENTS = 8
 READ = 20  # each so many tasks, its result is read
 

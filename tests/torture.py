@@ -33,7 +33,7 @@ FACTOR = 1_000_000.0 if FULL else float(_ASKED)
 THOROUGHNESS = (
     Thoroughness(subsets=10, chosen=100, prefixes=60)
     if FULL
-    else Thoroughness(subsets=8, chosen=round(4 * FACTOR), prefixes=round(3 * FACTOR))
+    else Thoroughness(subsets=6, chosen=round(2 * FACTOR), prefixes=round(2 * FACTOR))
 )
 
 
