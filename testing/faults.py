@@ -15,7 +15,7 @@ class Faults:
     """How likely each fault is, from 0 to 1: per commit, per body, or per life of the engine.
 
     commit_slow: a commit takes up to a second. commit_refused: the disk is full, nothing is kept.
-    disk_full: the disk is full for up to two minutes, but for a reserve of up to 20 commits.
+    disk_full: the disk is full for up to 128 seconds, but for a reserve of fewer than 20 commits.
     commit_torn: the disk fails in a commit, after which all of it or nothing is there, and takes
     no more until the engine is started anew. power_cut: the power fails amid a commit, between two
     of its operations on the disk. crash: the power fails at some checkpoint of this
