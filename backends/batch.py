@@ -11,6 +11,9 @@ from ..engine.records import TaskRecord
 from ..engine.storage import Change, Drop, Pause, Put
 from .index import Held
 from .journal_format import (
+    CHECKPOINT_KEY,
+    LOG_KEY,
+    RESULT_KEY,
     KeptPut,
     ValueFile,
     changes_offset,
@@ -19,7 +22,6 @@ from .journal_format import (
     make_line,
     raw,
     split_changes,
-    value_offsets,
 )
 from .values import InlineValue, OwnFileValue, Place, SourceFile, Text, name_value_file
 
@@ -125,21 +127,24 @@ def hold(
     Written out for each of them, because an opening holds every put of the history again.
     """
     params, result, checkpoint, log = values
-    at_params, at_result, at_checkpoint, at_log = value_offsets(
-        start + length, len(params), len(result), len(checkpoint), len(log)
-    )
-    return Held(
-        record,
-        _inline(source, at_params, params) if params else None,
-        _inline(source, at_result, result) if result else None,
-        _inline(source, at_checkpoint, checkpoint) if checkpoint else None,
-        _inline(source, at_log, log) if log else None,
-        length,
-    )
-
-
-def _inline(source: SourceFile, offset: int, value: bytes) -> InlineValue:
-    return InlineValue(Place(source, offset), len(value), zlib.crc32(value))
+    held = Held(record, None, None, None, None, length)
+    at = start + length - len(b"}")
+    if log:
+        at -= (size := len(log))
+        held.log = InlineValue(Place(source, at), size, zlib.crc32(log))
+        at -= LOG_KEY
+    if checkpoint:
+        at -= (size := len(checkpoint))
+        held.checkpoint = InlineValue(Place(source, at), size, zlib.crc32(checkpoint))
+        at -= CHECKPOINT_KEY
+    if result:
+        at -= (size := len(result))
+        held.result = InlineValue(Place(source, at), size, zlib.crc32(result))
+        at -= RESULT_KEY
+    if params:
+        at -= (size := len(params))
+        held.params = InlineValue(Place(source, at), size, zlib.crc32(params))
+    return held
 
 
 def _unbroken(record: TaskRecord) -> TaskRecord:

@@ -51,7 +51,7 @@ class KeptPut(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="op", t
     """A put as it stands in a line.
 
     The values come last, so that their places follow from the end of the change and their
-    lengths alone (`value_offsets`). No JSON text is empty, so an absent value is.
+    lengths alone (`RESULT_KEY` and the like). No JSON text is empty, so an absent value is.
     """
 
     record: TaskRecord
@@ -171,21 +171,9 @@ def find_line(data: bytes) -> tuple[int, int, bytes] | None:
     return None
 
 
-_RESULT_KEY: Final = len(b',"result":')
-_CHECKPOINT_KEY: Final = len(b',"checkpoint":')
-_LOG_KEY: Final = len(b',"log":')
-
-
-def value_offsets(
-    end: int, params: int, result: int, checkpoint: int, log: int
-) -> tuple[int, int, int, int]:
-    """Give where the values of a put begin, from where the put ends and their lengths: 0 of one
-    that is absent, with its key. They end it in this order, and after them comes its brace.
-    """
-    at_log = end - 1 - log
-    end = at_log - _LOG_KEY if log else end - 1
-    at_checkpoint = end - checkpoint
-    end = at_checkpoint - _CHECKPOINT_KEY if checkpoint else end
-    at_result = end - result
-    end = at_result - _RESULT_KEY if result else end
-    return end - params, at_result, at_checkpoint, at_log
+# How many bytes stand before a value of a put, after whatever comes before it. The values end the
+# put in this order, those that it has; after the last comes the put's brace.
+PARAMS_KEY: Final = len(b',"params":')
+RESULT_KEY: Final = len(b',"result":')
+CHECKPOINT_KEY: Final = len(b',"checkpoint":')
+LOG_KEY: Final = len(b',"log":')

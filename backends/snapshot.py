@@ -10,6 +10,10 @@ from .disk import NewFile
 from .index import Held
 from .journal_format import (
     ABSENT,
+    CHECKPOINT_KEY,
+    LOG_KEY,
+    PARAMS_KEY,
+    RESULT_KEY,
     SNAPSHOT,
     KeptPut,
     Start,
@@ -20,12 +24,12 @@ from .journal_format import (
     join_changes,
     make_line,
     raw,
-    value_offsets,
 )
 from .values import InlineValue, OwnFileValue, ReadAhead, Value
 
 _LINE_BYTES = 64 * 1024  # a line becomes about so long
 _READ_AHEAD = 512 * 1024
+_KEYS = (PARAMS_KEY, RESULT_KEY, CHECKPOINT_KEY, LOG_KEY)
 
 
 def groups(tasks: Sequence[Held]) -> Iterator[list[Held]]:
@@ -63,15 +67,11 @@ class SnapshotWriter:
         changes: list[bytes] = []
         moves: list[tuple[InlineValue, int]] = []
         for held in tasks:
-            put = self._put_again(held)
-            encoded = encode_change(put)
-            lengths = (len(put.params), len(put.result), len(put.checkpoint), len(put.log))
-            places = value_offsets(at + len(encoded), *lengths)
-            for value, place in zip(held.values(), places, strict=True):
-                if isinstance(value, InlineValue):
-                    moves.append((value, place))
+            encoded = encode_change(self._put_again(held))
+            at += len(encoded)
+            moves.extend(_places(held, at))
             changes.append(encoded)
-            at += len(encoded) + 1
+            at += len(b",")
         self._new.append(make_line(self._line, join_changes(changes)))
         self.moves.append(moves)
 
@@ -93,6 +93,16 @@ class SnapshotWriter:
 
     def _inline(self, value: Value | None) -> msgspec.Raw:
         return raw(self._ahead.read(value)) if isinstance(value, InlineValue) else ABSENT
+
+
+def _places(held: Held, end: int) -> Iterator[tuple[InlineValue, int]]:
+    """Give each inline value with its place in the put that ends there, the last one first."""
+    at = end - len(b"}")
+    for value, key in zip(reversed(held.values()), reversed(_KEYS), strict=True):
+        if isinstance(value, InlineValue):
+            at -= value.length
+            yield value, at
+            at -= key
 
 
 def _file(value: Value | None) -> ValueFile | None:

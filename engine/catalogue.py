@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
+from operator import le
 
 from .lifecycle import TaskStatus
 from .ordered import Ordered
@@ -41,18 +43,22 @@ class Catalogue:
 
         As if each were put; but each list is put in order once, whenever the tasks ended.
         """
+        numbered = list(enumerate(records))
+        self._records = {record.id: record for _, record in numbered}
+        self._id = dict(enumerate(self._records))
+        self._number = {task_id: number for number, task_id in self._id.items()}
+        self._next = len(numbered)
+        created = [record.created_at for _, record in numbered]
+        self._newest = max(created, default=None)
+        self.by_age = all(map(le, created, islice(created, 1, None)))
         places: defaultdict[tuple[str, TaskStatus], list[int]] = defaultdict(list)
-        ended: list[tuple[datetime, int]] = []
-        for number, record in enumerate(records):
-            task_id = record.id
-            self._records[task_id] = record
-            self._number[task_id] = number
-            self._id[number] = task_id
-            self._note_age(record)
+        for number, record in numbered:
             places[record.type, record.status].append(number)
-            if record.completed_at is not None:
-                ended.append((record.completed_at, number))
-        self._next = len(self._records)
+        ended = [
+            (record.completed_at, number)
+            for number, record in numbered
+            if record.completed_at is not None
+        ]
         lists: defaultdict[_Key, list[int]] = defaultdict(list)
         for (task_type, status), numbers in places.items():
             for key in ((task_type, status), (task_type, None), (None, status), (None, None)):

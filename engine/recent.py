@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import msgspec
 
@@ -58,19 +59,16 @@ class Recent:
         self._ran: dict[str, deque[float]] = {}  # by type, the newest last
         self._waited: dict[str, deque[float]] = {}
         self._minutes: dict[int, _Counts] = {}  # by the minutes since 1970; of one hour
+        self._begin = self._end = datetime.min.replace(tzinfo=UTC)  # of the minute counted last
+        self._latest = _Counts()  # of that minute
 
     def seed(self, ended: Iterable[TaskRecord]) -> None:
         """Begin with what a backend holds: final records, the one that ended last first.
 
         How long they waited is not known any more: a record does not say since when it might run.
         """
-        newest: list[TaskRecord] = []
-        for record in ended:
-            newest.append(record)
-            if len(newest) == _SEEDS:
-                break
-        for record in reversed(newest):
-            self._ended(record, ran=record.started_at is not None)
+        for record in reversed(list(islice(ended, _SEEDS))):
+            self._ended(record, ran=True)
 
     def moved(self, moves: Sequence[Move]) -> None:
         """See Observer."""
@@ -106,8 +104,9 @@ class Recent:
         return [self._bucket(minute) for minute in range(newest - BUCKETS + 1, newest + 1)]
 
     def _ended(self, record: TaskRecord, *, ran: bool) -> None:
-        assert record.completed_at is not None
-        counts = self._counts(_minute(record.completed_at))
+        ended, started = record.completed_at, record.started_at
+        assert ended is not None
+        counts = self._latest if self._begin <= ended < self._end else self._counts(ended)
         match record.status:
             case TaskStatus.COMPLETED:
                 counts.completed += 1
@@ -116,23 +115,26 @@ class Recent:
             case _:
                 counts.cancelled += 1
                 return  # cut short: how long it ran says nothing about its type
-        if ran and record.started_at is not None:
-            seconds = max(0.0, (record.completed_at - record.started_at).total_seconds())
+        if ran and started is not None:
+            seconds = max(0.0, (ended - started).total_seconds())
             counts.ran += 1
             counts.ran_seconds += seconds
             _add(self._ran, record.type, seconds)
 
-    def _counts(self, minute: int) -> _Counts:
+    def _counts(self, moment: datetime) -> _Counts:
+        minute = _minute(moment)
         counts = self._minutes.get(minute)
         if counts is None:
             # Those of before an hour go, and those of a future that a clock set back took away.
             kept = range(minute - BUCKETS + 1, minute + 1)
             self._minutes = {one: some for one, some in self._minutes.items() if one in kept}
             counts = self._minutes[minute] = _Counts()
+        self._begin, self._latest = _beginning(minute), counts
+        self._end = self._begin + BUCKET
         return counts
 
     def _bucket(self, minute: int) -> Bucket:
-        at = datetime.fromtimestamp(minute * BUCKET.total_seconds(), UTC)
+        at = _beginning(minute)
         counts = self._minutes.get(minute)
         if counts is None:
             return Bucket(at)
@@ -149,6 +151,10 @@ def ready_since(record: TaskRecord) -> datetime:
 
 def _minute(moment: datetime) -> int:
     return int(moment.timestamp() // BUCKET.total_seconds())
+
+
+def _beginning(minute: int) -> datetime:
+    return datetime.fromtimestamp(minute * BUCKET.total_seconds(), UTC)
 
 
 def _add(values: dict[str, deque[float]], task_type: str, value: float) -> None:

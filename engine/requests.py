@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from .errors import IdempotencyConflict
 from .records import MAX_REQUESTS_KEPT, RequestRecord, TaskRecord
@@ -51,7 +51,7 @@ class Requests:
             del self._given[request.idempotency_key]
 
 
-def _all_of(record: TaskRecord) -> Iterator[RequestRecord]:
+def _all_of(record: TaskRecord) -> Sequence[RequestRecord]:
     if record.idempotency_key is not None and record.fingerprint is not None:
-        yield RequestRecord(record.idempotency_key, record.fingerprint)
-    yield from record.requests
+        return (RequestRecord(record.idempotency_key, record.fingerprint), *record.requests)
+    return record.requests
