@@ -25,7 +25,7 @@ class Catalogue:
     def __init__(self) -> None:
         self._records: dict[str, TaskRecord] = {}
         self._number: dict[str, int] = {}  # task id -> place in the order of submission
-        self._id: dict[int, str] = {}
+        self._at: dict[int, TaskRecord] = {}
         self._next = 0
         self._lists: dict[_Key, Ordered[int]] = {}  # places
         self._pairs: dict[_Key, tuple[Ordered[int], Ordered[int]]] = {}  # see `_pair`
@@ -43,20 +43,19 @@ class Catalogue:
 
         As if each were put; but each list is put in order once, whenever the tasks ended.
         """
-        numbered = list(enumerate(records))
-        self._records = {record.id: record for _, record in numbered}
-        self._id = dict(enumerate(self._records))
-        self._number = {task_id: number for number, task_id in self._id.items()}
-        self._next = len(numbered)
-        created = [record.created_at for _, record in numbered]
+        self._at = dict(enumerate(records))
+        self._next = len(self._at)
+        self._records = {record.id: record for record in self._at.values()}
+        self._number = dict(zip(self._records, self._at, strict=True))
+        created = [record.created_at for record in self._at.values()]
         self._newest = max(created, default=None)
         self.by_age = all(map(le, created, islice(created, 1, None)))
         places: defaultdict[tuple[str, TaskStatus], list[int]] = defaultdict(list)
-        for number, record in numbered:
+        for number, record in self._at.items():
             places[record.type, record.status].append(number)
         ended = [
             (record.completed_at, number)
-            for number, record in numbered
+            for number, record in self._at.items()
             if record.completed_at is not None
         ]
         lists: defaultdict[_Key, list[int]] = defaultdict(list)
@@ -73,14 +72,15 @@ class Catalogue:
         if earlier is None:
             number = self._number[record.id] = self._next
             self._next += 1
-            self._id[number] = record.id
+            self._at[number] = record
             self._note_age(record)
             for listed in self._pair(record.type, None):
                 listed.add(number)
         else:
+            number = self._number[record.id]
+            self._at[number] = record
             if earlier.status is record.status and earlier.completed_at == record.completed_at:
                 return
-            number = self._number[record.id]
             for listed in self._pair(earlier.type, earlier.status):
                 listed.remove(number)
             self._forget_end(earlier, number)
@@ -95,7 +95,7 @@ class Catalogue:
         if record is None:
             return
         number = self._number.pop(task_id)
-        del self._id[number]
+        del self._at[number]
         for status in (None, record.status):
             for listed in self._pair(record.type, status):
                 listed.remove(number)
@@ -114,7 +114,7 @@ class Catalogue:
         if listed is None:
             return TaskPage([], 0)
         shown = listed.newest(offset, limit)
-        return TaskPage([self._records[self._id[number]] for number in shown], len(listed))
+        return TaskPage([self._at[number] for number in shown], len(listed))
 
     def count(self, *, status: TaskStatus | None = None, task_type: str | None = None) -> int:
         """How many records match."""
@@ -141,8 +141,7 @@ class Catalogue:
 
     def at(self, place: int) -> TaskRecord | None:
         """Give the record at this place; None where it has been dropped."""
-        task_id = self._id.get(place)
-        return None if task_id is None else self._records[task_id]
+        return self._at.get(place)
 
     def place_of(self, task_id: str) -> int | None:
         """Give the place of this task; None for one that is not there."""
@@ -151,12 +150,12 @@ class Catalogue:
     def ended(self) -> Iterator[TaskRecord]:
         """Final records, the one that ended longest ago first. Do not change anything meanwhile."""
         for _, number in self._ended:
-            yield self._records[self._id[number]]
+            yield self._at[number]
 
     def ended_last(self) -> Iterator[TaskRecord]:
         """Final records, the one that ended last first. Do not change anything meanwhile."""
         for _, number in reversed(self._ended):
-            yield self._records[self._id[number]]
+            yield self._at[number]
 
     @property
     def ended_count(self) -> int:
