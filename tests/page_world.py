@@ -51,6 +51,7 @@ class Wanted(msgspec.Struct):
     message: str = ""
     result: Any = None
     error: str | None = None
+    log: str | None = None  # the lines it writes to its log, one warning each
 
 
 class World:
@@ -162,7 +163,7 @@ class World:
 
     def _types(self) -> list[TaskType[Any, Any]]:
         async def body(ctx: TaskContext, wanted: Wanted) -> Any:
-            await ctx.progress(percent=max(1, wanted.percent), message=wanted.message)
+            await _begin(ctx, wanted)
             self.clock.behind -= timedelta(seconds=wanted.seconds)
             if wanted.error is not None:
                 raise RuntimeError(wanted.error)
@@ -170,7 +171,7 @@ class World:
 
         async def wait(ctx: TaskContext, wanted: Wanted) -> Any:
             try:
-                await ctx.progress(percent=max(1, wanted.percent), message=wanted.message)
+                await _begin(ctx, wanted)
                 await self._gate.wait()
                 return wanted.result
             finally:
@@ -198,6 +199,12 @@ class World:
                 return await wait(ctx, wanted)
 
         return [report, newsletter, export, queue, stubborn]
+
+
+async def _begin(ctx: TaskContext, wanted: Wanted) -> None:
+    for line in (wanted.log or "").splitlines():
+        ctx.log(line, level="warning", number=7)
+    await ctx.progress(percent=max(1, wanted.percent), message=wanted.message)
 
 
 @contextmanager

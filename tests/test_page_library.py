@@ -140,6 +140,33 @@ def test_a_file_that_is_refused_says_why_and_a_document_is_deleted_once_confirme
         expect(row).to_have_count(0)
 
 
+def test_files_are_taken_in_wherever_on_the_screen_they_are_dropped(
+    world: World, filled: dict[str, str], browser: Browser
+) -> None:
+    with a_page(browser) as page:
+        open_at(page, world, "library")
+        page.get_by_label("Process them at once").uncheck()
+        dragged = page.evaluate_handle(
+            """() => {
+                const dragged = new DataTransfer();
+                for (const name of ["one.txt", "two.txt"])
+                    dragged.items.add(new File([`Words of ${name}.`], name));
+                return dragged;
+            }"""
+        )
+        page.dispatch_event("h1", "dragenter", {"dataTransfer": dragged})
+        expect(page.locator(".drop")).to_have_class("drop over")
+        page.dispatch_event("h1", "drop", {"dataTransfer": dragged})
+        expect(page.locator(".drop")).to_have_class("drop")
+        expect(page.get_by_text("2 of 2", exact=True)).to_be_visible()
+        for name in ("one.txt", "two.txt"):
+            row = page.get_by_role("row", name=name)
+            expect(row).to_contain_text("Pending")
+            row.get_by_role("button", name="Delete").click()
+            page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
+            expect(row).to_have_count(0)
+
+
 # -- for everybody -------------------------------------------------------------------------------
 
 

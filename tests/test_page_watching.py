@@ -239,6 +239,23 @@ def test_a_failure_says_why_and_each_attempt_is_shown(world: World, page: Page) 
     expect(page.locator(".notice.is-failed")).to_contain_text("The moon is full")
 
 
+def test_what_a_body_writes_to_its_log_is_there_while_it_runs(world: World, page: Page) -> None:
+    silent = world.submit("export", percent=5)
+    open_at(page, world, f"tasks/{silent}")
+    log = page.get_by_label("Log lines")
+    expect(log).to_be_hidden()
+    told = world.submit("export", percent=5, log=f"row one is odd\n{HOSTILE}")
+    page.goto(f"{world.url}/#/tasks/{told}")
+    expect(page.locator(".under .badge")).to_have_text("Running")
+    lines = log.get_by_role("listitem")
+    expect(lines).to_have_count(2)
+    expect(lines.nth(0)).to_contain_text("row one is odd number=7")
+    expect(lines.nth(0)).to_contain_text("warning")
+    expect(lines.nth(1)).to_contain_text(HOSTILE)
+    assert "taken" not in page.title()
+    world.open_gate()
+
+
 def test_hostile_and_endless_text_is_shown_as_text(world: World, page: Page) -> None:
     bad = world.submit(
         "report", message=HOSTILE, result={HOSTILE: [{HOSTILE: HOSTILE, "long": LONG}]}

@@ -8,7 +8,7 @@ import { announce } from "./dom.js";
 const AT_ONCE = 3;
 const SHOWN = 200;
 
-export function makeUploads(whenOne) {
+export function makeUploads(whenOne, signal) {
   const list = h("ul", {});
   const summary = h("span", { class: "muted small" });
   const close = h("button", { class: "button bare tiny", type: "button", onclick: () => { uploads = uploads.filter((each) => !each.over); draw(); } }, "Clear");
@@ -28,10 +28,13 @@ export function makeUploads(whenOne) {
     event.preventDefault();
     drop.classList.add("over");
   };
-  drop.addEventListener("dragenter", (event) => { depth += 1; over(event); });
-  drop.addEventListener("dragover", over);
-  drop.addEventListener("dragleave", () => { depth -= 1; if (depth <= 0) drop.classList.remove("over"); });
-  drop.addEventListener("drop", (event) => {
+  // Anywhere on the screen: for a file that is dropped where nobody takes it a browser leaves the page.
+  const hear = (name, then) => window.addEventListener(name, then, { signal });
+  hear("dragenter", (event) => { depth += 1; over(event); });
+  hear("dragover", over);
+  hear("dragleave", () => { depth -= 1; if (depth <= 0) drop.classList.remove("over"); });
+  hear("drop", (event) => {
+    if (!event.dataTransfer?.files.length) return;
     event.preventDefault();
     depth = 0;
     drop.classList.remove("over");

@@ -19,7 +19,7 @@ export async function library({ root, query, signal, on, keys }) {
   const state = { status: query.get("status") ?? "", page: Math.max(0, (Number.parseInt(query.get("page"), 10) || 1) - 1) };
   const operations = makeOperations(signal);
   const figures = h("p", { class: "figures-line" });
-  const uploads = mayManage() && makeUploads(() => soon());
+  const uploads = mayManage() && makeUploads(() => soon(), signal);
   const documents = makeDocuments(state, () => look(), remember);
   fill(root,
     h("div", { class: "head" },
