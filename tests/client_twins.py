@@ -33,8 +33,8 @@ WORDS = (
     (r"httpx2\.AsyncBaseTransport", "httpx2.BaseTransport"),
     (r"httpx2\.AsyncClient", "httpx2.Client"),
     (r"`httpx2\.ASGITransport\(app\)`: no network at all", "one of httpx2's, or of your own"),
-    (r"\bAsync(Client|Connection|Follower|Tasks)\b", r"\1"),
-    (r"\basync_(client|connection|follower|waiting)\b", r"\1"),
+    (r"\bAsync(Client|Connection|Follower|Tasks|Webhooks)\b", r"\1"),
+    (r"\basync_(client|connection|follower|waiting|webhooks)\b", r"\1"),
 )  # fmt: skip
 
 

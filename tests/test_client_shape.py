@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from cortex_tasks.client import AsyncClient, Client, calls
+from cortex_tasks.client import AsyncClient, Client, calls, webhook_calls
+from cortex_tasks.client.async_webhooks import AsyncWebhooks
 from cortex_tasks.client.calls import Call, File
+from cortex_tasks.client.webhooks import Webhooks
 from tests.client_twins import twins
 from tests.documents import ROOT
 from tests.openapi_setting import DESCRIBED, document, resolved, template_of
@@ -62,6 +64,13 @@ CALLS: list[Call[Any]] = [
     calls.get_community(5),
     calls.delete_community("comm_5"),
     calls.delete_communities(collection_id="c"),
+    webhook_calls.list_webhooks(),
+    webhook_calls.add_webhook("https://example.com", events=["task.failed"]),
+    webhook_calls.get_webhook("x"),
+    webhook_calls.remove_webhook("x"),
+    webhook_calls.test_webhook("x"),
+    webhook_calls.list_deliveries("x", state="dead", limit=1),
+    webhook_calls.retry_delivery("x", "y"),
 ]
 # For a browser, for Prometheus, for who runs the server; the streams are followed by hand.
 ELSEWHERE = {
@@ -93,7 +102,7 @@ each_call = pytest.mark.parametrize(
 
 def test_every_call_of_the_server_is_one_of_the_clients_and_no_other() -> None:
     asked = {described(call)["operationId"] for call in CALLS}
-    served = {row.handler.__name__ for row in DESCRIBED if row.tag != "Webhooks"}
+    served = {row.handler.__name__ for row in DESCRIBED}
     assert asked == served - ELSEWHERE
 
 
@@ -171,7 +180,10 @@ def test_the_modules_that_block_are_those_that_await_in_other_words() -> None:
         assert file.read_text(encoding="utf-8") == text, "run python -m tests.client_twins"
 
 
-def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:
+@pytest.mark.parametrize(("awaits", "blocks"), [(AsyncClient, Client), (AsyncWebhooks, Webhooks)])
+def test_both_clients_have_the_same_methods_with_the_same_parameters(
+    awaits: type, blocks: type
+) -> None:
     def signatures(client: type) -> dict[str, list[str]]:
         return {
             name.replace("aclose", "close"): list(inspect.signature(member).parameters)
@@ -179,7 +191,7 @@ def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:
             if not name.startswith("_")
         }
 
-    assert signatures(AsyncClient) == signatures(Client)
+    assert signatures(awaits) == signatures(blocks)
 
 
 def test_without_httpx2_the_structs_are_there_and_the_client_names_its_extra() -> None:

@@ -50,7 +50,7 @@ class Receiver:
     """The other side: notes what it is told, and answers what it has been given to say."""
 
     def __init__(self, *answers: Outcome) -> None:
-        self._answers = list(answers)
+        self.answers = list(answers)
         self.told: list[tuple[Hook, Delivery, datetime]] = []
         self._news = anyio.Event()
         self.open = anyio.Event()  # it answers nothing before
@@ -62,9 +62,9 @@ class Receiver:
         news.set()
         await self.open.wait()
         await anyio.lowlevel.checkpoint()
-        if not self._answers:
+        if not self.answers:
             return DONE
-        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     async def wait_told(self, count: int) -> list[Any]:
         """Wait until it was told so often; gives the bodies."""

@@ -3,61 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
+from typing import get_args
 
-import msgspec
-
+from ..client.webhook_models import (
+    Deliveries,
+    DeliveryState,
+    HookEvent,
+    NewWebhook,
+    Tested,
+    Webhooks,
+)
 from .arguments import Commands, add_command, add_connection, text, words_of
 from .connection import connect, in_path
 from .exits import CommandFailed, Exit
 from .screen import local_time, note, print_json, print_table, print_text
 
 HOOKS = "/api/admin/webhooks"
-EVENTS = ("task.completed", "task.failed", "task.cancelled")
-
-
-class HookView(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook as the server shows it."""
-
-    id: str
-    url: str
-    events: list[str]
-    waiting: int = 0
-    delivered: int = 0
-    dead: int = 0
-    secret: str = ""  # only as it is made
-
-
-class HookList(msgspec.Struct, frozen=True):
-    """The webhooks."""
-
-    webhooks: list[HookView]
-
-
-class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a webhook was or is to be told."""
-
-    id: str
-    event: str
-    task_id: str
-    created_at: datetime
-    state: str
-    attempts: int
-    last_error: str | None = None
-
-
-class DeliveryList(msgspec.Struct, frozen=True):
-    """Deliveries, newest first."""
-
-    deliveries: list[DeliveryView]
-
-
-class Tested(msgspec.Struct, frozen=True):
-    """What came of one attempt."""
-
-    delivered: bool
-    status: int | None = None
-    error: str | None = None
+EVENTS: tuple[str, ...] = get_args(HookEvent)
 
 
 def add_to(commands: Commands) -> None:
@@ -89,9 +51,7 @@ def add_to(commands: Commands) -> None:
         command.add_argument("hook", metavar="ID", type=text, help="the webhook's id")
         add_connection(command)
         if name == "deliveries":
-            command.add_argument(
-                "--state", choices=("waiting", "delivered", "dead"), help="only those"
-            )
+            command.add_argument("--state", choices=get_args(DeliveryState), help="only those")
         if name == "retry":
             command.add_argument("delivery", metavar="DELIVERY", type=text, help="what to tell")
 
@@ -104,7 +64,7 @@ def add(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(answer.body)
         return Exit.DONE
-    hook = answer.read(HookView)
+    hook = answer.read(NewWebhook)
     print_text(hook.secret)
     note(f"Webhook {hook.id} made. Its secret is shown only now: check signatures with it.")
     return Exit.DONE
@@ -119,7 +79,7 @@ def list_hooks(arguments: argparse.Namespace) -> int:
         return Exit.DONE
     rows = [
         (each.id, str(each.waiting), str(each.dead), ",".join(each.events), each.url)
-        for each in answer.read(HookList).webhooks
+        for each in answer.read(Webhooks).webhooks
     ]
     if rows:
         print_table(("ID", "WAITING", "DEAD", "EVENTS", "URL"), rows)
@@ -171,7 +131,7 @@ def deliveries(arguments: argparse.Namespace) -> int:
             each.task_id,
             each.last_error or "",
         )
-        for each in answer.read(DeliveryList).deliveries
+        for each in answer.read(Deliveries).deliveries
     ]
     if rows:
         print_table(("ID", "STATE", "TRIES", "ENDED", "EVENT", "TASK", "ERROR"), rows)

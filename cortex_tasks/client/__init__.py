@@ -1,8 +1,8 @@
 """The client: a Cortex task server from Python, for programs that await and for those that block.
 
 `Client` blocks, `AsyncClient` awaits (on trio and on asyncio); they do the same. What they give are
-structs (`models`, `library_models`), what they raise are ClientErrors (`errors`), what following
-tells are `events`.
+structs (`models`, `library_models`, `webhook_models`), what they raise are ClientErrors (`errors`),
+what following tells are `events`.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from . import library_models as library
 from .async_connection import AsyncConnection
 from .async_follower import AsyncFollower
 from .async_waiting import AsyncTasks, wait_for_end
+from .async_webhooks import AsyncWebhooks
 from .errors import ClientError
 from .settings import Settings, not_ready
 
@@ -46,6 +47,7 @@ class AsyncClient:
     ) -> None:
         settings = Settings(url, key, timeout=timeout, repeats=repeats)
         self.connection = AsyncConnection(settings, transport)
+        self.webhooks = AsyncWebhooks(self.connection)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"

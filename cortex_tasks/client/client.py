@@ -19,6 +19,7 @@ from .errors import ClientError
 from .follower import Follower
 from .settings import Settings, not_ready
 from .waiting import Tasks, wait_for_end
+from .webhooks import Webhooks
 
 T = TypeVar("T")
 
@@ -48,6 +49,7 @@ class Client:
     ) -> None:
         settings = Settings(url, key, timeout=timeout, repeats=repeats)
         self.connection = Connection(settings, transport)
+        self.webhooks = Webhooks(self.connection)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
