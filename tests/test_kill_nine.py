@@ -19,7 +19,7 @@ import pytest
 
 from .torture import FULL, count
 
-ROUNDS = 250 if FULL else 11  # on each loop
+ROUNDS = 500 if FULL else 11  # on each loop
 KEY = "cortex_admin_of-this-test-alone"
 PATIENCE = 10  # long polls without a change, after which a task has no owner
 FINAL = {"completed", "failed", "cancelled"}
