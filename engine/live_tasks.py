@@ -70,7 +70,7 @@ class Decision:
         return not (self.changes or self.at_once or self.once_kept)
 
 
-class LiveTask(msgspec.Struct, gc=False):
+class LiveTask(msgspec.Struct):
     """A task that is not both final and kept."""
 
     record: TaskRecord

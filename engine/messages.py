@@ -7,7 +7,8 @@ Said by the supervisor
    at once, to a worker          Stop
    once its changes are kept     Run (to a worker)  Answer (to whoever asked)
 
-None of these reaches a disk or a wire. None is ever part of a reference cycle: hence gc=False.
+None of these reaches a disk or a wire. Those that hold a reply are part of reference cycles where
+an engine is ended in their midst; all others never are: hence gc=False.
 """
 
 from __future__ import annotations
@@ -48,14 +49,14 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     trace: TraceContext | None = None
 
 
-class Submit(msgspec.Struct, frozen=True, gc=False):
+class Submit(msgspec.Struct, frozen=True):
     """Take all of these or none. Answer: a list of Accepted."""
 
     submissions: tuple[Submission, ...]
     reply: Reply
 
 
-class Recall(msgspec.Struct, frozen=True, gc=False):
+class Recall(msgspec.Struct, frozen=True):
     """Answer: the record of the task that an earlier request with this key was given, or None.
 
     Refused with IdempotencyConflict if that request asked for something else.
@@ -73,14 +74,14 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     deduplicated: bool = False
 
 
-class Cancel(msgspec.Struct, frozen=True, gc=False):
+class Cancel(msgspec.Struct, frozen=True):
     """Stop this task. Answer: its record, once it is final or known to ignore the cancel."""
 
     task_id: str
     reply: Reply
 
 
-class Revive(msgspec.Struct, frozen=True, gc=False):
+class Revive(msgspec.Struct, frozen=True):
     """Have this failed or cancelled task tried again. Answer: its record, pending."""
 
     task_id: str
@@ -89,7 +90,7 @@ class Revive(msgspec.Struct, frozen=True, gc=False):
     log: msgspec.Raw | None = None  # likewise
 
 
-class SetPaused(msgspec.Struct, frozen=True, gc=False):
+class SetPaused(msgspec.Struct, frozen=True):
     """Start no more tasks of this type, or go on to start them. Answer: None, once it is kept."""
 
     task_type: str
@@ -97,14 +98,14 @@ class SetPaused(msgspec.Struct, frozen=True, gc=False):
     reply: Reply
 
 
-class CleanUp(msgspec.Struct, frozen=True, gc=False):
+class CleanUp(msgspec.Struct, frozen=True):
     """Drop these tasks where they are final. Answer: how many were dropped."""
 
     task_ids: tuple[str, ...]
     reply: Reply
 
 
-class Drain(msgspec.Struct, frozen=True, gc=False):
+class Drain(msgspec.Struct, frozen=True):
     """Take nothing more and start nothing more. Answer: None, once nothing runs."""
 
     reply: Reply
@@ -136,7 +137,7 @@ class Progressed(msgspec.Struct, frozen=True, gc=False):
     reports: tuple[ProgressReport, ...]
 
 
-class Save(msgspec.Struct, frozen=True, gc=False):
+class Save(msgspec.Struct, frozen=True):
     """Keep this checkpoint, JSON, in place of the one before. Answer: None, once it is kept."""
 
     task_id: str
@@ -222,7 +223,7 @@ class Run(msgspec.Struct, frozen=True, gc=False):
     checkpoint: msgspec.Raw | None = None  # the newest of an earlier attempt
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class Answer(msgspec.Struct, frozen=True):
     """To whoever asked."""
 
     reply: Reply
