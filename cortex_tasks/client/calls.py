@@ -77,7 +77,12 @@ def _sendable(name: str) -> str:
 
 
 def in_path(name: str) -> str:
-    """Write a name so that it is one part of a path, whatever is in it."""
+    """Write a name so that it is one part of a path, whatever is in it.
+
+    Raises UnusableSetting for those that a path is shortened by: they would name something else.
+    """
+    if name in {"", ".", ".."}:
+        raise UnusableSetting(f"{name!r} is no id")
     return quote(name, safe="")
 
 
