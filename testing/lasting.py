@@ -74,6 +74,7 @@ class LastingEngine:
 
     async def _ask(self, ask: Callable[[TaskEngine], Awaitable[T]]) -> T:
         while True:
+            await self._lives.wait_up()
             life = self._lives.present
             try:
                 return await ask(life.engine)

@@ -194,9 +194,15 @@ class Lives:
         return gone or self._dice.injured(life.engine.trouble)
 
     async def wait_up(self) -> None:
-        """Wait until an engine lives, where one is to come."""
-        while self.present.over and self.coming_back(self.present):
-            await self.wait_next(self.present)
+        """Wait until an engine lives, where one is to come. One that is starting is not it yet."""
+        while True:
+            life = self.present
+            if life.over and self.coming_back(life):
+                await self.wait_next(life)
+            elif life.started.is_set():
+                return
+            else:
+                await life.started.wait()
 
     def close(self) -> None:
         """End the present life, whatever state it is in, and start no other."""

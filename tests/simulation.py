@@ -26,7 +26,7 @@ from cortex_tasks import (
     TaskStatus,
     task_type,
 )
-from cortex_tasks.engine.errors import EngineNotRunning, StorageError, StorageFull
+from cortex_tasks.engine.errors import EngineNotRunning, StorageError
 from cortex_tasks.testing import Faults, TaskHarness
 
 FAULTS: Final = Faults(
@@ -137,10 +137,7 @@ async def busy(harness: TaskHarness) -> None:
         for _ in range(CLIENTS):
             clients.start_soon(_client, harness)
     for name in sorted(harness.paused):  # a crash came between a pause and its end
-        while name in harness.paused:
-            with contextlib.suppress(EngineNotRunning, StorageError):
-                await harness.resume(name)
-            await harness.recover()
+        await _resume(harness, name)
 
 
 async def _client(harness: TaskHarness) -> None:
@@ -212,13 +209,19 @@ async def _pause(harness: TaskHarness) -> None:
     """Pause a type for a while; over crash and restart it stays so until somebody resumes it."""
     chance = harness.random
     task = chance.choice(TYPES)
-    await harness.pause(task)
-    await anyio.sleep(chance.random())
-    while True:  # others wait for tasks of this type, and have no patience of their own
-        try:
-            return await harness.resume(task)
-        except StorageFull:
-            await anyio.sleep(1)
+    try:
+        await harness.pause(task)
+        await anyio.sleep(chance.random())
+    finally:  # others wait for tasks of this type, and have no patience of their own
+        await _resume(harness, task.name)
+
+
+async def _resume(harness: TaskHarness, name: str) -> None:
+    """Whatever fails: a pause that failed may have been kept."""
+    while name in harness.paused:
+        with contextlib.suppress(EngineNotRunning, StorageError):
+            await harness.resume(name)
+        await harness.recover()
 
 
 async def _look(harness: TaskHarness) -> None:

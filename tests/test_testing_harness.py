@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from cortex_tasks import MemoryBackend, TaskContext, TaskFailed, task_type
+from cortex_tasks import MemoryBackend, TaskContext, TaskFailed, TaskHandle, task_type
 from cortex_tasks.testing import HarnessError, PowerLost, Stuck, TaskHarness
 from cortex_tasks.testing.injected import START
 
@@ -153,6 +153,29 @@ async def test_a_wait_goes_on_over_crash_and_restart() -> None:
 
             others.start_soon(disturb)
             assert (await handle.wait()).status == "completed"
+
+
+async def test_what_is_asked_while_the_next_engine_starts_is_asked_of_that_one() -> None:
+    for seed in range(20):
+        async with TaskHarness(trip, seed=seed) as harness:
+            first = await harness.submit(trip, 1)
+            results: list[int] = []
+
+            async def ask(
+                harness: TaskHarness = harness,
+                first: TaskHandle[int] = first,
+                results: list[int] = results,
+            ) -> None:
+                await anyio.lowlevel.checkpoint()  # by then the old one is gone
+                later = await harness.submit(trip, 1)
+                await harness.pause(trip)
+                await harness.resume(trip)
+                results += [await later.result(), await first.result()]
+
+            async with anyio.create_task_group() as clients:
+                clients.start_soon(ask)
+                await harness.crash()
+            assert len(results) == 2
 
 
 async def test_a_failure_is_told_as_the_engine_tells_it() -> None:
