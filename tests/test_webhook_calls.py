@@ -67,7 +67,10 @@ async def test_events_may_be_a_comma_list_and_are_all_if_none_is_named(tmp_path:
         ({"url": URL, "events": "task.done"}, "a comma list of task.completed"),
         ({"url": URL, "events": ["webhook.test"]}, "events"),
         ({"url": 7}, "url"),
+        ({"url": "http://８.８.８.８/hook"}, "not ASCII"),
+        ({"url": "https://müller.example/hook"}, "xn--"),
         ({"url": "http://127.0.0.1:9/"}, "--webhooks-to-private"),
+        ({"url": "http://[fec0::1]/"}, "no public address"),
         ({"url": "http://[::ffff:10.0.0.1]/"}, "no public address"),
     ],
 )

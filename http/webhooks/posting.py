@@ -52,7 +52,7 @@ class Poster:
             return await self._post(hook, delivery, now)
         except TargetRefused as refused:
             return Outcome(None, str(refused)[:LONGEST_ERROR])
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, UnicodeError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             said = str(error) or "no answer in time"
             return Outcome(None, f"{type(error).__name__}: {said}"[:LONGEST_ERROR])
 

@@ -40,6 +40,10 @@ def check_url(url: str) -> SplitResult:
         raise TargetRefused(f"{url!r} is no URL: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise TargetRefused(f"{url!r} is no URL of the form https://host/path")
+    if not parts.netloc.isascii():  # no header could name it
+        raise TargetRefused(
+            f"{parts.hostname} has letters that are not ASCII: give the name in its form xn--…"
+        )
     if parts.username is not None or parts.password is not None:
         raise TargetRefused("the URL of a webhook holds no user name or password")
     if parts.fragment:
@@ -93,6 +97,8 @@ def _behind_nat64(ip: IPv6Address) -> IPv4Address | None:
 def _is_public(address: str) -> bool:
     ip = ip_address(address.partition("%")[0])
     if ip.version == 6:
+        if ip.is_site_local:
+            return False
         # An IPv4 address in other clothes is what it is underneath.
         teredo = None if ip.teredo is None else ip.teredo[1]
         for inner in (ip.ipv4_mapped, ip.sixtofour, teredo, _behind_nat64(ip)):
