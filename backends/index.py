@@ -84,13 +84,12 @@ class TaskIndex:
 
     def put(self, new: Held) -> Held | None:
         """Hold it in place of any earlier one, which is given back."""
-        record, tasks = new.record, self.tasks
-        task_id = record.id
-        old = tasks.get(task_id)
+        record = new.record
+        old = self.tasks.get(record.id)
         if old is not None:
             new.take_over(old)
             self.live_bytes -= old.size
-        tasks[task_id] = new
+        self.tasks[record.id] = new
         self.live_bytes += new.size
         self.last_seq = max(self.last_seq, record.seq)
         return old

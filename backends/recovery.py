@@ -180,10 +180,9 @@ class _FileReader:
         return last and (not line.endswith(b"\n") or b"\0" in line)
 
     def _take(self, changes: bytes, offset: int) -> None:
-        put = self._index.put
         for change in read_changes(changes, self.source, offset):
             if isinstance(change, Held):
-                put(change)
+                self._index.put(change)
             elif isinstance(change, Drop):
                 self._index.drop(change)
             elif isinstance(change, Pause):

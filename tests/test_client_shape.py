@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cortex_tasks.client import AsyncClient, Client, calls, webhook_calls
+from cortex_tasks.client import AsyncClient, Client, UnusableSetting, calls, webhook_calls
 from cortex_tasks.client.async_webhooks import AsyncWebhooks
 from cortex_tasks.client.calls import Call, File
 from cortex_tasks.client.webhooks import Webhooks
@@ -104,6 +104,13 @@ def test_every_call_of_the_server_is_one_of_the_clients_and_no_other() -> None:
     asked = {described(call)["operationId"] for call in CALLS}
     served = {row.handler.__name__ for row in DESCRIBED}
     assert asked == served - ELSEWHERE
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_what_a_path_is_shortened_by_is_no_id(name: str) -> None:
+    for call in (calls.delete_community, calls.get_task, webhook_calls.remove_webhook):
+        with pytest.raises(UnusableSetting, match="no id"):
+            call(name)
 
 
 @each_call

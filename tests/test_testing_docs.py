@@ -46,7 +46,7 @@ def test_its_tests_pass_whoever_runs_them(folder: Path, mode: str) -> None:
     plugin = ("-p", "cortex_tasks.testing.plugin", "-p", "no:cacheprovider")
     if mode == "anyio_mode=auto":  # which runs the async ones on each loop
         chosen, number = "", len(tests) + len(asynchronous)
-    else:  # to which the others, which take seconds, are none of its business
+    else:  # the others take seconds, and do not depend on it
         chosen, number = " or ".join(asynchronous), len(asynchronous)
     ended = run(folder, "-m", "pytest", "-q", "-o", mode, "-k", chosen, *plugin)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
@@ -132,8 +131,9 @@ def connect(arguments: argparse.Namespace) -> Connection:
 
 
 def in_path(name: str) -> str:
-    """Write a name so that it is one part of a path, whatever is in it."""
-    return quote(name, safe="")
+    """Write a name as a part of a path; see `calls.in_path`."""
+    with _explained():
+        return calls.in_path(name)
 
 
 def _key(file: str | None) -> str | None:

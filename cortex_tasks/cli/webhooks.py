@@ -6,12 +6,12 @@ import argparse
 from typing import get_args
 
 from ..client.webhook_models import (
-    Deliveries,
+    DeliveryList,
     DeliveryState,
     HookEvent,
     NewWebhook,
     Tested,
-    Webhooks,
+    WebhookList,
 )
 from .arguments import Commands, add_command, add_connection, text, words_of
 from .connection import connect, in_path
@@ -79,7 +79,7 @@ def list_hooks(arguments: argparse.Namespace) -> int:
         return Exit.DONE
     rows = [
         (each.id, str(each.waiting), str(each.dead), ",".join(each.events), each.url)
-        for each in answer.read(Webhooks).webhooks
+        for each in answer.read(WebhookList).webhooks
     ]
     if rows:
         print_table(("ID", "WAITING", "DEAD", "EVENTS", "URL"), rows)
@@ -131,7 +131,7 @@ def deliveries(arguments: argparse.Namespace) -> int:
             each.task_id,
             each.last_error or "",
         )
-        for each in answer.read(Deliveries).deliveries
+        for each in answer.read(DeliveryList).deliveries
     ]
     if rows:
         print_table(("ID", "STATE", "TRIES", "ENDED", "EVENT", "TASK", "ERROR"), rows)

@@ -14,9 +14,9 @@ def _one(webhook_id: str, more: str = "") -> str:
     return f"{_ALL}/{in_path(webhook_id)}{more}"
 
 
-def list_webhooks() -> Call[models.Webhooks]:
+def list_webhooks() -> Call[models.WebhookList]:
     """Show them all."""
-    return Call(method="GET", path=_ALL, answer=models.Webhooks)
+    return Call(method="GET", path=_ALL, answer=models.WebhookList)
 
 
 def add_webhook(
@@ -44,14 +44,14 @@ def test_webhook(webhook_id: str) -> Call[models.Tested]:
 
 def list_deliveries(
     webhook_id: str, *, state: models.DeliveryState | None = None, limit: int | None = None
-) -> Call[models.Deliveries]:
+) -> Call[models.DeliveryList]:
     """List what one was and is to be told."""
     given = {"state": state, "limit": limit}
     return Call(
         method="GET",
         path=_one(webhook_id, "/deliveries"),
         query={name: value for name, value in given.items() if value is not None},
-        answer=models.Deliveries,
+        answer=models.DeliveryList,
     )
 
 

@@ -33,7 +33,7 @@ class NewWebhook(Webhook, frozen=True, kw_only=True):
         return f"{type(self).__name__}(id={self.id!r}, url={self.url!r}, events={self.events!r})"
 
 
-class Webhooks(msgspec.Struct, frozen=True):
+class WebhookList(msgspec.Struct, frozen=True):
     """All of them."""
 
     webhooks: list[Webhook]
@@ -70,7 +70,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str | None = None
 
 
-class Deliveries(msgspec.Struct, frozen=True):
+class DeliveryList(msgspec.Struct, frozen=True):
     """Deliveries, newest first."""
 
     deliveries: list[Delivery]
