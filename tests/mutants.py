@@ -409,9 +409,9 @@ MUTANTS = (
     ),
     Mutant(
         "read a value from beside its place",
-        "backends/journal_format.py",
-        "at_result - _RESULT_KEY if result else end",
-        "at_result if result else end",
+        "backends/batch.py",
+        "        at -= RESULT_KEY\n",
+        "",
         ("test_backend_json.py", *FILES),
     ),
     Mutant(
@@ -431,8 +431,8 @@ MUTANTS = (
     Mutant(
         "forget at a restart that a clock was set back",
         CATALOGUE,
-        "            self._note_age(record)\n            places",
-        "            places",
+        "self.by_age = all(map(le, created, islice(created, 1, None)))",
+        "self.by_age = True",
         ("test_catalogue.py",),
     ),
     Mutant(
