@@ -67,6 +67,14 @@ def test_a_task_counts_where_it_ended_and_for_how_long_it_ran_and_waited() -> No
     assert recent.run_seconds("other") == Percentiles(0)
 
 
+def test_each_minute_counts_its_own_from_its_first_moment_to_its_last() -> None:
+    recent = Recent()
+    ends = [0, 59.999999, 60, 119.999999, 120, 59]  # the last one as if the clock were set back
+    for end in ends:
+        ran_once(recent, start=0, end=end, status=TaskStatus.COMPLETED)
+    assert [bucket.completed for bucket in recent.last_hour(seconds(120))[-4:]] == [0, 3, 2, 1]
+
+
 def test_a_cancelled_task_counts_but_its_time_says_nothing_about_its_type() -> None:
     recent = Recent()
     ran_once(recent, start=10, end=20, status=TaskStatus.CANCELLED)
