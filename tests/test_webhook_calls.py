@@ -71,6 +71,13 @@ async def test_events_may_be_a_comma_list_and_are_all_if_none_is_named(tmp_path:
         ({"url": "https://müller.example/hook"}, "xn--"),
         ({"url": "http://127.0.0.1:9/"}, "--webhooks-to-private"),
         ({"url": "http://[fec0::1]/"}, "no public address"),
+        *(
+            ({"url": f"http://{host}/"}, "no public address")
+            for host in ("127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0", "192.168.257")
+        ),
+        ({"url": "http://localhost:9/"}, "no public address"),
+        ({"url": "http://a.LOCALHOST/"}, "no public address"),
+        ({"url": "http://*/"}, "no name"),
         ({"url": "http://[::ffff:10.0.0.1]/"}, "no public address"),
     ],
 )

@@ -73,6 +73,10 @@ async def outcome_of(answer: bytes) -> tuple[Outcome, list[bytes]]:
         return await poster.post(a_hook(url), a_delivery(), NOW), requests
 
 
+def later(when: str) -> bytes:
+    return f"HTTP/1.1 503 No\r\nretry-after: {when}\r\ncontent-length: 0\r\n\r\n".encode()
+
+
 async def test_an_attempt_is_one_post_with_a_signature_that_the_secret_proves() -> None:
     outcome, [request] = await outcome_of(b"HTTP/1.1 204 No Content\r\n\r\n")
     assert outcome == Outcome(204, None)
@@ -102,6 +106,11 @@ async def test_an_attempt_is_one_post_with_a_signature_that_the_secret_proves() 
             b"HTTP/1.1 503 No\r\nretry-after: nan\r\ncontent-length: 0\r\n\r\n",
             Outcome(503, "HTTP 503"),
         ),
+        (later("Sun, 15 Mar 2026 11:00:00 GMT"), Outcome(503, "HTTP 503", timedelta(minutes=30))),
+        (later("Sun, 15 Mar 2026 11:00:00 -0000"), Outcome(503, "HTTP 503", timedelta(minutes=30))),
+        (later("Sun, 15 Mar 2026 10:00:00 GMT"), Outcome(503, "HTTP 503", timedelta(0))),
+        (later("Sun, 15 Mar 9999 10:00:00 GMT"), Outcome(503, "HTTP 503", timedelta(days=1))),
+        (later("next Sunday"), Outcome(503, "HTTP 503")),
         (b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n", Outcome(410, "HTTP 410", None, True)),
     ],
 )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 
 from cortex_tasks import JsonBackend, MemoryBackend
+from cortex_tasks.engine.current import SURROUNDING, log_context
 from cortex_tasks.engine.surroundings import offload_inline
 from cortex_tasks.http.webhooks.dispatch import (
     AT_ONCE,
@@ -19,8 +21,18 @@ from cortex_tasks.http.webhooks.dispatch import (
     HookNotFound,
     TooManyHooks,
 )
-from cortex_tasks.http.webhooks.model import WAITS, DeliveryState, HookEvent, Outcome
+from cortex_tasks.http.webhooks.model import (
+    WAITS,
+    Delivery,
+    DeliveryState,
+    Hook,
+    HookEvent,
+    Outcome,
+)
+from cortex_tasks.http.webhooks.posting import PATIENCE, Poster
+from cortex_tasks.http.webhooks.signing import Secrets
 from cortex_tasks.http.webhooks.targets import TargetRefused
+from cortex_tasks.testing.injected import START
 from tests.engine_setting import virtual_time
 from tests.webhook_setting import ALL, BROKEN, DONE, URL, Receiver, good, telling
 
@@ -81,6 +93,49 @@ async def test_a_failed_attempt_is_repeated_to_the_letter_later_each_time_for_al
         assert timedelta(hours=20) < times[-1] - times[0] < timedelta(hours=28)
         assert len({delivery.body for _, delivery, _ in told.receiver.told}) == 1
         assert len({delivery.id for _, delivery, _ in told.receiver.told}) == 1
+
+
+async def test_an_attempt_is_given_up_in_time_whatever_drips_in() -> None:
+    class Dripping(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            # As of an answer that comes byte by byte: the client limits only each read.
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    hook = Hook(id="wh_1", url="http://127.0.0.1/", events=ALL, created_at=START, since_seq=0)
+    delivery = Delivery(
+        id="evt_1",
+        hook_id=hook.id,
+        event=HookEvent.FAILED,
+        task_id="task_1",
+        created_at=START,
+        body=b"{}",
+    )
+    async with Poster(
+        Secrets(b"m" * 32), allow_private=True, version="1", transport=Dripping()
+    ) as poster:
+        begun = anyio.current_time()
+        with anyio.fail_after(10 * PATIENCE):
+            outcome = await poster.post(hook, delivery, START)
+    assert outcome == Outcome(None, f"TimeoutError: no answer within {PATIENCE:.0f} s")
+    assert anyio.current_time() - begun == PATIENCE
+
+
+async def test_what_is_told_belongs_to_no_request(tmp_path: Path) -> None:
+    seen: list[dict[str, object]] = []
+
+    class Listening(Receiver):
+        async def post(self, hook: Hook, delivery: Delivery, now: datetime) -> Outcome:
+            seen.append(log_context())
+            return await super().post(hook, delivery, now)
+
+    async with telling(tmp_path, receiver=Listening(DONE)) as told:
+        token = SURROUNDING.set({"request_id": "req_that_adds"})
+        hook, _ = await told.webhooks.add(URL, ALL)
+        SURROUNDING.reset(token)
+        await told.ended("good")
+        await told.settled(hook.id)
+    assert seen == [{}]
 
 
 async def test_a_receiver_that_asks_for_more_time_gets_it(tmp_path: Path) -> None:

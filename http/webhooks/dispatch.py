@@ -18,6 +18,7 @@ from typing import Protocol
 import anyio
 from anyio.abc import TaskGroup
 
+from ...engine.current import SURROUNDING
 from ...engine.engine import TaskEngine
 from ...engine.errors import CallerError, EventsMissed, StorageError
 from ...engine.records import TaskRecord
@@ -307,6 +308,7 @@ class _Courier:
 
     async def run(self) -> None:
         """Post what is due, until cancelled."""
+        SURROUNDING.set(None)  # the request that added the hook is not what is written about here
         with self.scope:
             async with anyio.create_task_group() as attempts:
                 while True:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
+
+import anyio
 
 from ..extras import from_extra
 from .model import Delivery, Hook, Outcome
@@ -15,7 +18,7 @@ from .targets import TargetRefused, address_of, check_url
 with from_extra("server"):
     import httpx2
 
-PATIENCE = 10.0  # seconds until an attempt is given up
+PATIENCE = 10.0  # seconds until an attempt is given up, whatever has come by then
 LONGEST_ERROR = 300  # characters
 _GONE = 410  # the receiver says that it will never want it
 
@@ -23,7 +26,14 @@ _GONE = 410  # the receiver says that it will never want it
 class Poster:
     """Posts to hooks. An async context manager, entered in the loop that it is used in."""
 
-    def __init__(self, secrets: Secrets, *, allow_private: bool, version: str) -> None:
+    def __init__(
+        self,
+        secrets: Secrets,
+        *,
+        allow_private: bool,
+        version: str,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
         self._secrets = secrets
         self._allow_private = allow_private
         self._agent = f"cortex-tasks/{version}"
@@ -32,6 +42,7 @@ class Poster:
             follow_redirects=False,  # it would lead to where nobody has looked
             trust_env=False,  # a proxy would look the name up anew, for itself
             limits=httpx2.Limits(max_keepalive_connections=0),
+            transport=transport,
         )
 
     async def __aenter__(self) -> Self:
@@ -49,11 +60,13 @@ class Poster:
     async def post(self, hook: Hook, delivery: Delivery, now: datetime) -> Outcome:
         """Try once. Never raises for what the other side does; safe to cancel."""
         try:
-            return await self._post(hook, delivery, now)
+            # The client's own limits are of each read: an answer that drips would hold it for ever.
+            with anyio.fail_after(PATIENCE):
+                return await self._post(hook, delivery, now)
         except TargetRefused as refused:
             return Outcome(None, str(refused)[:LONGEST_ERROR])
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            said = str(error) or "no answer in time"
+            said = str(error) or f"no answer within {PATIENCE:.0f} s"
             return Outcome(None, f"{type(error).__name__}: {said}"[:LONGEST_ERROR])
 
     async def _post(self, hook: Hook, delivery: Delivery, now: datetime) -> Outcome:
@@ -85,15 +98,26 @@ class Poster:
             why = f"HTTP {status}"
             if response.is_redirect:
                 why += ": redirects are not followed; give the hook the final URL"
-            after = _seconds(response.headers.get("retry-after", ""))
+            after = _after(response.headers.get("retry-after", ""), now)
             return Outcome(status, why, retry_after=after, hopeless=status == _GONE)
 
 
-def _seconds(retry_after: str) -> timedelta | None:
+def _after(retry_after: str, now: datetime) -> timedelta | None:
+    """Read how long to wait, in seconds or until a date (RFC 9110); None for what is neither."""
     try:
         seconds = float(retry_after)
     except ValueError:
-        return None
+        seconds = _seconds_until(retry_after, now)
     if not math.isfinite(seconds) or seconds < 0:
         return None
     return timedelta(seconds=min(seconds, 86_400.0))
+
+
+def _seconds_until(date: str, now: datetime) -> float:
+    try:
+        then = parsedate_to_datetime(date)
+    except ValueError:
+        return math.nan
+    # A date without a zone is meant as in Greenwich.
+    then = then.replace(tzinfo=UTC) if then.tzinfo is None else then
+    return max(0.0, (then - now).total_seconds())

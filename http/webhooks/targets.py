@@ -7,6 +7,7 @@ made to that very address: a name that is looked up twice may change in between.
 
 from __future__ import annotations
 
+import re
 import socket
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
@@ -16,6 +17,7 @@ import anyio
 from ...engine.errors import CallerError
 
 LONGEST_URL = 2_000
+_NO_HOST = re.compile(r"[^\w.:%-]")  # a character that neither a name nor an address has
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes are an IPv4 address
 
 
@@ -44,6 +46,8 @@ def check_url(url: str) -> SplitResult:
         raise TargetRefused(
             f"{parts.hostname} has letters that are not ASCII: give the name in its form xn--…"
         )
+    if _NO_HOST.search(parts.hostname):
+        raise TargetRefused(f"{parts.hostname!r} is no name that a host can have")
     if parts.username is not None or parts.password is not None:
         raise TargetRefused("the URL of a webhook holds no user name or password")
     if parts.fragment:
@@ -74,12 +78,27 @@ def check_target(url: str, *, allow_private: bool) -> None:
     Raises TargetRefused.
     """
     host = check_url(url).hostname or ""
-    try:
-        address = str(ip_address(host.partition("%")[0]))
-    except ValueError:
-        return  # a name: where it is may change, and is looked at in every attempt
-    if not allow_private:
+    if allow_private:
+        return
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761: always this machine
+        _check_public(host, "127.0.0.1")
+    address = _as_address(host)
+    if address is not None:  # of a name, where it is may change, and is looked at in every attempt
         _check_public(host, address)
+
+
+def _as_address(host: str) -> str | None:
+    """Give the address that a host is written as, also as 127.1, 0x7f000001 or 2130706433; None
+    for a name.
+    """
+    try:
+        return str(ip_address(host.partition("%")[0]))
+    except ValueError:
+        pass
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return None
 
 
 def _check_public(host: str, address: str) -> None:
