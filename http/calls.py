@@ -142,7 +142,7 @@ class Resource:
         key = None
         if endpoint.permission is not None:
             key = authorise(services.keys, scope, endpoint.permission, cookies=services.has_page)
-        repeat = idempotency_key(scope[HEADERS]) if endpoint.idempotent else None
+        repeat = idempotency_key(scope["headers"]) if endpoint.idempotent else None
         params = None
         if parameters is not None and endpoint.body != "form":
             body = b""

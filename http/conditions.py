@@ -51,8 +51,7 @@ def patience(call: Call[Any], wait: float | None) -> Patience:
     """Give the `wait` of the query or, without one, of the header `Prefer`."""
     if wait is not None:
         return Patience(min(wait, LONGEST_WAIT))
-    lines = [value for name, value in call.scope["headers"] if name == b"prefer"]
-    found = _WAIT.search(b",".join(lines))
+    found = _WAIT.search(call.scope[HEADERS].get(b"prefer", b""))
     if found is None:
         return Patience(0.0)
     seconds = min(int(found[1]), int(LONGEST_WAIT))

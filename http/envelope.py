@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from starlette.requests import ClientDisconnect
@@ -20,7 +21,7 @@ from .problems import Headers, Problem, Table, problem_of
 
 log = logging.getLogger("cortex_tasks.http")
 
-HEADERS = "cortex_tasks.headers"  # in the scope: the request's headers as a dict
+HEADERS = "cortex_tasks.headers"  # in the scope: the request's headers as a dict, each once
 
 MAX_HEADERS = 32 * 1024  # bytes of all names and values
 MAX_TARGET = 8 * 1024  # bytes of path and query
@@ -46,7 +47,7 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = scope[HEADERS] = dict(scope["headers"])
+        headers = scope[HEADERS] = _by_name(scope["headers"])
         request_id = headers.get(b"x-request-id", b"")
         if not _SANE_ID.fullmatch(request_id):
             request_id = b"req_" + os.urandom(8).hex().encode()
@@ -92,6 +93,19 @@ def _check_head(scope: Scope) -> None:
         )
     if len(scope["path"]) + len(scope["query_string"]) > MAX_TARGET:
         raise Problem(414, "URL too long", f"The URL is longer than {MAX_TARGET:,} bytes.")
+
+
+def _by_name(lines: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    """Give each header once: the values of those that came in several lines are one list (RFC 9110,
+    5.3), or one line of cookies, which HTTP/2 may divide.
+    """
+    found = dict(lines)
+    if len(found) < len(lines):
+        found = {}
+        for name, value in lines:
+            between = b"; " if name == b"cookie" else b", "
+            found[name] = found[name] + between + value if name in found else value
+    return found
 
 
 def _unforeseen(error: Exception, scope: Scope, request_id: bytes) -> Problem:

@@ -56,6 +56,9 @@ async def test_what_is_unchanged_is_not_sent_again() -> None:
                 assert (again.status_code, again.content) == (304, b"")
                 assert again.headers["etag"] == tag
                 assert "content-type" not in again.headers
+            lines = [("If-None-Match", '"other"'), ("If-None-Match", tag), ("If-None-Match", '"x"')]
+            again = await api.get(path, headers=lines)  # one list in three lines
+            assert (again.status_code, again.content) == (304, b"")
             for sent in ('"other"', tag.strip('"'), ""):
                 again = await api.get(path, headers={"If-None-Match": sent})
                 assert (again.status_code, again.content) == (200, whole.content)

@@ -177,6 +177,15 @@ async def test_what_cannot_be_a_key_is_refused_and_starts_nothing(bad: str, tmp_
         assert (await api.engine.list()).total == 0
 
 
+async def test_two_keys_are_refused_and_start_nothing(tmp_path: Path) -> None:
+    async with a_life(tmp_path) as api:
+        for path, (asked, _) in REQUESTS.items():
+            two = [("Idempotency-Key", "one"), ("idempotency-key", "two")]
+            problem = assert_problem(await api.post(path, headers=two, **asked), 422, "one key")
+            assert problem["errors"][0]["loc"] == ["header", "Idempotency-Key"]
+        assert (await api.engine.list()).total == 0
+
+
 async def test_a_key_of_the_longest_kind_is_one(tmp_path: Path) -> None:
     async with a_life(tmp_path) as api:
         long = "~" * LONGEST_KEY
