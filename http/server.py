@@ -15,6 +15,7 @@ import msgspec
 from ..engine.engine import TaskEngine
 from ..engine.errors import CortexTasksError
 from ..engine.registry import TaskType
+from ..engine.settings import Limits, Retention
 from ..engine.storage import Backend
 from ..engine.tracing import Tracer
 from ..jobs.builtin import builtin_task_types
@@ -48,6 +49,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     grace: float = 10.0  # seconds that running tasks get when the server stops
     request_grace: float = 3.0  # seconds that open requests get before
     upload_limit: int = UPLOAD_LIMIT  # bytes
+    limits: Limits = Limits()
+    retention: Retention = Retention()  # for how long ended tasks are kept
     keep_alive: float = 20.0  # seconds for which an idle connection is kept
     access_log: bool = False
     open_metrics: bool = False  # /metrics without a key
@@ -121,6 +124,8 @@ async def _run(
                 [*builtin_task_types(library), *task_types],
                 backend=backend,
                 drain_grace=settings.grace,
+                limits=settings.limits,
+                retention=settings.retention,
                 tracer=tracer,
             ) as engine,
             _telling(engine, folder, allow_private=settings.webhooks_to_private) as webhooks,

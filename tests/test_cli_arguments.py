@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+from datetime import timedelta
 
 import pytest
 
 from cortex_tasks.cli import main
+from cortex_tasks.cli.bounds import retention_of
 from cortex_tasks.cli.commands import parser
 from cortex_tasks.cli.uploads import ENDINGS
+from cortex_tasks.engine.settings import Limits, Retention
 from cortex_tasks.jobs.methods.formats import EXTENSIONS
 
 COMMANDS = {
@@ -97,6 +100,7 @@ def test_every_option_of_serve_has_a_variable_and_wins_over_it(
         "grace": ("1.5", "2", 1.5),
         "upload_limit": ("7", "8", 7),
         "log_format": ("json", "text", "json"),
+        "keep_count": ("10", "20", 10),
     }
     for name, (given, _, _) in values.items():
         monkeypatch.setenv(f"CORTEX_TASKS_{name.upper()}", given)
@@ -110,7 +114,7 @@ def test_every_option_of_serve_has_a_variable_and_wins_over_it(
     }
     assert all(options[name] is True for name in switches)
     assert options["types"] == ["shop", "stall:types"]
-    assert set(options) == {*values, *switches, "page", "types", "run"}
+    assert set(options) == {*values, *switches, "keep_days", "limits", "page", "types", "run"}
     assert options["page"] is True
     assert read("serve", "--no-page").page is False
     monkeypatch.setenv("CORTEX_TASKS_PAGE", "off")
@@ -122,6 +126,30 @@ def test_every_option_of_serve_has_a_variable_and_wins_over_it(
         assert str(got).removesuffix(".0") == typed
     for name in switches:
         assert vars(read("serve", f"--no-{name.replace('_', '-')}"))[name] is False
+
+
+def test_serve_is_told_for_how_long_to_keep_tasks_and_its_limits(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = read("serve")
+    assert (retention_of(usual), usual.limits) == (Retention(), Limits())
+    words = ("--keep-days", "1.5", "--keep-count", "forever")
+    some = read("serve", *words, "--limits", "max_log_lines=7, mailbox=9,")
+    assert retention_of(some) == Retention(max_age=timedelta(hours=36), max_count=None)
+    assert some.limits == Limits(max_log_lines=7, mailbox=9)
+    monkeypatch.setenv("CORTEX_TASKS_KEEP_DAYS", "forever")
+    assert read("serve").keep_days is None
+    for days in ("-1", "nan", "inf", "1e300", "soon", ""):
+        assert "not a number of days, or forever" in refusal(capsys, "serve", "--keep-days", days)
+    for count in ("-1", "1.5", "many"):
+        assert "not a whole number" in refusal(capsys, "serve", "--keep-count", count)
+    for limits, said in (
+        ("max_things=1", "'max_things' is not one of max_params_bytes, "),
+        ("mailbox", "mailbox needs a whole number, as in mailbox=1000"),
+        ("mailbox=lots", "mailbox needs a whole number"),
+        ("mailbox=0", "Limits.mailbox must be a whole number of 1 or more, not 0"),
+    ):
+        assert said in refusal(capsys, "serve", "--limits", limits)
 
 
 def test_a_senseless_variable_is_named_and_disturbs_only_the_commands_that_use_it(

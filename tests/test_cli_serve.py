@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import subprocess
@@ -23,6 +24,11 @@ def refused(*words: str) -> str:
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "Traceback" not in ended.stderr
     return ended.stderr
+
+
+def text_of(url: str, key: str) -> str:
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"X-API-Key": key})) as answer:
+        return str(answer.read(), "utf-8")
 
 
 def status_of(url: str, key: str | None = None) -> int:
@@ -92,6 +98,32 @@ def test_with_the_memory_backend_no_task_touches_the_disk(tmp_path: Path) -> Non
     with serving(tmp_path, "--backend", "memory") as (_, said, _):
         assert "tasks in memory: they end with this server" in said
         assert not (tmp_path / "tasks").exists()
+
+
+def test_what_it_is_told_of_keeping_and_limits_reaches_its_engine(tmp_path: Path) -> None:
+    def detect(url: str) -> tuple[int, bytes]:
+        asked = urllib.request.Request(f"{url}/api/graph/communities/detect", method="POST")
+        asked.add_header("X-API-Key", key)
+        try:
+            with urllib.request.urlopen(asked) as answer:
+                return int(answer.status), answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    with serving(tmp_path) as (url, said, _):
+        [key] = set(re.findall(r"cortex_admin_\S+", said))
+        status, answer = detect(url)
+        assert status == 200, answer
+        path = f"{url}/api/tasks/{json.loads(answer)['task_id']}"
+        while json.loads(text_of(path + "?wait=30", key))["status"] != "completed":
+            pass
+    limited = ("--limits", "max_params_bytes=2", "--keep-count", "0")
+    with serving(tmp_path, *limited) as (url, _, _):
+        status, answer = detect(url)
+        assert (status, b"over the limit of 2 " in answer) == (422, True), answer
+        while json.loads(text_of(f"{url}/api/tasks?wait=30", key))["total"]:
+            pass
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:

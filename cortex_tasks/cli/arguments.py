@@ -103,7 +103,7 @@ def text(given: str) -> str:
     try:
         given.encode()
     except UnicodeEncodeError:
-        raise _bad(given, "not Unicode text") from None
+        raise bad_value(given, "not Unicode text") from None
     return given
 
 
@@ -112,7 +112,7 @@ def one_of(*words: str) -> Reader:
 
     def read(text: str) -> str:
         if text not in words:
-            raise _bad(text, f"not one of {', '.join(words)}")
+            raise bad_value(text, f"not one of {', '.join(words)}")
         return text
 
     return read
@@ -132,7 +132,7 @@ def words_of(known: Sequence[str], aliases: dict[str, str]) -> Reader:
         unknown = [word for word in meant if word not in known]
         if unknown:
             choices = ", ".join([*known, *aliases, "all"])
-            raise _bad(text, f"{unknown[0]!r} is not one of {choices}")
+            raise bad_value(text, f"{unknown[0]!r} is not one of {choices}")
         return meant
 
     return read
@@ -147,7 +147,7 @@ def whole_number(low: int, high: int) -> Reader:
         except ValueError:
             number = low - 1
         if not low <= number <= high:
-            raise _bad(text, f"not a whole number from {low} to {high}")
+            raise bad_value(text, f"not a whole number from {low} to {high}")
         return number
 
     return read
@@ -160,14 +160,15 @@ def seconds(text: str) -> float:
     except ValueError:
         number = -1.0
     if not 0 <= number < float("inf"):
-        raise _bad(text, "not a number of seconds")
+        raise bad_value(text, "not a number of seconds")
     return number
+
+
+def bad_value(text: str, reason: str) -> argparse.ArgumentTypeError:
+    """Give the error for a value that makes no sense; it names the variable it came from."""
+    origin = f"{text.variable}=" if isinstance(text, _FromEnvironment) else ""
+    return argparse.ArgumentTypeError(f"{origin}{text}: {reason}")
 
 
 def _variable(flag: str) -> str:
     return PREFIX + flag.lstrip("-").replace("-", "_").upper()
-
-
-def _bad(text: str, reason: str) -> argparse.ArgumentTypeError:
-    origin = f"{text.variable}=" if isinstance(text, _FromEnvironment) else ""
-    return argparse.ArgumentTypeError(f"{origin}{text}: {reason}")

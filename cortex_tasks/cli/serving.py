@@ -24,6 +24,7 @@ from .arguments import (
     seconds,
     whole_number,
 )
+from .bounds import add_bounds, retention_of
 from .exits import CommandFailed, Exit
 from .plugins import load_backend, load_task_types
 from .screen import flush_output, print_fields, print_text
@@ -79,6 +80,7 @@ def add_to(commands: Commands) -> None:
         default="50",
         help="the largest upload, in MB",
     )
+    add_bounds(command)
     add_flag(
         command,
         "--webhooks-to-private",
@@ -110,6 +112,8 @@ def serve(arguments: argparse.Namespace) -> int:
         loop=arguments.loop,
         grace=arguments.grace,
         upload_limit=arguments.upload_limit * 2**20,
+        limits=arguments.limits,
+        retention=retention_of(arguments),
         access_log=arguments.access_log,
         webhooks_to_private=arguments.webhooks_to_private,
         open_metrics=arguments.open_metrics,
