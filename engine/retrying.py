@@ -130,4 +130,6 @@ def _each(error: BaseException) -> Iterator[BaseException]:
 def _check_between(option: str, value: object, least: float, most: float) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (number and isfinite(value) and least <= value <= most):  # type: ignore[arg-type,operator]
-        raise TaskTypeError(f"{option} of a Backoff must be from {least:g} to {most:g}")
+        raise TaskTypeError(
+            f"{option} of a Backoff must be a number from {least:g} to {most:g}, not {value!r}"
+        )

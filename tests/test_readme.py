@@ -26,8 +26,7 @@ curl -s --retry 30 --retry-delay 1 --retry-connrefused "$CORTEX_TASKS_URL/health
 
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
 def test_the_example_prints_what_its_comment_says(loop: str, tmp_path: Path) -> None:
-    [example] = blocks("README.md", "python")
-    text = example.text
+    text = blocks("README.md", "python")[0].text
     if loop == "trio":  # as the example's last comment says
         text = text.replace("anyio.run(main) ", 'anyio.run(main, backend="trio") ')
     (tmp_path / "example.py").write_text(text)
@@ -43,6 +42,22 @@ def test_the_example_prints_what_its_comment_says(loop: str, tmp_path: Path) -> 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert f"print(await handle.result())   # {ended.stdout.strip()}" in text
     assert (tmp_path / "data" / "tasks").is_dir()
+
+
+def test_the_test_that_it_shows_passes(tmp_path: Path) -> None:
+    _, shown = blocks("README.md", "python")
+    (tmp_path / "test_shown.py").write_text(shown.text)
+    for more in ([], ["-p", "no:anyio"]):  # whoever runs async tests
+        ended = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-W", "error", *more, "test_shown.py"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        assert (ended.returncode, "1 passed" in ended.stdout) == (0, True), ended.stdout
 
 
 def test_the_make_targets_are_there() -> None:

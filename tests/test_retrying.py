@@ -137,13 +137,13 @@ def test_a_function_that_would_have_to_be_awaited_is_refused() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"first": -1}, "first of a Backoff must be from 0 to"),
+        ({"first": -1}, "first of a Backoff must be a number from 0 to"),
         ({"first": "1"}, "first"),
-        ({"factor": 0.5}, "factor of a Backoff must be from 1 to 1000"),
+        ({"factor": 0.5}, "factor of a Backoff must be a number from 1 to 1000"),
         ({"factor": float("nan")}, "factor"),
-        ({"longest": 0.5}, "longest of a Backoff must be from 1 to"),
+        ({"longest": 0.5}, "longest of a Backoff must be a number from 1 to"),
         ({"longest": float("inf")}, "longest"),
-        ({"jitter": 1.1}, "jitter of a Backoff must be from 0 to 1"),
+        ({"jitter": 1.1}, "jitter of a Backoff must be a number from 0 to 1"),
         ({"jitter": True}, "jitter"),
     ],
 )
