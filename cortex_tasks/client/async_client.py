@@ -157,8 +157,9 @@ class AsyncClient:
     ) -> models.TaskDetail:
         """Wait until the task has ended, however it did, over restarts of the server.
 
-        Raises WaitTimedOut after `timeout` seconds. patience: seconds for which the server may be
-        away.
+        timeout: seconds until WaitTimedOut, or until what kept the server away if it never showed
+        the task; an answer under way then has 2 s more. patience: seconds for which the server may
+        be away; `repeats` counts for nothing here.
         """
         return await wait_for_end(self.connection, task_id, timeout=timeout, patience=patience)
 

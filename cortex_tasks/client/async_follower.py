@@ -15,6 +15,7 @@ from .async_connection import AsyncConnection
 from .calls import Answer, get_task, in_path
 from .errors import ClientError, NotFound, NotUnderstood, ServerTrouble, Unreachable
 from .events import Changed, Ended, Event, FrameReader, Ready, read_event
+from .patience import Patience
 from .settings import CONNECT_TIMEOUT, FAILURES, headers_of
 
 SILENCE = 45.0  # seconds; the server pings every 15
@@ -48,7 +49,7 @@ class AsyncFollower:
         self._task_id = task_id
         self._query = query
         self._seq = last_event_id
-        self._patience = patience
+        self._patience = Patience(patience)
         self._on_interruption = on_interruption
         self._response: httpx2.Response | None = None
         self._pieces: AsyncGenerator[bytes, None] | None = None
@@ -57,8 +58,6 @@ class AsyncFollower:
         self._over = False
         self._polling = False
         self._heard = False  # anything, on this stream
-        self._waited = 0.0  # seconds since something came
-        self._tries = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -100,13 +99,12 @@ class AsyncFollower:
                 await self._take(self._pieces)
         except (Unreachable, ServerTrouble) as failure:
             await self._hang_up()
-            if self._waited >= self._patience:
+            new = self._patience.new
+            pause = self._patience.pause_after(failure, anyio.current_time())
+            if pause is None:
                 raise
-            if self._tries == 0 and self._on_interruption is not None:
+            if new and self._on_interruption is not None:
                 self._on_interruption(failure)
-            pause = self._connection.settings.pause(self._tries, failure)
-            self._waited += pause
-            self._tries += 1
             await anyio.sleep(pause)
 
     async def _open(self) -> None:
@@ -159,7 +157,8 @@ class AsyncFollower:
             return
         except FAILURES as error:
             raise self._connection.settings.unreachable(error, SILENCE) from None
-        self._waited, self._tries, self._heard = 0.0, 0, True
+        self._heard = True
+        self._patience.heard()
         for frame in self._reader.feed(piece):
             event = read_event(frame)
             if frame.id is not None and frame.id.isdigit():
@@ -181,10 +180,10 @@ class AsyncFollower:
         """Ask for the task once it has changed."""
         assert self._task_id is not None
         first = self._seq is None
-        task = await self._connection.carry_out(
+        task = await self._connection.carry_out_once(
             get_task(self._task_id, wait=None if first else HOLD)
         )
-        self._waited, self._tries = 0.0, 0
+        self._patience.heard()
         self._seq = task.seq
         self._ready.append(Ended(task) if task.final else Changed(task))
         if not first:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Any, Self
 
@@ -9,40 +10,43 @@ import anyio
 
 from .async_connection import AsyncConnection
 from .calls import get_task, list_tasks
-from .errors import ServerTrouble, Unreachable, WaitTimedOut
+from .errors import ClientError, ServerTrouble, Unreachable, WaitTimedOut
 from .models import Task, TaskDetail
+from .patience import Patience
 
 HOLD = 30.0  # seconds that a long poll is held
+GRACE = 2.0  # seconds for an answer that is on its way when the time to wait is over
 PAUSE = 0.05  # seconds between two, for the sake of the server: a task may change all the time
 
 
 async def wait_for_end(
     connection: AsyncConnection, task_id: str, *, timeout: float | None, patience: float
 ) -> TaskDetail:
-    """Wait until the task has ended, over restarts of the server.
-
-    Raises WaitTimedOut when `timeout` is over, and what keeps the server away once it has been
-    away for `patience` seconds.
-    """
-    task = await connection.carry_out(get_task(task_id))
-    deadline = None if timeout is None else anyio.current_time() + timeout
-    tries, waited = 0, 0.0
-    while not task.final:
-        left = HOLD if deadline is None else min(HOLD, deadline - anyio.current_time())
-        if left <= 0:
-            raise WaitTimedOut(task)
+    """Wait until the task has ended, as `AsyncClient.wait` promises."""
+    deadline = math.inf if timeout is None else anyio.current_time() + timeout
+    left, away = deadline - anyio.current_time(), Patience(patience)
+    task: TaskDetail | None = None
+    kept_away: ClientError | None = None
+    while True:
+        call = get_task(task_id, wait=None if task is None else min(HOLD, left))
         try:
-            task = await connection.carry_out(get_task(task_id, wait=left))
+            task = await connection.carry_out_once(call, within=left + GRACE)
         except (Unreachable, ServerTrouble) as failure:
-            if waited >= patience:
+            kept_away, pause = failure, away.pause_after(failure, anyio.current_time())
+            if pause is None:
                 raise
-            pause = connection.settings.pause(tries, failure)
-            tries, waited = tries + 1, waited + pause
         else:
-            tries, waited, pause = 0, 0.0, PAUSE
-        if not task.final:
-            await anyio.sleep(pause)
-    return task
+            if task.final:
+                return task
+            away.heard()
+            pause = PAUSE
+        await anyio.sleep(max(0.0, min(pause, deadline - anyio.current_time())))
+        left = deadline - anyio.current_time()
+        if left <= 0:
+            if task is not None:
+                raise WaitTimedOut(task)
+            assert kept_away is not None
+            raise kept_away
 
 
 class AsyncTasks:

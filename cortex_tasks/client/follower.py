@@ -17,6 +17,7 @@ from .calls import Answer, get_task, in_path
 from .connection import Connection
 from .errors import ClientError, NotFound, NotUnderstood, ServerTrouble, Unreachable
 from .events import Changed, Ended, Event, FrameReader, Ready, read_event
+from .patience import Patience
 from .settings import CONNECT_TIMEOUT, FAILURES, headers_of
 
 SILENCE = 45.0  # seconds; the server pings every 15
@@ -50,7 +51,7 @@ class Follower:
         self._task_id = task_id
         self._query = query
         self._seq = last_event_id
-        self._patience = patience
+        self._patience = Patience(patience)
         self._on_interruption = on_interruption
         self._response: httpx2.Response | None = None
         self._pieces: Iterator[bytes] | None = None
@@ -59,8 +60,6 @@ class Follower:
         self._over = False
         self._polling = False
         self._heard = False  # anything, on this stream
-        self._waited = 0.0  # seconds since something came
-        self._tries = 0
 
     def __enter__(self) -> Self:
         return self
@@ -102,13 +101,12 @@ class Follower:
                 self._take(self._pieces)
         except (Unreachable, ServerTrouble) as failure:
             self._hang_up()
-            if self._waited >= self._patience:
+            new = self._patience.new
+            pause = self._patience.pause_after(failure, time.monotonic())
+            if pause is None:
                 raise
-            if self._tries == 0 and self._on_interruption is not None:
+            if new and self._on_interruption is not None:
                 self._on_interruption(failure)
-            pause = self._connection.settings.pause(self._tries, failure)
-            self._waited += pause
-            self._tries += 1
             time.sleep(pause)
 
     def _open(self) -> None:
@@ -161,7 +159,8 @@ class Follower:
             return
         except FAILURES as error:
             raise self._connection.settings.unreachable(error, SILENCE) from None
-        self._waited, self._tries, self._heard = 0.0, 0, True
+        self._heard = True
+        self._patience.heard()
         for frame in self._reader.feed(piece):
             event = read_event(frame)
             if frame.id is not None and frame.id.isdigit():
@@ -183,8 +182,10 @@ class Follower:
         """Ask for the task once it has changed."""
         assert self._task_id is not None
         first = self._seq is None
-        task = self._connection.carry_out(get_task(self._task_id, wait=None if first else HOLD))
-        self._waited, self._tries = 0.0, 0
+        task = self._connection.carry_out_once(
+            get_task(self._task_id, wait=None if first else HOLD)
+        )
+        self._patience.heard()
         self._seq = task.seq
         self._ready.append(Ended(task) if task.final else Changed(task))
         if not first:

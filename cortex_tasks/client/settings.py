@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import ssl
@@ -21,20 +22,18 @@ from .errors import (
     NotReady,
     NotUnderstood,
     ProblemDocument,
-    Refused,
     ServerTrouble,
     Unreachable,
     UnusableSetting,
     refusal,
 )
 from .models import Progress
+from .patience import pause_after
 
 URL_VARIABLE, KEY_VARIABLE = "CORTEX_TASKS_URL", "CORTEX_TASKS_API_KEY"
 DEFAULT_URL = "http://127.0.0.1:8000"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONNECT_TIMEOUT = 5.0
-LONGEST_PAUSE = 30.0  # seconds, whatever Retry-After says
-FIRST_PAUSE = 0.5  # seconds; each further one is twice as long
 SURROUNDINGS = (
     "what the environment says of proxies (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) or of certificates "
     "(SSL_CERT_FILE) cannot be used"
@@ -70,7 +69,11 @@ class Settings:
             "trust_env": self._host not in LOOPBACK,
         }
 
-    def request_of(self, call: Call[Any]) -> dict[str, Any]:
+    def time_for(self, call: Call[Any], within: float = math.inf) -> float:
+        """Give the seconds for which an answer is waited for."""
+        return min(self.timeout + call.seconds, within)
+
+    def request_of(self, call: Call[Any], within: float = math.inf) -> dict[str, Any]:
         """Give the options of one request, the same each time that it is repeated."""
         options: dict[str, Any] = {"params": {name: _text(v) for name, v in call.query.items()}}
         headers = {}
@@ -81,9 +84,9 @@ class Settings:
             options["files"] = {"file": (call.file.name, call.file.content)}
         if call.idempotent:
             headers["idempotency-key"] = call.idempotency_key or secrets.token_hex(16)
-        if call.seconds:
-            longer = self.timeout + call.seconds
-            options["timeout"] = httpx2.Timeout(longer, connect=CONNECT_TIMEOUT)
+        seconds = self.time_for(call, within)
+        if seconds != self.timeout:
+            options["timeout"] = httpx2.Timeout(seconds, connect=min(seconds, CONNECT_TIMEOUT))
         return options | {"headers": headers}
 
     def pause_before(self, call: Call[Any], failure: ClientError, repeats: int) -> float | None:
@@ -97,20 +100,14 @@ class Settings:
         )
         if not (safe and passing and repeats < self.repeats and _rewind(call)):
             return None
-        return self.pause(repeats, failure)
+        return pause_after(repeats, failure)
 
-    def pause(self, repeats: int, failure: ClientError) -> float:
-        """Give the seconds to wait: as long as the server says, or ever longer."""
-        told = failure.retry_after if isinstance(failure, Refused) else None
-        return min(FIRST_PAUSE * 2**repeats if told is None else told, LONGEST_PAUSE)
-
-    def unreachable(self, error: Exception, seconds: float) -> Unreachable:
-        """Give the error that says why no answer came."""
+    def unreachable(self, error: Exception, waited: float) -> Unreachable:
+        """Give the error that says why no answer came within so many seconds."""
         match error:
             case httpx2.ConnectError() | httpx2.ConnectTimeout():
                 return CannotConnect(f"no server at {self.url}")
-            case httpx2.TimeoutException():
-                waited = self.timeout + seconds
+            case httpx2.TimeoutException() | TimeoutError():
                 return NoAnswerInTime(
                     f"{self.url} did not answer within {waited:.0f} s; what was asked may still "
                     "be done"

@@ -1,0 +1,42 @@
+"""How long to wait before a server is asked again, and when it is given up; no clock in here."""
+
+from __future__ import annotations
+
+from .errors import ClientError, Refused
+
+LONGEST_PAUSE = 30.0  # seconds, whatever Retry-After says
+FIRST_PAUSE = 0.5  # seconds; each further one is twice as long
+
+
+def pause_after(repeats: int, failure: ClientError) -> float:
+    """Give the seconds to wait: as long as the server says, or ever longer."""
+    told = failure.retry_after if isinstance(failure, Refused) else None
+    return min(FIRST_PAUSE * 2**repeats if told is None else told, LONGEST_PAUSE)
+
+
+class Patience:
+    """With a server that is away: for so many seconds from when it first failed, by the clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._away_since: float | None = None
+        self._repeats = 0
+
+    @property
+    def new(self) -> bool:
+        """Whether the server has not failed since it was last heard."""
+        return self._away_since is None
+
+    def heard(self) -> None:
+        """Begin anew, as the server has answered well."""
+        self._away_since, self._repeats = None, 0
+
+    def pause_after(self, failure: ClientError, now: float) -> float | None:
+        """Give the seconds to wait before it is tried again; None: it has been away too long."""
+        if self._away_since is None:
+            self._away_since = now
+        if now - self._away_since >= self._seconds:
+            return None
+        pause = pause_after(self._repeats, failure)
+        self._repeats += 1
+        return pause
