@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -16,12 +17,14 @@ from cortex_tasks.client import (
     Client,
     ClientError,
     NoAnswerInTime,
+    NotFound,
     ServerTrouble,
     Unreachable,
     WaitTimedOut,
 )
+from cortex_tasks.client.patience import FIRST_PAUSE, LONGEST_PAUSE, pause_after
 from cortex_tasks.client.waiting import GRACE, HOLD
-from tests.client_setting import a_task, json, problem
+from tests.client_setting import a_task, events, json, problem
 from tests.engine_setting import virtual_time
 
 Answering = Callable[[httpx2.Request], Awaitable[httpx2.Response]]
@@ -125,3 +128,52 @@ def test_a_wait_that_blocks_cuts_the_time_of_each_request() -> None:
     for times in asked[1:]:
         assert times["connect"] == 5
         assert GRACE < times["read"] <= 20 + GRACE
+
+
+@pytest.mark.parametrize("retry_after", ["0", "1", "999"])
+async def test_a_server_that_asks_for_no_pause_gets_one_and_wears_out_patience(
+    retry_after: str,
+) -> None:
+    asked: list[httpx2.Request] = []
+
+    def busy(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        assert len(asked) < 300
+        return problem(503, retry_after=retry_after)
+
+    async with talking_to(busy) as client:
+        for ask in (partial(client.wait, "task_1", patience=20), partial(first_of, client)):
+            asked.clear()
+            before = anyio.current_time()
+            with pytest.raises(ServerTrouble):
+                await ask()
+            assert 20 <= anyio.current_time() - before <= 20 + LONGEST_PAUSE
+            assert len(asked) <= 2 + 20 / FIRST_PAUSE
+
+
+async def first_of(client: AsyncClient) -> None:
+    async with client.follow(patience=20) as changes:
+        await anext(changes)
+
+
+async def test_patience_is_worn_out_by_a_server_that_is_slow_to_fail_too() -> None:
+    async with talking_to(is_slow_to_break) as client:
+        for ask in (partial(client.wait, "task_1", patience=20), partial(first_of, client)):
+            before = anyio.current_time()
+            with pytest.raises(Unreachable, match="reset by peer"):
+                await ask()
+            assert anyio.current_time() - before <= 20 + 20 + FIRST_PAUSE + 0.001
+
+
+async def test_a_stream_that_ends_again_and_again_is_not_opened_without_a_pause() -> None:
+    answers = [events("retry: 0", 'event: ready\ndata: {"seq":3}')] * 20 + [problem(404)]
+    async with talking_to(lambda _: answers.pop(0)) as client:
+        before = anyio.current_time()
+        async with client.follow() as changes:
+            with pytest.raises(NotFound):
+                await anext(changes)
+        assert anyio.current_time() - before > 19 * 0.05
+
+
+def test_no_number_of_repeats_is_too_high_to_pause_after() -> None:
+    assert pause_after(100_000, Unreachable()) == LONGEST_PAUSE

@@ -23,9 +23,9 @@ from .settings import CONNECT_TIMEOUT, FAILURES, headers_of
 SILENCE = 45.0  # seconds; the server pings every 15
 HOLD = 30.0  # seconds that a long poll is held, where there are no events
 NO_STREAM = "Task not found"  # the title of a 404 that is about the task, not about the path
-PAUSE = (
-    0.05  # seconds between long polls, for the sake of the server: a task may change all the time
-)
+# Seconds between long polls, and between streams that end in good order, for the sake of the
+# server: a task may change all the time, and `retry: 0` says that there is no need to wait.
+PAUSE = 0.05
 
 
 class Follower:
@@ -172,7 +172,7 @@ class Follower:
 
     def _begin_anew(self) -> None:
         """Connect again, as the server or a proxy has ended the stream in good order."""
-        alive, pause = self._heard, self._reader.retry
+        alive, pause = self._heard, max(PAUSE, self._reader.retry)
         self._hang_up()
         if not alive:
             raise Unreachable(f"{self._connection.settings.url} ended the stream at once")

@@ -9,9 +9,15 @@ FIRST_PAUSE = 0.5  # seconds; each further one is twice as long
 
 
 def pause_after(repeats: int, failure: ClientError) -> float:
-    """Give the seconds to wait: as long as the server says, or ever longer."""
+    """Give the seconds to wait: as long as the server says, or ever longer.
+
+    A server that says 0 is asked again at once, but once only: from then on no pause is shorter
+    than the first.
+    """
     told = failure.retry_after if isinstance(failure, Refused) else None
-    return min(FIRST_PAUSE * 2**repeats if told is None else told, LONGEST_PAUSE)
+    if told is None:
+        return min(FIRST_PAUSE * 2.0 ** min(repeats, 10), LONGEST_PAUSE)
+    return min(max(told, FIRST_PAUSE if repeats else 0.0), LONGEST_PAUSE)
 
 
 class Patience:
