@@ -25,9 +25,16 @@ class AsyncConnection:
     ) -> None:
         self.settings = settings
         try:
-            self.http = httpx2.AsyncClient(**settings.of_http(), transport=transport)
+            self._http = httpx2.AsyncClient(**settings.of_http(), transport=transport)
         except (ValueError, ImportError, OSError, httpx2.InvalidURL) as error:
             raise UnusableSetting(f"{SURROUNDINGS}: {error}") from None
+
+    @property
+    def http(self) -> httpx2.AsyncClient:
+        """What carries the requests. Raises UnusableSetting once it is closed."""
+        if self._http.is_closed:
+            raise UnusableSetting("this client is closed; make another")
+        return self._http
 
     async def __aenter__(self) -> Self:
         return self
@@ -42,7 +49,7 @@ class AsyncConnection:
 
     async def aclose(self) -> None:
         """Close; closing twice is fine."""
-        await self.http.aclose()
+        await self._http.aclose()
 
     async def carry_out(self, call: Call[T]) -> T:
         """Ask, and give what the answer holds."""
@@ -51,7 +58,7 @@ class AsyncConnection:
     async def carry_out_once(self, call: Call[T], *, within: float = math.inf) -> T:
         """Do the same, but never again; no answer in so many seconds is a NoAnswerInTime."""
         seconds = self.settings.time_for(call, within)
-        outcome: Answer | ClientError = self.settings.unreachable(TimeoutError(), seconds)
+        outcome: Answer | ClientError = self.settings.no_answer(TimeoutError(), seconds)
         with move_on_after(within):
             outcome = await self._once(call, self.settings.request_of(call, within), seconds)
         if isinstance(outcome, ClientError):
@@ -80,7 +87,7 @@ class AsyncConnection:
                 call.method, self.settings.url + call.path, **options
             )
         except FAILURES as error:
-            return self.settings.unreachable(error, seconds)
+            return self.settings.no_answer(error, seconds)
         answer = Answer(response.status_code, headers_of(response), response.content)
         return self.settings.fault_of(call, answer) or answer
 

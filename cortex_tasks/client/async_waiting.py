@@ -13,6 +13,7 @@ from .calls import get_task, list_tasks
 from .errors import ClientError, ServerTrouble, Unreachable, WaitTimedOut
 from .models import Task, TaskDetail
 from .patience import Patience
+from .sending import any_seconds
 
 HOLD = 30.0  # seconds that a long poll is held
 GRACE = 2.0  # seconds for an answer that is on its way when the time to wait is over
@@ -23,8 +24,9 @@ async def wait_for_end(
     connection: AsyncConnection, task_id: str, *, timeout: float | None, patience: float
 ) -> TaskDetail:
     """Wait until the task has ended, as `AsyncClient.wait` promises."""
-    deadline = math.inf if timeout is None else anyio.current_time() + timeout
-    left, away = deadline - anyio.current_time(), Patience(patience)
+    timeout = math.inf if timeout is None else any_seconds("timeout", timeout)
+    deadline = anyio.current_time() + timeout
+    left, away = timeout, Patience(patience)
     task: TaskDetail | None = None
     kept_away: ClientError | None = None
     while True:

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path, PurePath
 from typing import IO, Any, Generic, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
 from . import library_models as library
 from . import models
 from .errors import NotUnderstood, UnusableSetting
+from .sending import in_path, seconds
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class Answer(msgspec.Struct, frozen=True):
 def file_of(file: Path | bytes | IO[bytes], name: str | None) -> File:
     """Give the file to send. Raises OSError for a path that cannot be read."""
     if isinstance(file, Path):
-        return File(name or _sendable(file.name), file.read_bytes())
+        return File(_sendable(name or file.name), file.read_bytes())
     named = name or PurePath(str(getattr(file, "name", ""))).name
     if not named:
         raise UnusableSetting("a content without a name needs a `filename`")
@@ -73,17 +73,10 @@ def file_of(file: Path | bytes | IO[bytes], name: str | None) -> File:
 
 def _sendable(name: str) -> str:
     """A file's name need not be Unicode; what goes over the wire must be."""
-    return os.fsencode(name).decode(sys.getfilesystemencoding(), "replace")
-
-
-def in_path(name: str) -> str:
-    """Write a name so that it is one part of a path, whatever is in it.
-
-    Raises UnusableSetting for those that a path is shortened by: they would name something else.
-    """
-    if name in {"", ".", ".."}:
-        raise UnusableSetting(f"{name!r} is no id")
-    return quote(name, safe="")
+    try:
+        return os.fsencode(name).decode(sys.getfilesystemencoding(), "replace")
+    except UnicodeEncodeError:
+        raise UnusableSetting(f"{name!r} can be no file's name") from None
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -147,7 +140,7 @@ def get_task(task_id: str, *, wait: float | None = None) -> Call[models.TaskDeta
         method="GET",
         path=_task(task_id),
         query=_given(wait=wait),
-        seconds=wait or 0.0,
+        seconds=seconds("wait", wait or 0.0),
         answer=models.TaskDetail,
     )
 

@@ -25,9 +25,16 @@ class Connection:
     def __init__(self, settings: Settings, transport: httpx2.BaseTransport | None = None) -> None:
         self.settings = settings
         try:
-            self.http = httpx2.Client(**settings.of_http(), transport=transport)
+            self._http = httpx2.Client(**settings.of_http(), transport=transport)
         except (ValueError, ImportError, OSError, httpx2.InvalidURL) as error:
             raise UnusableSetting(f"{SURROUNDINGS}: {error}") from None
+
+    @property
+    def http(self) -> httpx2.Client:
+        """What carries the requests. Raises UnusableSetting once it is closed."""
+        if self._http.is_closed:
+            raise UnusableSetting("this client is closed; make another")
+        return self._http
 
     def __enter__(self) -> Self:
         return self
@@ -42,7 +49,7 @@ class Connection:
 
     def close(self) -> None:
         """Close; closing twice is fine."""
-        self.http.close()
+        self._http.close()
 
     def carry_out(self, call: Call[T]) -> T:
         """Ask, and give what the answer holds."""
@@ -51,7 +58,7 @@ class Connection:
     def carry_out_once(self, call: Call[T], *, within: float = math.inf) -> T:
         """Do the same, but never again; no answer in so many seconds is a NoAnswerInTime."""
         seconds = self.settings.time_for(call, within)
-        outcome: Answer | ClientError = self.settings.unreachable(TimeoutError(), seconds)
+        outcome: Answer | ClientError = self.settings.no_answer(TimeoutError(), seconds)
         with nullcontext(within):
             outcome = self._once(call, self.settings.request_of(call, within), seconds)
         if isinstance(outcome, ClientError):
@@ -78,7 +85,7 @@ class Connection:
         try:
             response = self.http.request(call.method, self.settings.url + call.path, **options)
         except FAILURES as error:
-            return self.settings.unreachable(error, seconds)
+            return self.settings.no_answer(error, seconds)
         answer = Answer(response.status_code, headers_of(response), response.content)
         return self.settings.fault_of(call, answer) or answer
 

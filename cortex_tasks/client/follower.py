@@ -13,11 +13,12 @@ from typing import Self
 
 import httpx2
 
-from .calls import Answer, get_task, in_path
+from .calls import Answer, get_task
 from .connection import Connection
 from .errors import ClientError, NotFound, NotUnderstood, ServerTrouble, Unreachable
 from .events import Changed, Ended, Event, FrameReader, Ready, read_event
 from .patience import Patience
+from .sending import in_path, in_query
 from .settings import CONNECT_TIMEOUT, FAILURES, headers_of
 
 SILENCE = 45.0  # seconds; the server pings every 15
@@ -119,14 +120,14 @@ class Follower:
         request = http.build_request(
             "GET",
             settings.url + where,
-            params=self._query,
+            params=in_query(self._query),
             headers=headers,
             timeout=httpx2.Timeout(SILENCE, connect=CONNECT_TIMEOUT),
         )
         try:
             response = http.send(request, stream=True)
         except FAILURES as error:
-            raise settings.unreachable(error, SILENCE) from None
+            raise settings.no_answer(error, SILENCE) from None
         self._response, self._reader, self._heard = response, FrameReader(), False
         streams = "text/event-stream" in response.headers.get("content-type", "")
         if response.status_code == 200 and streams:
@@ -135,7 +136,7 @@ class Follower:
         try:
             content = response.read()
         except FAILURES as error:
-            raise settings.unreachable(error, SILENCE) from None
+            raise settings.no_answer(error, SILENCE) from None
         finally:
             self._hang_up()
         self._do_without(Answer(response.status_code, headers_of(response), content))
@@ -158,13 +159,13 @@ class Follower:
             self._begin_anew()
             return
         except FAILURES as error:
-            raise self._connection.settings.unreachable(error, SILENCE) from None
+            raise self._connection.settings.no_answer(error, SILENCE) from None
         self._heard = True
         self._patience.heard()
         for frame in self._reader.feed(piece):
             event = read_event(frame)
-            if frame.id is not None and frame.id.isdigit():
-                self._seq = int(frame.id)
+            if frame.seq is not None:
+                self._seq = frame.seq
             if isinstance(event, Ready):
                 self._seq = event.seq
             elif event is not None:

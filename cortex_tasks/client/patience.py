@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .errors import ClientError, Refused
+from .sending import any_seconds
 
 LONGEST_PAUSE = 30.0  # seconds, whatever Retry-After says
 FIRST_PAUSE = 0.5  # seconds; each further one is twice as long
@@ -24,7 +25,7 @@ class Patience:
     """With a server that is away: for so many seconds from when it first failed, by the clock."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self._seconds = any_seconds("patience", seconds)
         self._away_since: float | None = None
         self._repeats = 0
 

@@ -29,6 +29,7 @@ from .errors import (
 )
 from .models import Progress
 from .patience import pause_after
+from .sending import in_header, in_query, seconds
 
 URL_VARIABLE, KEY_VARIABLE = "CORTEX_TASKS_URL", "CORTEX_TASKS_API_KEY"
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -48,7 +49,7 @@ class Settings:
 
     def __init__(self, url: str | None, key: str | None, *, timeout: float, repeats: int) -> None:
         given = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
-        self.timeout = timeout
+        self.timeout = seconds("timeout", timeout)
         self.repeats = repeats
         self._scheme, self._host = _parts(given)
         self.url = given.rstrip("/")
@@ -75,7 +76,7 @@ class Settings:
 
     def request_of(self, call: Call[Any], within: float = math.inf) -> dict[str, Any]:
         """Give the options of one request, the same each time that it is repeated."""
-        options: dict[str, Any] = {"params": {name: _text(v) for name, v in call.query.items()}}
+        options: dict[str, Any] = {"params": in_query(call.query)}
         headers = {}
         if call.body is not None:
             headers["content-type"] = "application/json"
@@ -83,10 +84,11 @@ class Settings:
         if call.file is not None:
             options["files"] = {"file": (call.file.name, call.file.content)}
         if call.idempotent:
-            headers["idempotency-key"] = call.idempotency_key or secrets.token_hex(16)
-        seconds = self.time_for(call, within)
-        if seconds != self.timeout:
-            options["timeout"] = httpx2.Timeout(seconds, connect=min(seconds, CONNECT_TIMEOUT))
+            key = call.idempotency_key or secrets.token_hex(16)
+            headers["idempotency-key"] = in_header("idempotency_key", key)
+        time = self.time_for(call, within)
+        if time != self.timeout:
+            options["timeout"] = httpx2.Timeout(time, connect=min(time, CONNECT_TIMEOUT))
         return options | {"headers": headers}
 
     def pause_before(self, call: Call[Any], failure: ClientError, repeats: int) -> float | None:
@@ -102,11 +104,13 @@ class Settings:
             return None
         return pause_after(repeats, failure)
 
-    def unreachable(self, error: Exception, waited: float) -> Unreachable:
+    def no_answer(self, error: Exception, waited: float) -> ClientError:
         """Give the error that says why no answer came within so many seconds."""
         match error:
             case httpx2.ConnectError() | httpx2.ConnectTimeout():
                 return CannotConnect(f"no server at {self.url}")
+            case httpx2.InvalidURL():
+                return UnusableSetting(f"what was asked makes no URL: {error}")
             case httpx2.TimeoutException() | TimeoutError():
                 return NoAnswerInTime(
                     f"{self.url} did not answer within {waited:.0f} s; what was asked may still "
@@ -189,7 +193,3 @@ def _rewind(call: Call[Any]) -> bool:
 
 def _seconds(text: str | None) -> float | None:
     return float(text) if text is not None and text.isascii() and text.isdigit() else None
-
-
-def _text(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value

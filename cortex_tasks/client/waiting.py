@@ -14,6 +14,7 @@ from .connection import Connection
 from .errors import ClientError, ServerTrouble, Unreachable, WaitTimedOut
 from .models import Task, TaskDetail
 from .patience import Patience
+from .sending import any_seconds
 
 HOLD = 30.0  # seconds that a long poll is held
 GRACE = 2.0  # seconds for an answer that is on its way when the time to wait is over
@@ -24,8 +25,9 @@ def wait_for_end(
     connection: Connection, task_id: str, *, timeout: float | None, patience: float
 ) -> TaskDetail:
     """Wait until the task has ended, as `Client.wait` promises."""
-    deadline = math.inf if timeout is None else time.monotonic() + timeout
-    left, away = deadline - time.monotonic(), Patience(patience)
+    timeout = math.inf if timeout is None else any_seconds("timeout", timeout)
+    deadline = time.monotonic() + timeout
+    left, away = timeout, Patience(patience)
     task: TaskDetail | None = None
     kept_away: ClientError | None = None
     while True:

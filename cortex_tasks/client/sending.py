@@ -1,0 +1,60 @@
+"""What is sent is looked at before: each raises UnusableSetting for what could never arrive."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from .errors import UnusableSetting
+
+LONGEST = 10.0**8  # seconds, some three years: what the system's clocks still count
+
+
+def in_path(name: str) -> str:
+    """Write a name so that it is one part of a path, whatever is in it.
+
+    Refuses those that a path is shortened by: they would name something else.
+    """
+    if name in {"", ".", ".."}:
+        raise UnusableSetting(f"{name!r} is no id")
+    return quote(_text("an id", name), safe="")
+
+
+def in_query(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the parameters of a query."""
+    return {name: _in_query(name, value) for name, value in values.items()}
+
+
+def in_header(name: str, value: str) -> str:
+    """Give the value as a header may have it."""
+    if not (value.isascii() and value.isprintable() and value == value.strip()):
+        raise UnusableSetting(f"{name} holds characters that no header has: {value!r}")
+    return value
+
+
+def seconds(name: str, value: float, least: float = 0.0, most: float = LONGEST) -> float:
+    """Give a number of seconds that one can wait for."""
+    if not least <= value <= most:  # which holds for NaN
+        raise UnusableSetting(f"{name}={value!r} is no number of seconds to wait")
+    return value
+
+
+def any_seconds(name: str, value: float) -> float:
+    """Give a number of seconds: those that are over already, or never, are fine."""
+    return seconds(name, value, -math.inf, math.inf)
+
+
+def _in_query(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return _text(name, value)
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _text(name: str, value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise UnusableSetting(f"{name} is no text: {value[:99]!r} ({error.reason})") from None
+    return value
