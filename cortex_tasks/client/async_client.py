@@ -125,7 +125,10 @@ class AsyncClient:
         task_type: str | None = None,
         page_size: int = 100,
     ) -> AsyncTasks:
-        """Give every task that matches, newest first, page by page."""
+        """Give every task that matches, newest first, page by page; none comes twice.
+
+        What is submitted meanwhile may be among them; what is cleaned up may hide another.
+        """
         return AsyncTasks(self.connection, page_size, q=q, status=status, task_type=task_type)
 
     async def get_task(self, task_id: str, *, wait: float | None = None) -> models.TaskDetail:

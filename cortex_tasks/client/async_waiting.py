@@ -10,7 +10,7 @@ import anyio
 
 from .async_connection import AsyncConnection
 from .calls import get_task, list_tasks
-from .errors import ClientError, ServerTrouble, Unreachable, WaitTimedOut
+from .errors import ClientError, ServerTrouble, Unreachable, UnusableSetting, WaitTimedOut
 from .models import Task, TaskDetail
 from .patience import Patience
 from .sending import any_seconds
@@ -54,16 +54,19 @@ async def wait_for_end(
 class AsyncTasks:
     """Every task that matches, newest first, asked for page by page.
 
-    What is submitted meanwhile is not among them; what is cleaned up meanwhile may hide another.
+    None comes twice: the id of each is remembered. What is submitted meanwhile may be among them,
+    and out of its order. What ceases to match meanwhile, or is cleaned up, may hide another.
     """
 
     def __init__(self, connection: AsyncConnection, page_size: int, **wanted: Any) -> None:
+        if page_size < 1:
+            raise UnusableSetting(f"page_size={page_size!r}: a page holds at least one task")
         self._connection = connection
         self._page_size = page_size
         self._wanted = wanted
         self._offset = 0
         self._page: deque[Task] = deque()
-        self._seen: frozenset[str] = frozenset()  # of the page before: new tasks move the pages
+        self._seen: set[str] = set()  # new tasks move the pages, by any number
         self._last = False
 
     def __aiter__(self) -> Self:
@@ -82,4 +85,4 @@ class AsyncTasks:
         self._offset += len(found)
         self._last = len(found) < self._page_size
         self._page.extend(task for task in found if task.task_id not in self._seen)
-        self._seen = frozenset(task.task_id for task in found)
+        self._seen.update(task.task_id for task in found)

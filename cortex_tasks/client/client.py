@@ -127,7 +127,10 @@ class Client:
         task_type: str | None = None,
         page_size: int = 100,
     ) -> Tasks:
-        """Give every task that matches, newest first, page by page."""
+        """Give every task that matches, newest first, page by page; none comes twice.
+
+        What is submitted meanwhile may be among them; what is cleaned up may hide another.
+        """
         return Tasks(self.connection, page_size, q=q, status=status, task_type=task_type)
 
     def get_task(self, task_id: str, *, wait: float | None = None) -> models.TaskDetail:
