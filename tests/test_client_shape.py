@@ -133,6 +133,12 @@ def test_a_call_gives_every_parameter_by_its_first_name(call: Call[Any]) -> None
     assert call.idempotent == ("Idempotency-Key" in heeded)
 
 
+def test_following_takes_every_filter_that_the_server_knows() -> None:
+    said = document()["paths"]["/api/tasks/events"]["get"]["parameters"]
+    known = {each["name"] for each in said if each["in"] == "query" and not each.get("deprecated")}
+    assert known <= set(inspect.signature(Client.follow).parameters)
+
+
 @each_call
 def test_an_answer_is_read_into_a_struct_that_leaves_out_nothing_but_doubled_names(
     call: Call[Any],

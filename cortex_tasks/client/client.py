@@ -172,19 +172,20 @@ class Client:
         self,
         task_id: str | None = None,
         *,
+        q: str | None = None,
         status: str | None = None,
         task_type: str | None = None,
         last_event_id: int | None = None,
         patience: float = 60.0,
         on_interruption: Callable[[ClientError], object] | None = None,
     ) -> Follower:
-        """Give each change of a task, or of all that match, as it happens.
+        """Give each change of a task, or of all that match as in `list_tasks`, as it happens.
 
         Use it as `with client.follow(task_id) as changes: for event in changes: …`.
         Of one task the last event is an Ended. last_event_id: go on after this `seq`. patience:
         seconds for which the server may be away. on_interruption: told when it goes away.
         """
-        query = {"status": status, "task_type": task_type} if task_id is None else {}
+        query = {"q": q, "status": status, "task_type": task_type} if task_id is None else {}
         return Follower(
             self.connection,
             task_id,
