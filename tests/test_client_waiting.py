@@ -151,6 +151,42 @@ async def test_a_server_that_asks_for_no_pause_gets_one_and_wears_out_patience(
             assert len(asked) <= 2 + 20 / FIRST_PAUSE
 
 
+NOON = "Wed, 01 Jul 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("told", "date", "pause"),
+    [
+        ("Wed, 01 Jul 2026 12:00:07 GMT", NOON, 7),
+        ("Wednesday, 01-Jul-26 12:00:07 GMT", NOON, 7),
+        ("Wed, 01 Jul 2026 12:00:07 -0000", NOON, 7),
+        ("Thu, 02 Jul 2026 12:00:00 GMT", NOON, LONGEST_PAUSE),
+        ("Thu, 01 Jul 2100 12:00:00 GMT", "at noon", LONGEST_PAUSE),
+        ("Wed, 01 Jul 2026 11:00:00 GMT", NOON, 0),
+        ("Sat, 01 Jan 2000 11:00:00 GMT", "", 0),
+        ("Wed, 32 Jul 2026 12:00:07 GMT", NOON, FIRST_PAUSE),
+        ("Wed, 01 Jul 99999 12:00:07 GMT", NOON, FIRST_PAUSE),
+        ("soon", NOON, FIRST_PAUSE),
+        ("-7", NOON, FIRST_PAUSE),
+        ("²", NOON, FIRST_PAUSE),
+        ("", NOON, FIRST_PAUSE),
+        ("9" * 999, NOON, LONGEST_PAUSE),
+    ],
+)
+async def test_a_date_to_come_again_at_is_heeded_by_the_clock_of_who_says_so(
+    told: str, date: str, pause: float
+) -> None:
+    headers = [(b"retry-after", told.encode()), (b"date", date.encode())]
+    answers = [
+        httpx2.Response(503, content=problem(503).content, headers=headers),
+        json({"tasks": [], "total": 0}),
+    ]
+    async with talking_to(lambda _: answers.pop(0)) as client:
+        before = anyio.current_time()
+        await client.list_tasks()
+        assert anyio.current_time() - before == pytest.approx(pause)
+
+
 async def first_of(client: AsyncClient) -> None:
     async with client.follow(patience=20) as changes:
         await anext(changes)

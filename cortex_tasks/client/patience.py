@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
 from .errors import ClientError, Refused
 from .sending import any_seconds
 
@@ -19,6 +23,29 @@ def pause_after(repeats: int, failure: ClientError) -> float:
     if told is None:
         return min(FIRST_PAUSE * 2.0 ** min(repeats, 10), LONGEST_PAUSE)
     return min(max(told, FIRST_PAUSE if repeats else 0.0), LONGEST_PAUSE)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Give the seconds after which the server wants to be asked again; None: it does not say.
+
+    A date of its is compared with its own clock (`Date`), if it shows it; one that is over is 0.
+    """
+    told = headers.get("retry-after", "")
+    if told.isascii() and told.isdigit():
+        return float(told)
+    then = _date(told)
+    if then is None:
+        return None
+    now = _date(headers.get("date", "")) or datetime.now(UTC)
+    return max(0.0, (then - now).total_seconds())
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, OverflowError, TypeError, IndexError):  # it is not of one mind
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
 class Patience:

@@ -28,7 +28,7 @@ from .errors import (
     refusal,
 )
 from .models import Progress
-from .patience import pause_after
+from .patience import pause_after, retry_after
 from .sending import in_header, in_query, seconds
 
 URL_VARIABLE, KEY_VARIABLE = "CORTEX_TASKS_URL", "CORTEX_TASKS_API_KEY"
@@ -146,7 +146,7 @@ class Settings:
             answer.status,
             problem,
             request_id=answer.headers.get("x-request-id"),
-            retry_after=_seconds(answer.headers.get("retry-after")),
+            retry_after=retry_after(answer.headers),
         )
 
 
@@ -158,7 +158,7 @@ def not_ready(answer: Answer) -> NotReady:
         answer.status,
         ProblemDocument(f"{said}: no result yet", title="Result not ready"),
         request_id=answer.headers.get("x-request-id"),
-        retry_after=_seconds(answer.headers.get("retry-after")),
+        retry_after=retry_after(answer.headers),
     )
 
 
@@ -189,7 +189,3 @@ def _sendable(key: str) -> str:
 def _rewind(call: Call[Any]) -> bool:
     """Go back to where the file was; gives whether it is all there to be sent again."""
     return call.file is None or isinstance(call.file.content, bytes)
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text is not None and text.isascii() and text.isdigit() else None
