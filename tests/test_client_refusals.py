@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 
 from cortex_tasks.client import AsyncClient, Client, Ended, UnusableSetting
@@ -87,3 +88,58 @@ async def test_an_id_that_numbers_no_change_is_passed_over(name: str) -> None:
     async with server.client() as client, client.follow("task_1") as changes:
         assert isinstance(await anext(changes), Ended)
     assert [request.headers.get("last-event-id") for request in server.asked] == [None, "3"]
+
+
+class Measured(msgspec.Struct):
+    values: list[float]
+
+
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"x": math.nan}, r"params\.x is nan"),
+        ({"x": [{"y": None}, {"y": (0, -math.inf)}]}, r"params\.x\[1\]\.y\[1\] is -inf"),
+        ({"a b": math.inf}, r"params\.a b is inf"),
+        (Measured([1.0, math.nan]), r"params\.values\[1\] is nan"),
+        ({"x": object()}, "object is unsupported"),
+        ({"x": ALONE}, "surrogates not allowed"),
+        ({(1, 2): 3}, "keys are supported"),
+        ({"x": ENDLESS}, "recursion"),
+    ],
+    ids=range(8),
+)
+async def test_parameters_that_json_would_not_keep_are_refused_with_their_place(
+    params: Any, said: str
+) -> None:
+    server = Server()
+    async with server.client() as client:
+        with pytest.raises(UnusableSetting, match=said):
+            await client.submit("t", params)
+    assert not server.asked
+
+
+async def test_no_number_that_json_has_not_is_sent_anywhere() -> None:
+    server = Server()
+    async with server.client() as client:
+        for ask, said in (
+            (client.submit("t", delay=math.nan), "delay is nan"),
+            (client.submit("t", then=["u", {"delay": math.inf}]), r"then\[1\]\.delay is inf"),
+            (client.clean_up(max_age_hours=math.nan), "max_age_hours is nan"),
+            (client.list_tasks(limit=math.nan), "limit is nan"),  # type: ignore[arg-type]  # as who computes it may
+        ):
+            with pytest.raises(UnusableSetting, match=said):
+                await ask
+    assert not server.asked
+
+
+async def test_parameters_that_json_keeps_are_sent_as_they_are() -> None:
+    server = Server(*[json(a_task())] * 2)
+    async with server.client() as client:
+        await client.submit("t", {"x": None, "y": ["null", 1.5, {}], "z": {3}})
+        await client.submit("t", {"raw": msgspec.Raw(b"null"), "y": 1.5})
+    sent = [msgspec.json.decode(request.content)["params"] for request in server.asked]
+    assert sent == [{"x": None, "y": ["null", 1.5, {}], "z": [3]}, {"raw": None, "y": 1.5}]

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
 from .errors import UnusableSetting
 
 LONGEST = 10.0**8  # seconds, some three years: what the system's clocks still count
@@ -25,6 +27,25 @@ def in_path(name: str) -> str:
 def in_query(values: Mapping[str, Any]) -> dict[str, Any]:
     """Write the parameters of a query."""
     return {name: _in_query(name, value) for name, value in values.items()}
+
+
+def in_body(values: Mapping[str, Any]) -> bytes:
+    """Write the parameters of a body as JSON: a set as a list, a struct as an object.
+
+    Refuses what JSON has not, wherever in it: NaN and the infinities, for which null would be sent,
+    half a character, an object of no kind that can be written.
+    """
+    try:
+        encoded = msgspec.json.encode(values)
+        # msgspec.Raw is written as it is, and here counts for nothing.
+        if b"null" in encoded:
+            plain = msgspec.to_builtins(values, str_keys=True, enc_hook=lambda _: None)
+            _check_finite(plain)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        if isinstance(error, UnusableSetting):
+            raise
+        raise UnusableSetting(f"the parameters cannot be written as JSON: {error}") from None
+    return encoded
 
 
 def in_header(name: str, value: str) -> str:
@@ -46,7 +67,27 @@ def any_seconds(name: str, value: float) -> float:
     return seconds(name, value, -math.inf, math.inf)
 
 
+def _check_finite(values: dict[str, Any]) -> None:
+    waiting = list(values.items())
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{place}.{name}", part) for name, part in value.items()]
+        elif isinstance(value, list | tuple):
+            waiting += [(f"{place}[{number}]", part) for number, part in enumerate(value)]
+        elif isinstance(value, float):
+            _finite(place, value)
+
+
+def _finite(place: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise UnusableSetting(f"{place} is {value}, which is no number that can be sent")
+    return value
+
+
 def _in_query(name: str, value: Any) -> Any:
+    if isinstance(value, float):
+        return _finite(name, value)
     if isinstance(value, str):
         return _text(name, value)
     return str(value).lower() if isinstance(value, bool) else value

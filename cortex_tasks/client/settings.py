@@ -29,7 +29,7 @@ from .errors import (
 )
 from .models import Progress
 from .patience import pause_after, retry_after
-from .sending import in_header, in_query, seconds
+from .sending import in_body, in_header, in_query, seconds
 
 URL_VARIABLE, KEY_VARIABLE = "CORTEX_TASKS_URL", "CORTEX_TASKS_API_KEY"
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -80,7 +80,7 @@ class Settings:
         headers = {}
         if call.body is not None:
             headers["content-type"] = "application/json"
-            options["content"] = msgspec.json.encode(call.body)
+            options["content"] = in_body(call.body)
         if call.file is not None:
             options["files"] = {"file": (call.file.name, call.file.content)}
         if call.idempotent:
