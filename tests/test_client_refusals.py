@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import logging
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,7 +12,7 @@ import httpx2
 import msgspec
 import pytest
 
-from cortex_tasks.client import AsyncClient, Client, Ended, UnusableSetting
+from cortex_tasks.client import AsyncClient, CannotConnect, Client, Ended, UnusableSetting
 from tests.client_setting import Server, a_task, events, json
 from tests.engine_setting import virtual_time
 
@@ -143,3 +145,34 @@ async def test_parameters_that_json_keeps_are_sent_as_they_are() -> None:
         await client.submit("t", {"raw": msgspec.Raw(b"null"), "y": 1.5})
     sent = [msgspec.json.decode(request.content)["params"] for request in server.asked]
     assert sent == [{"x": None, "y": ["null", 1.5, {}], "z": [3]}, {"raw": None, "y": 1.5}]
+
+
+@pytest.mark.parametrize("url", ["http://user:wo%3Ard@there:99/p", "http://user:wo%3Ard@there/p/"])
+async def test_who_one_is_in_a_url_is_sent_and_shown_nowhere(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server(json({"tasks": [], "total": 0}), *[httpx2.ConnectError("refused")] * 2)
+    transport = httpx2.MockTransport(server)
+    with caplog.at_level(logging.DEBUG):
+        async with AsyncClient(url, transport=transport, repeats=0) as client:
+            await client.list_tasks()
+            with pytest.raises(CannotConnect) as caught:
+                await client.list_tasks()
+            with pytest.raises(CannotConnect) as followed:
+                await follow(client, patience=0)
+            shown = [client, client.url, client.connection.settings, caught.value, followed.value]
+    told = " ".join(map(repr, [*shown, *(request.url for request in server.asked)])) + caplog.text
+    assert "there" in told
+    assert "user" not in told
+    assert "wo%3A" not in told
+    assert "rd@" not in told
+    assert {request.headers["authorization"] for request in server.asked} == {
+        "Basic " + base64.b64encode(b"user:wo:rd").decode()
+    }
+
+
+@pytest.mark.parametrize("url", ["http://u:w/ord@there", "u:word@there", "ftp://u:word@there"])
+def test_a_url_that_is_none_is_named_without_who_one_is(url: str) -> None:
+    with pytest.raises(UnusableSetting, match="there' is not the URL of a server") as caught:
+        Client(url)
+    assert "ord" not in str(caught.value)

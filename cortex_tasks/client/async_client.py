@@ -54,7 +54,7 @@ class AsyncClient:
 
     @property
     def url(self) -> str:
-        """Where the server is."""
+        """Where the server is, without a user and a password."""
         return self.connection.settings.url
 
     async def __aenter__(self) -> Self:

@@ -56,7 +56,7 @@ class Client:
 
     @property
     def url(self) -> str:
-        """Where the server is."""
+        """Where the server is, without a user and a password."""
         return self.connection.settings.url
 
     def __enter__(self) -> Self:

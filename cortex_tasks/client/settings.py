@@ -7,13 +7,12 @@ import os
 import secrets
 import ssl
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
 
+from .address import address_of
 from .calls import Answer, Call
 from .errors import (
     CannotConnect,
@@ -45,14 +44,14 @@ FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError)
 
 
 class Settings:
-    """Of one client. The key is in no text that this gives."""
+    """Of one client. The key, and who one is in the URL, are in no text that this gives."""
 
     def __init__(self, url: str | None, key: str | None, *, timeout: float, repeats: int) -> None:
         given = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
         self.timeout = seconds("timeout", timeout)
         self.repeats = repeats
-        self._scheme, self._host = _parts(given)
-        self.url = given.rstrip("/")
+        self._address = address_of(given)
+        self.url = self._address.url
         self._key = _sendable(os.environ.get(KEY_VARIABLE, "") if key is None else key)
 
     def __repr__(self) -> str:
@@ -62,12 +61,13 @@ class Settings:
         """Give the options of the HTTP client. Raises UnusableSetting."""
         return {
             "headers": {"X-API-Key": self._key} if self._key else {},
+            "auth": self._address.user,
             "timeout": httpx2.Timeout(self.timeout, connect=CONNECT_TIMEOUT),
             # Loading the certificates of the world takes longer than most answers; over plain
             # HTTP a context that trusts nobody will do.
-            "verify": self._scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            "verify": self._address.scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             # No proxy leads to this machine itself.
-            "trust_env": self._host not in LOOPBACK,
+            "trust_env": self._address.host not in LOOPBACK,
         }
 
     def time_for(self, call: Call[Any], within: float = math.inf) -> float:
@@ -165,18 +165,6 @@ def not_ready(answer: Answer) -> NotReady:
 def headers_of(response: httpx2.Response) -> Mapping[str, str]:
     """Give the headers by their names in lower case."""
     return {name.lower(): value for name, value in response.headers.items()}
-
-
-def _parts(url: str) -> tuple[str, str]:
-    """The scheme and the host of what must be a server's URL."""
-    # A port that is none, a name that no host can have, a character that no URL has.
-    with suppress(ValueError, httpx2.InvalidURL):
-        parts = urlsplit(url)
-        httpx2.URL(url)
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
-            parts.hostname.encode("idna")  # as it will be looked up
-            return parts.scheme, parts.hostname
-    raise UnusableSetting(f"{url!r} is not the URL of a server")
 
 
 def _sendable(key: str) -> str:
