@@ -6,6 +6,8 @@ import inspect
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -111,6 +113,23 @@ def test_what_a_path_is_shortened_by_is_no_id(name: str) -> None:
     for call in (calls.delete_community, calls.get_task, webhook_calls.remove_webhook):
         with pytest.raises(UnusableSetting, match="no id"):
             call(name)
+
+
+NAMED: list[Callable[[str], Call[Any]]] = [
+    calls.get_task, calls.get_result, calls.get_log, calls.cancel, calls.retry,
+    calls.get_document, calls.get_text, calls.download, calls.delete_document,
+    calls.get_entity, calls.get_community, calls.delete_community,
+    webhook_calls.get_webhook, webhook_calls.remove_webhook, webhook_calls.test_webhook,
+    webhook_calls.list_deliveries,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name_one", NAMED)
+def test_no_id_makes_a_call_another(name_one: Callable[[str], Call[Any]]) -> None:
+    meant = described(name_one("x"))
+    for word in {word for row in DESCRIBED for word in row.path.split("/") if "{" not in word}:
+        with suppress(UnusableSetting):
+            assert described(name_one(word)) == meant, word
 
 
 @each_call

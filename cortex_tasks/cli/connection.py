@@ -136,6 +136,12 @@ def in_path(name: str) -> str:
         return sending.in_path(name)
 
 
+def path_of_task(task_id: str, more: str = "") -> str:
+    """Give the path of a task; see `calls.path_of_task`."""
+    with _explained():
+        return calls.path_of_task(task_id, more)
+
+
 def _key(file: str | None) -> str | None:
     """The key: from the file if one is named, else from the variable.
 

@@ -83,8 +83,17 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _task(task_id: str, more: str = "") -> str:
-    return f"/api/tasks/{in_path(task_id)}{more}"
+def path_of_task(task_id: str, more: str = "") -> str:
+    """Give the path of a task, or of what there is `more` about it. Raises UnusableSetting."""
+    return f"/api/tasks/{in_path(task_id, 'events', 'bulk', 'cleanup')}{more}"
+
+
+def _document(document_id: str, more: str = "") -> str:
+    return f"/api/documents/{in_path(document_id, 'pending', 'process-pending')}{more}"
+
+
+def _community(community_id: int | str) -> str:
+    return f"/api/graph/communities/{in_path(str(community_id), 'search', 'detect', 'summarize')}"
 
 
 # -- tasks ---------------------------------------------------------------------------------------
@@ -138,7 +147,7 @@ def get_task(task_id: str, *, wait: float | None = None) -> Call[models.TaskDeta
     """Show a task; with `wait`, once it has changed or so many seconds are over."""
     return Call(
         method="GET",
-        path=_task(task_id),
+        path=path_of_task(task_id),
         query=_given(wait=wait),
         seconds=seconds("wait", wait or 0.0),
         answer=models.TaskDetail,
@@ -147,22 +156,22 @@ def get_task(task_id: str, *, wait: float | None = None) -> Call[models.TaskDeta
 
 def get_result(task_id: str) -> Call[Any]:
     """Give the result of a task."""
-    return Call(method="GET", path=_task(task_id, "/result"), answer=Any)
+    return Call(method="GET", path=path_of_task(task_id, "/result"), answer=Any)
 
 
 def get_log(task_id: str) -> Call[models.TaskLog]:
     """Give the newest lines that a task's body has written."""
-    return Call(method="GET", path=_task(task_id, "/log"), answer=models.TaskLog)
+    return Call(method="GET", path=path_of_task(task_id, "/log"), answer=models.TaskLog)
 
 
 def cancel(task_id: str) -> Call[models.Stopped]:
     """Cancel a task."""
-    return Call(method="DELETE", path=_task(task_id), seconds=SLOW, answer=models.Stopped)
+    return Call(method="DELETE", path=path_of_task(task_id), seconds=SLOW, answer=models.Stopped)
 
 
 def retry(task_id: str) -> Call[models.Task]:
     """Have a failed or cancelled task tried again."""
-    return Call(method="POST", path=_task(task_id, "/retry"), answer=models.Task)
+    return Call(method="POST", path=path_of_task(task_id, "/retry"), answer=models.Task)
 
 
 def clean_up(*, max_age_hours: float | None = None) -> Call[models.CleanedUp]:
@@ -378,25 +387,25 @@ def list_pending(
 
 def get_document(document_id: str) -> Call[library.Document]:
     """Show a document."""
-    path = f"/api/documents/{in_path(document_id)}"
+    path = _document(document_id)
     return Call(method="GET", path=path, answer=library.Document)
 
 
 def get_text(document_id: str) -> Call[library.DocumentText]:
     """Give a document's text."""
-    path = f"/api/documents/{in_path(document_id)}/content"
+    path = _document(document_id, "/content")
     return Call(method="GET", path=path, answer=library.DocumentText)
 
 
 def download(document_id: str) -> Call[bytes]:
     """Give a document's very bytes."""
-    path = f"/api/documents/{in_path(document_id)}/content"
+    path = _document(document_id, "/content")
     return Call(method="GET", path=path, query={"download": True}, answer=None)
 
 
 def delete_document(document_id: str) -> Call[library.DeletedDocument]:
     """Delete a document."""
-    path = f"/api/documents/{in_path(document_id)}"
+    path = _document(document_id)
     return Call(method="DELETE", path=path, answer=library.DeletedDocument)
 
 
@@ -458,13 +467,13 @@ def search_communities(query: str, *, limit: int | None = None) -> Call[library.
 
 def get_community(community_id: int | str) -> Call[library.CommunityDetail]:
     """Show a community."""
-    path = f"/api/graph/communities/{in_path(str(community_id))}"
+    path = _community(community_id)
     return Call(method="GET", path=path, answer=library.CommunityDetail)
 
 
 def delete_community(community_id: int | str) -> Call[library.DeletedCommunities]:
     """Delete a community."""
-    path = f"/api/graph/communities/{in_path(str(community_id))}"
+    path = _community(community_id)
     return Call(method="DELETE", path=path, answer=library.DeletedCommunities)
 
 

@@ -13,12 +13,12 @@ from typing import Self
 
 import httpx2
 
-from .calls import Answer, get_task
+from .calls import Answer, get_task, path_of_task
 from .connection import Connection
 from .errors import ClientError, NotFound, NotUnderstood, ServerTrouble, Unreachable
 from .events import Changed, Ended, Event, FrameReader, Ready, read_event
 from .patience import Patience
-from .sending import in_path, in_query
+from .sending import in_query
 from .settings import CONNECT_TIMEOUT, FAILURES, headers_of
 
 SILENCE = 45.0  # seconds; the server pings every 15
@@ -194,7 +194,7 @@ class Follower:
 
     def _path_of_task(self) -> str:
         assert self._task_id is not None
-        return f"/api/tasks/{in_path(self._task_id)}/events"
+        return path_of_task(self._task_id, "/events")
 
     def _hang_up(self) -> None:
         pieces, self._pieces = self._pieces, None

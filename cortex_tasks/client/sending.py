@@ -14,12 +14,13 @@ from .errors import UnusableSetting
 LONGEST = 10.0**8  # seconds, some three years: what the system's clocks still count
 
 
-def in_path(name: str) -> str:
+def in_path(name: str, *taken: str) -> str:
     """Write a name so that it is one part of a path, whatever is in it.
 
-    Refuses those that a path is shortened by: they would name something else.
+    Refuses those that a path is shortened by, and those that are taken: what is at their place in
+    the path is something else.
     """
-    if name in {"", ".", ".."}:
+    if name in {"", ".", "..", *taken}:
         raise UnusableSetting(f"{name!r} is no id")
     return quote(_text("an id", name), safe="")
 
