@@ -24,7 +24,7 @@ async def wait_for_end(
     connection: AsyncConnection, task_id: str, *, timeout: float | None, patience: float
 ) -> TaskDetail:
     """Wait until the task has ended, as `AsyncClient.wait` promises."""
-    timeout = math.inf if timeout is None else any_seconds("timeout", timeout)
+    timeout = math.inf if timeout is None else max(0.0, any_seconds("timeout", timeout))
     deadline = anyio.current_time() + timeout
     left, away = timeout, Patience(patience)
     task: TaskDetail | None = None

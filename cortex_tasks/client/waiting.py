@@ -25,7 +25,7 @@ def wait_for_end(
     connection: Connection, task_id: str, *, timeout: float | None, patience: float
 ) -> TaskDetail:
     """Wait until the task has ended, as `Client.wait` promises."""
-    timeout = math.inf if timeout is None else any_seconds("timeout", timeout)
+    timeout = math.inf if timeout is None else max(0.0, any_seconds("timeout", timeout))
     deadline = time.monotonic() + timeout
     left, away = timeout, Patience(patience)
     task: TaskDetail | None = None
