@@ -15,6 +15,9 @@ NOTE = "# Written by `python -m tests.client_twins`: change its twin, {twin}, an
 
 WORDS = (
     (r"import anyio\n", "import time\n"),
+    # Where nothing can be cancelled, the timeouts of the request do it alone.
+    (r"from anyio import move_on_after\n", "from contextlib import nullcontext\n"),
+    (r"move_on_after\(", "nullcontext("),
     (r"anyio\.current_time\(\)", "time.monotonic()"),
     (r"anyio\.sleep", "time.sleep"),
     (r"programs that await, on trio and on asyncio\.", "programs that block."),

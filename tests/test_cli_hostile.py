@@ -86,6 +86,14 @@ def test_words_that_are_not_unicode_are_a_usage_error(words: list[str]) -> None:
     assert ended.value.code == 2
 
 
+@pytest.mark.parametrize("words", [["show", "events"], ["retry", "bulk"], ["cancel", ".."]])
+def test_a_word_at_whose_place_there_is_something_else_is_no_id(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--url", "http://127.0.0.1:9"]) == 2
+    assert f"'{words[1]}' is no id" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("url", ["http://a..b", "http://.", f"http://{'a' * 70}.invalid"])
 def test_a_name_that_no_host_can_have_is_a_usage_error(url: str) -> None:
     assert main(["list", "--url", url]) == 2

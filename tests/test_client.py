@@ -222,6 +222,17 @@ def test_a_list_and_what_follows_it_make_a_whole(sample: SampleServer) -> None:
                     break
 
 
+def test_a_search_is_followed_as_it_is_listed(sample: SampleServer) -> None:
+    with blocking(sample) as client:
+        before = client.list_tasks().seq
+        sample.submit("fails")
+        mine = client.wait(sample.submit("echo")).task_id
+        with client.follow(q="type:echo status:completed", last_event_id=before) as changes:
+            event = next(changes)
+    assert isinstance(event, Changed)
+    assert (event.task.task_id, event.task.status) == (mine, "completed")
+
+
 def test_following_what_is_not_there_says_so(sample: SampleServer) -> None:
     with blocking(sample) as client, client.follow("nobody") as changes:
         with pytest.raises(NotFound, match="cleaned up"):

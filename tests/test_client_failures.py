@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -11,7 +10,6 @@ import msgspec
 import pytest
 
 from cortex_tasks.client import (
-    AsyncClient,
     CannotConnect,
     Client,
     ClientError,
@@ -24,56 +22,13 @@ from cortex_tasks.client import (
     ServerTrouble,
     Unreachable,
 )
+from tests.client_setting import Server, a_task, events, json, problem
 from tests.engine_setting import virtual_time
-
-Answering = Callable[[httpx2.Request], httpx2.Response]
 
 
 @pytest.fixture(scope="module", params=["trio", "asyncio"])
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return virtual_time(request.param)
-
-
-class Server:
-    """Answers as it is told, one answer after the other, and keeps what it was asked."""
-
-    def __init__(self, *answers: httpx2.Response | Exception) -> None:
-        self._answers = list(answers)
-        self.asked: list[httpx2.Request] = []
-
-    def __call__(self, request: httpx2.Request) -> httpx2.Response:
-        self.asked.append(request)
-        answer = self._answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def client(self, **options: Any) -> AsyncClient:
-        transport = httpx2.MockTransport(self)
-        return AsyncClient("http://there/prefix", "k", transport=transport, **options)
-
-    @property
-    def keys(self) -> set[str | None]:
-        return {request.headers.get("idempotency-key") for request in self.asked}
-
-
-def a_task(status: str = "completed", seq: int = 1) -> dict[str, Any]:
-    return {"task_id": "task_1", "task_type": "t", "status": status, "seq": seq}
-
-
-def json(value: Any, status: int = 200, **headers: str) -> httpx2.Response:
-    given = {"content-type": "application/json", **headers}
-    return httpx2.Response(status, content=msgspec.json.encode(value), headers=given)
-
-
-def problem(status: int, title: str = "Not available", **headers: str) -> httpx2.Response:
-    given = {name.replace("_", "-"): value for name, value in headers.items()}
-    return json({"detail": "Not now", "title": title, "status": status}, status, **given)
-
-
-def events(*frames: str) -> httpx2.Response:
-    text = "".join(f"{frame}\n\n" for frame in frames)
-    return httpx2.Response(200, text=text, headers={"content-type": "text/event-stream"})
 
 
 LIST = {"tasks": [], "total": 0}

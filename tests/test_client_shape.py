@@ -6,6 +6,8 @@ import inspect
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -113,6 +115,23 @@ def test_what_a_path_is_shortened_by_is_no_id(name: str) -> None:
             call(name)
 
 
+NAMED: list[Callable[[str], Call[Any]]] = [
+    calls.get_task, calls.get_result, calls.get_log, calls.cancel, calls.retry,
+    calls.get_document, calls.get_text, calls.download, calls.delete_document,
+    calls.get_entity, calls.get_community, calls.delete_community,
+    webhook_calls.get_webhook, webhook_calls.remove_webhook, webhook_calls.test_webhook,
+    webhook_calls.list_deliveries,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name_one", NAMED)
+def test_no_id_makes_a_call_another(name_one: Callable[[str], Call[Any]]) -> None:
+    meant = described(name_one("x"))
+    for word in {word for row in DESCRIBED for word in row.path.split("/") if "{" not in word}:
+        with suppress(UnusableSetting):
+            assert described(name_one(word)) == meant, word
+
+
 @each_call
 def test_a_call_gives_every_parameter_by_its_first_name(call: Call[Any]) -> None:
     said = described(call)
@@ -131,6 +150,12 @@ def test_a_call_gives_every_parameter_by_its_first_name(call: Call[Any]) -> None
     assert known - given <= never
     heeded = {each["name"] for each in said["parameters"] if each["in"] == "header"}
     assert call.idempotent == ("Idempotency-Key" in heeded)
+
+
+def test_following_takes_every_filter_that_the_server_knows() -> None:
+    said = document()["paths"]["/api/tasks/events"]["get"]["parameters"]
+    known = {each["name"] for each in said if each["in"] == "query" and not each.get("deprecated")}
+    assert known <= set(inspect.signature(Client.follow).parameters)
 
 
 @each_call

@@ -18,7 +18,7 @@ from typing import IO, Any, Self, TypeVar
 import msgspec
 
 from .. import client
-from ..client import calls
+from ..client import calls, sending
 from .exits import CommandFailed, Exit, ExtraMissing
 from .screen import note
 
@@ -131,9 +131,15 @@ def connect(arguments: argparse.Namespace) -> Connection:
 
 
 def in_path(name: str) -> str:
-    """Write a name as a part of a path; see `calls.in_path`."""
+    """Write a name as a part of a path; see `sending.in_path`."""
     with _explained():
-        return calls.in_path(name)
+        return sending.in_path(name)
+
+
+def path_of_task(task_id: str, more: str = "") -> str:
+    """Give the path of a task; see `calls.path_of_task`."""
+    with _explained():
+        return calls.path_of_task(task_id, more)
 
 
 def _key(file: str | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ..client.models import TaskDetail
-from .connection import Answer, Connection, in_path
+from .connection import Answer, Connection, path_of_task
 from .exits import Exit
 from .progress import ProgressView, progress_view
 
@@ -46,4 +46,4 @@ def all_in_one(answers: list[Answer]) -> bytes:
 def _watch(connection: Connection, task_id: str, view: ProgressView) -> Answer:
     for task in connection.follow(task_id):
         view.show(task.task_id, task.task_type, task.progress_percent, task.status, task.message)
-    return connection.ask("GET", f"/api/tasks/{in_path(task_id)}")
+    return connection.ask("GET", path_of_task(task_id))

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from .arguments import Commands, add_command, add_connection, text
-from .connection import Answer, Refused, connect, in_path
+from .connection import Answer, Refused, connect, in_path, path_of_task
 from .exits import CommandFailed, Exit
 from .following import all_in_one
 from .operations import print_tasks
@@ -97,7 +97,7 @@ def cancel(arguments: argparse.Namespace) -> int:
     """Cancel tasks; 0 only if all of them have really stopped."""
     if _by_query(arguments):
         return _steer_many(arguments, "cancel")
-    answers, code = _each(arguments, "DELETE", "/api/tasks/{}")
+    answers, code = _each(arguments, "DELETE")
     if not arguments.json:
         for answer in answers:
             print_text(answer.read(Said).message)
@@ -112,7 +112,7 @@ def retry(arguments: argparse.Namespace) -> int:
     """Have tasks tried again; 0 only if all of them are."""
     if _by_query(arguments):
         return _steer_many(arguments, "retry")
-    answers, code = _each(arguments, "POST", "/api/tasks/{}/retry")
+    answers, code = _each(arguments, "POST", "/retry")
     if not arguments.json:
         print_tasks(answers)
     elif answers:
@@ -130,14 +130,14 @@ def _by_query(arguments: argparse.Namespace) -> bool:
     return by_query
 
 
-def _each(arguments: argparse.Namespace, method: str, path: str) -> tuple[list[Answer], Exit]:
+def _each(arguments: argparse.Namespace, method: str, more: str = "") -> tuple[list[Answer], Exit]:
     """Ask about each task; gives the answers, and what the refusals make of the exit code."""
     answers: list[Answer] = []
     code = Exit.DONE
     with connect(arguments) as connection:
         for task_id in arguments.task_ids:
             try:
-                answers.append(connection.ask(method, path.format(in_path(task_id))))
+                answers.append(connection.ask(method, path_of_task(task_id, more)))
             except Refused as refused:  # the others are tried all the same
                 note(f"cortex-tasks: {refused}")
                 code = refused.exit_code if code in (Exit.DONE, refused.exit_code) else Exit.FAILED

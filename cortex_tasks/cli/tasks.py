@@ -9,7 +9,7 @@ import msgspec
 from ..client.models import Attempt, TaskDetail, TaskLog, TaskPage
 from ..engine.logs import word
 from .arguments import Commands, add_command, add_connection, text, whole_number
-from .connection import Answer, Connection, Refused, connect, in_path
+from .connection import Answer, Connection, Refused, connect, path_of_task
 from .exits import CommandFailed, Exit
 from .following import EXIT_BY_STATUS, all_in_one, exit_of, wait_for
 from .operations import print_tasks
@@ -102,7 +102,7 @@ def show(arguments: argparse.Namespace) -> int:
     """Print one task."""
     with connect(arguments) as connection:
         if arguments.log:
-            path = f"/api/tasks/{in_path(arguments.task_id)}/log"
+            path = path_of_task(arguments.task_id, "/log")
             _print_log(connection.ask("GET", path), as_json=arguments.json)
         else:
             _print_task(_task(connection, arguments.task_id), as_json=arguments.json)
@@ -127,7 +127,7 @@ def _print_log(answer: Answer, *, as_json: bool) -> None:
 
 def result(arguments: argparse.Namespace) -> int:
     """Print the result of a task, or say why there is none."""
-    path = f"/api/tasks/{in_path(arguments.task_id)}/result"
+    path = path_of_task(arguments.task_id, "/result")
     with connect(arguments) as connection:
         try:
             answer = connection.ask("GET", path)
@@ -169,7 +169,7 @@ def clean_up(arguments: argparse.Namespace) -> int:
 
 
 def _task(connection: Connection, task_id: str) -> Answer:
-    return connection.ask("GET", f"/api/tasks/{in_path(task_id)}")
+    return connection.ask("GET", path_of_task(task_id))
 
 
 def _print_task(answer: Answer, *, as_json: bool) -> None:

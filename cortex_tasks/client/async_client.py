@@ -54,7 +54,7 @@ class AsyncClient:
 
     @property
     def url(self) -> str:
-        """Where the server is."""
+        """Where the server is, without a user and a password."""
         return self.connection.settings.url
 
     async def __aenter__(self) -> Self:
@@ -88,7 +88,8 @@ class AsyncClient:
     ) -> models.SubmittedTask:
         """Submit a task of a type that no operation starts; it is kept once this returns.
 
-        params: an object, as a mapping or a struct. then: the steps that follow it.
+        params: an object, as a mapping or a struct; what JSON has not (NaN) is refused as an
+        UnusableSetting. then: the steps that follow it.
         """
         return await self.connection.carry_out(
             calls.submit(
@@ -125,7 +126,10 @@ class AsyncClient:
         task_type: str | None = None,
         page_size: int = 100,
     ) -> AsyncTasks:
-        """Give every task that matches, newest first, page by page."""
+        """Give every task that matches, newest first, page by page; none comes twice.
+
+        What is submitted meanwhile may be among them; what is cleaned up may hide another.
+        """
         return AsyncTasks(self.connection, page_size, q=q, status=status, task_type=task_type)
 
     async def get_task(self, task_id: str, *, wait: float | None = None) -> models.TaskDetail:
@@ -157,8 +161,9 @@ class AsyncClient:
     ) -> models.TaskDetail:
         """Wait until the task has ended, however it did, over restarts of the server.
 
-        Raises WaitTimedOut after `timeout` seconds. patience: seconds for which the server may be
-        away.
+        timeout: seconds until WaitTimedOut, or until what kept the server away if it never showed
+        the task; an answer under way then has 2 s more. patience: seconds for which the server may
+        be away; `repeats` counts for nothing here.
         """
         return await wait_for_end(self.connection, task_id, timeout=timeout, patience=patience)
 
@@ -166,19 +171,20 @@ class AsyncClient:
         self,
         task_id: str | None = None,
         *,
+        q: str | None = None,
         status: str | None = None,
         task_type: str | None = None,
         last_event_id: int | None = None,
         patience: float = 60.0,
         on_interruption: Callable[[ClientError], object] | None = None,
     ) -> AsyncFollower:
-        """Give each change of a task, or of all that match, as it happens.
+        """Give each change of a task, or of all that match as in `list_tasks`, as it happens.
 
         Use it as `async with client.follow(task_id) as changes: async for event in changes: …`.
         Of one task the last event is an Ended. last_event_id: go on after this `seq`. patience:
         seconds for which the server may be away. on_interruption: told when it goes away.
         """
-        query = {"status": status, "task_type": task_type} if task_id is None else {}
+        query = {"q": q, "status": status, "task_type": task_type} if task_id is None else {}
         return AsyncFollower(
             self.connection,
             task_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Any, Self
 
@@ -9,55 +10,63 @@ import anyio
 
 from .async_connection import AsyncConnection
 from .calls import get_task, list_tasks
-from .errors import ServerTrouble, Unreachable, WaitTimedOut
+from .errors import ClientError, ServerTrouble, Unreachable, UnusableSetting, WaitTimedOut
 from .models import Task, TaskDetail
+from .patience import Patience
+from .sending import any_seconds
 
 HOLD = 30.0  # seconds that a long poll is held
+GRACE = 2.0  # seconds for an answer that is on its way when the time to wait is over
 PAUSE = 0.05  # seconds between two, for the sake of the server: a task may change all the time
 
 
 async def wait_for_end(
     connection: AsyncConnection, task_id: str, *, timeout: float | None, patience: float
 ) -> TaskDetail:
-    """Wait until the task has ended, over restarts of the server.
-
-    Raises WaitTimedOut when `timeout` is over, and what keeps the server away once it has been
-    away for `patience` seconds.
-    """
-    task = await connection.carry_out(get_task(task_id))
-    deadline = None if timeout is None else anyio.current_time() + timeout
-    tries, waited = 0, 0.0
-    while not task.final:
-        left = HOLD if deadline is None else min(HOLD, deadline - anyio.current_time())
-        if left <= 0:
-            raise WaitTimedOut(task)
+    """Wait until the task has ended, as `AsyncClient.wait` promises."""
+    timeout = math.inf if timeout is None else max(0.0, any_seconds("timeout", timeout))
+    deadline = anyio.current_time() + timeout
+    left, away = timeout, Patience(patience)
+    task: TaskDetail | None = None
+    kept_away: ClientError | None = None
+    while True:
+        call = get_task(task_id, wait=None if task is None else min(HOLD, left))
         try:
-            task = await connection.carry_out(get_task(task_id, wait=left))
+            task = await connection.carry_out_once(call, within=left + GRACE)
         except (Unreachable, ServerTrouble) as failure:
-            if waited >= patience:
+            kept_away, pause = failure, away.pause_after(failure, anyio.current_time())
+            if pause is None:
                 raise
-            pause = connection.settings.pause(tries, failure)
-            tries, waited = tries + 1, waited + pause
         else:
-            tries, waited, pause = 0, 0.0, PAUSE
-        if not task.final:
-            await anyio.sleep(pause)
-    return task
+            if task.final:
+                return task
+            away.heard()
+            pause = PAUSE
+        await anyio.sleep(max(0.0, min(pause, deadline - anyio.current_time())))
+        left = deadline - anyio.current_time()
+        if left <= 0:
+            if task is not None:
+                raise WaitTimedOut(task)
+            assert kept_away is not None
+            raise kept_away
 
 
 class AsyncTasks:
     """Every task that matches, newest first, asked for page by page.
 
-    What is submitted meanwhile is not among them; what is cleaned up meanwhile may hide another.
+    None comes twice: the id of each is remembered. What is submitted meanwhile may be among them,
+    and out of its order. What ceases to match meanwhile, or is cleaned up, may hide another.
     """
 
     def __init__(self, connection: AsyncConnection, page_size: int, **wanted: Any) -> None:
+        if page_size < 1:
+            raise UnusableSetting(f"page_size={page_size!r}: a page holds at least one task")
         self._connection = connection
         self._page_size = page_size
         self._wanted = wanted
         self._offset = 0
         self._page: deque[Task] = deque()
-        self._seen: frozenset[str] = frozenset()  # of the page before: new tasks move the pages
+        self._seen: set[str] = set()  # new tasks move the pages, by any number
         self._last = False
 
     def __aiter__(self) -> Self:
@@ -76,4 +85,4 @@ class AsyncTasks:
         self._offset += len(found)
         self._last = len(found) < self._page_size
         self._page.extend(task for task in found if task.task_id not in self._seen)
-        self._seen = frozenset(task.task_id for task in found)
+        self._seen.update(task.task_id for task in found)

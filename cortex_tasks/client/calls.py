@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path, PurePath
 from typing import IO, Any, Generic, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
 from . import library_models as library
 from . import models
 from .errors import NotUnderstood, UnusableSetting
+from .sending import in_path, seconds
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class Answer(msgspec.Struct, frozen=True):
 def file_of(file: Path | bytes | IO[bytes], name: str | None) -> File:
     """Give the file to send. Raises OSError for a path that cannot be read."""
     if isinstance(file, Path):
-        return File(name or _sendable(file.name), file.read_bytes())
+        return File(_sendable(name or file.name), file.read_bytes())
     named = name or PurePath(str(getattr(file, "name", ""))).name
     if not named:
         raise UnusableSetting("a content without a name needs a `filename`")
@@ -73,25 +73,27 @@ def file_of(file: Path | bytes | IO[bytes], name: str | None) -> File:
 
 def _sendable(name: str) -> str:
     """A file's name need not be Unicode; what goes over the wire must be."""
-    return os.fsencode(name).decode(sys.getfilesystemencoding(), "replace")
-
-
-def in_path(name: str) -> str:
-    """Write a name so that it is one part of a path, whatever is in it.
-
-    Raises UnusableSetting for those that a path is shortened by: they would name something else.
-    """
-    if name in {"", ".", ".."}:
-        raise UnusableSetting(f"{name!r} is no id")
-    return quote(name, safe="")
+    try:
+        return os.fsencode(name).decode(sys.getfilesystemencoding(), "replace")
+    except UnicodeEncodeError:
+        raise UnusableSetting(f"{name!r} can be no file's name") from None
 
 
 def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _task(task_id: str, more: str = "") -> str:
-    return f"/api/tasks/{in_path(task_id)}{more}"
+def path_of_task(task_id: str, more: str = "") -> str:
+    """Give the path of a task, or of what there is `more` about it. Raises UnusableSetting."""
+    return f"/api/tasks/{in_path(task_id, 'events', 'bulk', 'cleanup')}{more}"
+
+
+def _document(document_id: str, more: str = "") -> str:
+    return f"/api/documents/{in_path(document_id, 'pending', 'process-pending')}{more}"
+
+
+def _community(community_id: int | str) -> str:
+    return f"/api/graph/communities/{in_path(str(community_id), 'search', 'detect', 'summarize')}"
 
 
 # -- tasks ---------------------------------------------------------------------------------------
@@ -145,31 +147,31 @@ def get_task(task_id: str, *, wait: float | None = None) -> Call[models.TaskDeta
     """Show a task; with `wait`, once it has changed or so many seconds are over."""
     return Call(
         method="GET",
-        path=_task(task_id),
+        path=path_of_task(task_id),
         query=_given(wait=wait),
-        seconds=wait or 0.0,
+        seconds=seconds("wait", wait or 0.0),
         answer=models.TaskDetail,
     )
 
 
 def get_result(task_id: str) -> Call[Any]:
     """Give the result of a task."""
-    return Call(method="GET", path=_task(task_id, "/result"), answer=Any)
+    return Call(method="GET", path=path_of_task(task_id, "/result"), answer=Any)
 
 
 def get_log(task_id: str) -> Call[models.TaskLog]:
     """Give the newest lines that a task's body has written."""
-    return Call(method="GET", path=_task(task_id, "/log"), answer=models.TaskLog)
+    return Call(method="GET", path=path_of_task(task_id, "/log"), answer=models.TaskLog)
 
 
 def cancel(task_id: str) -> Call[models.Stopped]:
     """Cancel a task."""
-    return Call(method="DELETE", path=_task(task_id), seconds=SLOW, answer=models.Stopped)
+    return Call(method="DELETE", path=path_of_task(task_id), seconds=SLOW, answer=models.Stopped)
 
 
 def retry(task_id: str) -> Call[models.Task]:
     """Have a failed or cancelled task tried again."""
-    return Call(method="POST", path=_task(task_id, "/retry"), answer=models.Task)
+    return Call(method="POST", path=path_of_task(task_id, "/retry"), answer=models.Task)
 
 
 def clean_up(*, max_age_hours: float | None = None) -> Call[models.CleanedUp]:
@@ -385,25 +387,25 @@ def list_pending(
 
 def get_document(document_id: str) -> Call[library.Document]:
     """Show a document."""
-    path = f"/api/documents/{in_path(document_id)}"
+    path = _document(document_id)
     return Call(method="GET", path=path, answer=library.Document)
 
 
 def get_text(document_id: str) -> Call[library.DocumentText]:
     """Give a document's text."""
-    path = f"/api/documents/{in_path(document_id)}/content"
+    path = _document(document_id, "/content")
     return Call(method="GET", path=path, answer=library.DocumentText)
 
 
 def download(document_id: str) -> Call[bytes]:
     """Give a document's very bytes."""
-    path = f"/api/documents/{in_path(document_id)}/content"
+    path = _document(document_id, "/content")
     return Call(method="GET", path=path, query={"download": True}, answer=None)
 
 
 def delete_document(document_id: str) -> Call[library.DeletedDocument]:
     """Delete a document."""
-    path = f"/api/documents/{in_path(document_id)}"
+    path = _document(document_id)
     return Call(method="DELETE", path=path, answer=library.DeletedDocument)
 
 
@@ -465,13 +467,13 @@ def search_communities(query: str, *, limit: int | None = None) -> Call[library.
 
 def get_community(community_id: int | str) -> Call[library.CommunityDetail]:
     """Show a community."""
-    path = f"/api/graph/communities/{in_path(str(community_id))}"
+    path = _community(community_id)
     return Call(method="GET", path=path, answer=library.CommunityDetail)
 
 
 def delete_community(community_id: int | str) -> Call[library.DeletedCommunities]:
     """Delete a community."""
-    path = f"/api/graph/communities/{in_path(str(community_id))}"
+    path = _community(community_id)
     return Call(method="DELETE", path=path, answer=library.DeletedCommunities)
 
 

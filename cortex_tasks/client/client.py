@@ -56,7 +56,7 @@ class Client:
 
     @property
     def url(self) -> str:
-        """Where the server is."""
+        """Where the server is, without a user and a password."""
         return self.connection.settings.url
 
     def __enter__(self) -> Self:
@@ -90,7 +90,8 @@ class Client:
     ) -> models.SubmittedTask:
         """Submit a task of a type that no operation starts; it is kept once this returns.
 
-        params: an object, as a mapping or a struct. then: the steps that follow it.
+        params: an object, as a mapping or a struct; what JSON has not (NaN) is refused as an
+        UnusableSetting. then: the steps that follow it.
         """
         return self.connection.carry_out(
             calls.submit(
@@ -127,7 +128,10 @@ class Client:
         task_type: str | None = None,
         page_size: int = 100,
     ) -> Tasks:
-        """Give every task that matches, newest first, page by page."""
+        """Give every task that matches, newest first, page by page; none comes twice.
+
+        What is submitted meanwhile may be among them; what is cleaned up may hide another.
+        """
         return Tasks(self.connection, page_size, q=q, status=status, task_type=task_type)
 
     def get_task(self, task_id: str, *, wait: float | None = None) -> models.TaskDetail:
@@ -159,8 +163,9 @@ class Client:
     ) -> models.TaskDetail:
         """Wait until the task has ended, however it did, over restarts of the server.
 
-        Raises WaitTimedOut after `timeout` seconds. patience: seconds for which the server may be
-        away.
+        timeout: seconds until WaitTimedOut, or until what kept the server away if it never showed
+        the task; an answer under way then has 2 s more. patience: seconds for which the server may
+        be away; `repeats` counts for nothing here.
         """
         return wait_for_end(self.connection, task_id, timeout=timeout, patience=patience)
 
@@ -168,19 +173,20 @@ class Client:
         self,
         task_id: str | None = None,
         *,
+        q: str | None = None,
         status: str | None = None,
         task_type: str | None = None,
         last_event_id: int | None = None,
         patience: float = 60.0,
         on_interruption: Callable[[ClientError], object] | None = None,
     ) -> Follower:
-        """Give each change of a task, or of all that match, as it happens.
+        """Give each change of a task, or of all that match as in `list_tasks`, as it happens.
 
         Use it as `with client.follow(task_id) as changes: for event in changes: …`.
         Of one task the last event is an Ended. last_event_id: go on after this `seq`. patience:
         seconds for which the server may be away. on_interruption: told when it goes away.
         """
-        query = {"status": status, "task_type": task_type} if task_id is None else {}
+        query = {"q": q, "status": status, "task_type": task_type} if task_id is None else {}
         return Follower(
             self.connection,
             task_id,

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -23,9 +25,16 @@ class Connection:
     def __init__(self, settings: Settings, transport: httpx2.BaseTransport | None = None) -> None:
         self.settings = settings
         try:
-            self.http = httpx2.Client(**settings.of_http(), transport=transport)
+            self._http = httpx2.Client(**settings.of_http(), transport=transport)
         except (ValueError, ImportError, OSError, httpx2.InvalidURL) as error:
             raise UnusableSetting(f"{SURROUNDINGS}: {error}") from None
+
+    @property
+    def http(self) -> httpx2.Client:
+        """What carries the requests. Raises UnusableSetting once it is closed."""
+        if self._http.is_closed:
+            raise UnusableSetting("this client is closed; make another")
+        return self._http
 
     def __enter__(self) -> Self:
         return self
@@ -40,20 +49,28 @@ class Connection:
 
     def close(self) -> None:
         """Close; closing twice is fine."""
-        self.http.close()
+        self._http.close()
 
     def carry_out(self, call: Call[T]) -> T:
         """Ask, and give what the answer holds."""
-        answer = self.ask(call)
-        read: T = answer.content if call.answer is None else answer.read(call.answer)  # type: ignore[assignment]  # a call without a type is of bytes
-        return read
+        return _read(call, self.ask(call))
+
+    def carry_out_once(self, call: Call[T], *, within: float = math.inf) -> T:
+        """Do the same, but never again; no answer in so many seconds is a NoAnswerInTime."""
+        seconds = self.settings.time_for(call, within)
+        outcome: Answer | ClientError = self.settings.no_answer(TimeoutError(), seconds)
+        with nullcontext(within):
+            outcome = self._once(call, self.settings.request_of(call, within), seconds)
+        if isinstance(outcome, ClientError):
+            raise outcome
+        return _read(call, outcome)
 
     def ask(self, call: Call[Any]) -> Answer:
         """Ask, again if need be. Raises a ClientError for whatever is no good answer."""
         options = self.settings.request_of(call)
-        repeats = 0
+        seconds, repeats = self.settings.time_for(call), 0
         while True:
-            outcome = self._once(call, options)
+            outcome = self._once(call, options, seconds)
             if isinstance(outcome, Answer):
                 return outcome
             pause = self.settings.pause_before(call, outcome, repeats)
@@ -62,10 +79,17 @@ class Connection:
             time.sleep(pause)
             repeats += 1
 
-    def _once(self, call: Call[Any], options: dict[str, Any]) -> Answer | ClientError:
+    def _once(
+        self, call: Call[Any], options: dict[str, Any], seconds: float
+    ) -> Answer | ClientError:
         try:
             response = self.http.request(call.method, self.settings.url + call.path, **options)
         except FAILURES as error:
-            return self.settings.unreachable(error, call.seconds)
+            return self.settings.no_answer(error, seconds)
         answer = Answer(response.status_code, headers_of(response), response.content)
         return self.settings.fault_of(call, answer) or answer
+
+
+def _read(call: Call[T], answer: Answer) -> T:
+    read: T = answer.content if call.answer is None else answer.read(call.answer)  # type: ignore[assignment]  # a call without a type is of bytes
+    return read

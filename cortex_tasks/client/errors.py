@@ -1,7 +1,8 @@
 """What can go wrong between a client and its server.
 
 ClientError
-├── UnusableSetting      a URL, a key or surroundings (proxies, certificates) that cannot be used
+├── UnusableSetting      what was given cannot be used: a URL, a key, surroundings (proxies,
+│                        certificates), what could never be sent, a client that is closed
 ├── Unreachable          no answer came; nothing is known about what the server did
 │   ├── CannotConnect    nobody listens there
 │   └── NoAnswerInTime   it may still be doing what was asked
@@ -33,7 +34,7 @@ class ClientError(Exception):
 
 
 class UnusableSetting(ClientError, ValueError):
-    """The client cannot be made with what it was given."""
+    """What was given cannot be used, or the client is closed; nothing was sent."""
 
 
 class Unreachable(ClientError, ConnectionError):

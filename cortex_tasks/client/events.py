@@ -11,6 +11,7 @@ from .models import Task
 
 LONGEST_RETRY = 30.0  # seconds, whatever the server says
 LONGEST_FRAME = 64 * 2**20  # bytes; no event of the server's is as long
+LONGEST_SEQ = 19  # digits; an `id` that is no such number is no number of a change, and passed over
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -53,7 +54,7 @@ class Frame(msgspec.Struct, frozen=True):
 
     event: str
     data: bytes
-    id: str | None
+    seq: int | None  # its id, if that is the number of a change
 
 
 class FrameReader:
@@ -64,7 +65,7 @@ class FrameReader:
         self._rest = b""
         self._event = ""
         self._data: list[bytes] = []
-        self._id: str | None = None
+        self._seq: int | None = None
 
     def feed(self, piece: bytes) -> list[Frame]:
         """Take a piece; give the events that are whole now."""
@@ -87,14 +88,14 @@ class FrameReader:
                 self._event = value.decode("utf-8", "replace")
             case b"data":
                 self._data.append(value)
-            case b"id":
-                self._id = value.decode("utf-8", "replace")
+            case b"id" if value.isdigit() and len(value) <= LONGEST_SEQ:
+                self._seq = int(value)
             case b"retry" if value.isdigit():
                 self.retry = min(int(value[:9]) / 1000, LONGEST_RETRY)
         return None
 
     def _dispatch(self) -> Frame | None:
-        frame = Frame(self._event, b"\n".join(self._data), self._id)
+        frame = Frame(self._event, b"\n".join(self._data), self._seq)
         empty = not self._data
         self._event, self._data = "", []
         return None if empty else frame

@@ -13,18 +13,20 @@ from typing import Self
 
 import httpx2
 
-from .calls import Answer, get_task, in_path
+from .calls import Answer, get_task, path_of_task
 from .connection import Connection
 from .errors import ClientError, NotFound, NotUnderstood, ServerTrouble, Unreachable
 from .events import Changed, Ended, Event, FrameReader, Ready, read_event
+from .patience import Patience
+from .sending import in_query
 from .settings import CONNECT_TIMEOUT, FAILURES, headers_of
 
 SILENCE = 45.0  # seconds; the server pings every 15
 HOLD = 30.0  # seconds that a long poll is held, where there are no events
 NO_STREAM = "Task not found"  # the title of a 404 that is about the task, not about the path
-PAUSE = (
-    0.05  # seconds between long polls, for the sake of the server: a task may change all the time
-)
+# Seconds between long polls, and between streams that end in good order, for the sake of the
+# server: a task may change all the time, and `retry: 0` says that there is no need to wait.
+PAUSE = 0.05
 
 
 class Follower:
@@ -50,7 +52,7 @@ class Follower:
         self._task_id = task_id
         self._query = query
         self._seq = last_event_id
-        self._patience = patience
+        self._patience = Patience(patience)
         self._on_interruption = on_interruption
         self._response: httpx2.Response | None = None
         self._pieces: Iterator[bytes] | None = None
@@ -59,8 +61,6 @@ class Follower:
         self._over = False
         self._polling = False
         self._heard = False  # anything, on this stream
-        self._waited = 0.0  # seconds since something came
-        self._tries = 0
 
     def __enter__(self) -> Self:
         return self
@@ -102,13 +102,12 @@ class Follower:
                 self._take(self._pieces)
         except (Unreachable, ServerTrouble) as failure:
             self._hang_up()
-            if self._waited >= self._patience:
+            new = self._patience.new
+            pause = self._patience.pause_after(failure, time.monotonic())
+            if pause is None:
                 raise
-            if self._tries == 0 and self._on_interruption is not None:
+            if new and self._on_interruption is not None:
                 self._on_interruption(failure)
-            pause = self._connection.settings.pause(self._tries, failure)
-            self._waited += pause
-            self._tries += 1
             time.sleep(pause)
 
     def _open(self) -> None:
@@ -121,14 +120,14 @@ class Follower:
         request = http.build_request(
             "GET",
             settings.url + where,
-            params=self._query,
+            params=in_query(self._query),
             headers=headers,
             timeout=httpx2.Timeout(SILENCE, connect=CONNECT_TIMEOUT),
         )
         try:
             response = http.send(request, stream=True)
         except FAILURES as error:
-            raise settings.unreachable(error, SILENCE) from None
+            raise settings.no_answer(error, SILENCE) from None
         self._response, self._reader, self._heard = response, FrameReader(), False
         streams = "text/event-stream" in response.headers.get("content-type", "")
         if response.status_code == 200 and streams:
@@ -137,7 +136,7 @@ class Follower:
         try:
             content = response.read()
         except FAILURES as error:
-            raise settings.unreachable(error, SILENCE) from None
+            raise settings.no_answer(error, SILENCE) from None
         finally:
             self._hang_up()
         self._do_without(Answer(response.status_code, headers_of(response), content))
@@ -160,12 +159,13 @@ class Follower:
             self._begin_anew()
             return
         except FAILURES as error:
-            raise self._connection.settings.unreachable(error, SILENCE) from None
-        self._waited, self._tries, self._heard = 0.0, 0, True
+            raise self._connection.settings.no_answer(error, SILENCE) from None
+        self._heard = True
+        self._patience.heard()
         for frame in self._reader.feed(piece):
             event = read_event(frame)
-            if frame.id is not None and frame.id.isdigit():
-                self._seq = int(frame.id)
+            if frame.seq is not None:
+                self._seq = frame.seq
             if isinstance(event, Ready):
                 self._seq = event.seq
             elif event is not None:
@@ -173,7 +173,7 @@ class Follower:
 
     def _begin_anew(self) -> None:
         """Connect again, as the server or a proxy has ended the stream in good order."""
-        alive, pause = self._heard, self._reader.retry
+        alive, pause = self._heard, max(PAUSE, self._reader.retry)
         self._hang_up()
         if not alive:
             raise Unreachable(f"{self._connection.settings.url} ended the stream at once")
@@ -183,8 +183,10 @@ class Follower:
         """Ask for the task once it has changed."""
         assert self._task_id is not None
         first = self._seq is None
-        task = self._connection.carry_out(get_task(self._task_id, wait=None if first else HOLD))
-        self._waited, self._tries = 0.0, 0
+        task = self._connection.carry_out_once(
+            get_task(self._task_id, wait=None if first else HOLD)
+        )
+        self._patience.heard()
         self._seq = task.seq
         self._ready.append(Ended(task) if task.final else Changed(task))
         if not first:
@@ -192,7 +194,7 @@ class Follower:
 
     def _path_of_task(self) -> str:
         assert self._task_id is not None
-        return f"/api/tasks/{in_path(self._task_id)}/events"
+        return path_of_task(self._task_id, "/events")
 
     def _hang_up(self) -> None:
         pieces, self._pieces = self._pieces, None

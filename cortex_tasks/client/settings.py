@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import ssl
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
 
+from .address import address_of
 from .calls import Answer, Call
 from .errors import (
     CannotConnect,
@@ -21,20 +21,19 @@ from .errors import (
     NotReady,
     NotUnderstood,
     ProblemDocument,
-    Refused,
     ServerTrouble,
     Unreachable,
     UnusableSetting,
     refusal,
 )
 from .models import Progress
+from .patience import pause_after, retry_after
+from .sending import in_body, in_header, in_query, seconds
 
 URL_VARIABLE, KEY_VARIABLE = "CORTEX_TASKS_URL", "CORTEX_TASKS_API_KEY"
 DEFAULT_URL = "http://127.0.0.1:8000"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONNECT_TIMEOUT = 5.0
-LONGEST_PAUSE = 30.0  # seconds, whatever Retry-After says
-FIRST_PAUSE = 0.5  # seconds; each further one is twice as long
 SURROUNDINGS = (
     "what the environment says of proxies (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) or of certificates "
     "(SSL_CERT_FILE) cannot be used"
@@ -45,14 +44,14 @@ FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError)
 
 
 class Settings:
-    """Of one client. The key is in no text that this gives."""
+    """Of one client. The key, and who one is in the URL, are in no text that this gives."""
 
     def __init__(self, url: str | None, key: str | None, *, timeout: float, repeats: int) -> None:
         given = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
-        self.timeout = timeout
+        self.timeout = seconds("timeout", timeout)
         self.repeats = repeats
-        self._scheme, self._host = _parts(given)
-        self.url = given.rstrip("/")
+        self._address = address_of(given)
+        self.url = self._address.url
         self._key = _sendable(os.environ.get(KEY_VARIABLE, "") if key is None else key)
 
     def __repr__(self) -> str:
@@ -62,28 +61,34 @@ class Settings:
         """Give the options of the HTTP client. Raises UnusableSetting."""
         return {
             "headers": {"X-API-Key": self._key} if self._key else {},
+            "auth": self._address.user,
             "timeout": httpx2.Timeout(self.timeout, connect=CONNECT_TIMEOUT),
             # Loading the certificates of the world takes longer than most answers; over plain
             # HTTP a context that trusts nobody will do.
-            "verify": self._scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            "verify": self._address.scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             # No proxy leads to this machine itself.
-            "trust_env": self._host not in LOOPBACK,
+            "trust_env": self._address.host not in LOOPBACK,
         }
 
-    def request_of(self, call: Call[Any]) -> dict[str, Any]:
+    def time_for(self, call: Call[Any], within: float = math.inf) -> float:
+        """Give the seconds for which an answer is waited for."""
+        return min(self.timeout + call.seconds, within)
+
+    def request_of(self, call: Call[Any], within: float = math.inf) -> dict[str, Any]:
         """Give the options of one request, the same each time that it is repeated."""
-        options: dict[str, Any] = {"params": {name: _text(v) for name, v in call.query.items()}}
+        options: dict[str, Any] = {"params": in_query(call.query)}
         headers = {}
         if call.body is not None:
             headers["content-type"] = "application/json"
-            options["content"] = msgspec.json.encode(call.body)
+            options["content"] = in_body(call.body)
         if call.file is not None:
             options["files"] = {"file": (call.file.name, call.file.content)}
         if call.idempotent:
-            headers["idempotency-key"] = call.idempotency_key or secrets.token_hex(16)
-        if call.seconds:
-            longer = self.timeout + call.seconds
-            options["timeout"] = httpx2.Timeout(longer, connect=CONNECT_TIMEOUT)
+            key = call.idempotency_key or secrets.token_hex(16)
+            headers["idempotency-key"] = in_header("idempotency_key", key)
+        time = self.time_for(call, within)
+        if time != self.timeout:
+            options["timeout"] = httpx2.Timeout(time, connect=min(time, CONNECT_TIMEOUT))
         return options | {"headers": headers}
 
     def pause_before(self, call: Call[Any], failure: ClientError, repeats: int) -> float | None:
@@ -97,20 +102,16 @@ class Settings:
         )
         if not (safe and passing and repeats < self.repeats and _rewind(call)):
             return None
-        return self.pause(repeats, failure)
+        return pause_after(repeats, failure)
 
-    def pause(self, repeats: int, failure: ClientError) -> float:
-        """Give the seconds to wait: as long as the server says, or ever longer."""
-        told = failure.retry_after if isinstance(failure, Refused) else None
-        return min(FIRST_PAUSE * 2**repeats if told is None else told, LONGEST_PAUSE)
-
-    def unreachable(self, error: Exception, seconds: float) -> Unreachable:
-        """Give the error that says why no answer came."""
+    def no_answer(self, error: Exception, waited: float) -> ClientError:
+        """Give the error that says why no answer came within so many seconds."""
         match error:
             case httpx2.ConnectError() | httpx2.ConnectTimeout():
                 return CannotConnect(f"no server at {self.url}")
-            case httpx2.TimeoutException():
-                waited = self.timeout + seconds
+            case httpx2.InvalidURL():
+                return UnusableSetting(f"what was asked makes no URL: {error}")
+            case httpx2.TimeoutException() | TimeoutError():
                 return NoAnswerInTime(
                     f"{self.url} did not answer within {waited:.0f} s; what was asked may still "
                     "be done"
@@ -145,7 +146,7 @@ class Settings:
             answer.status,
             problem,
             request_id=answer.headers.get("x-request-id"),
-            retry_after=_seconds(answer.headers.get("retry-after")),
+            retry_after=retry_after(answer.headers),
         )
 
 
@@ -157,25 +158,13 @@ def not_ready(answer: Answer) -> NotReady:
         answer.status,
         ProblemDocument(f"{said}: no result yet", title="Result not ready"),
         request_id=answer.headers.get("x-request-id"),
-        retry_after=_seconds(answer.headers.get("retry-after")),
+        retry_after=retry_after(answer.headers),
     )
 
 
 def headers_of(response: httpx2.Response) -> Mapping[str, str]:
     """Give the headers by their names in lower case."""
     return {name.lower(): value for name, value in response.headers.items()}
-
-
-def _parts(url: str) -> tuple[str, str]:
-    """The scheme and the host of what must be a server's URL."""
-    # A port that is none, a name that no host can have, a character that no URL has.
-    with suppress(ValueError, httpx2.InvalidURL):
-        parts = urlsplit(url)
-        httpx2.URL(url)
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
-            parts.hostname.encode("idna")  # as it will be looked up
-            return parts.scheme, parts.hostname
-    raise UnusableSetting(f"{url!r} is not the URL of a server")
 
 
 def _sendable(key: str) -> str:
@@ -188,11 +177,3 @@ def _sendable(key: str) -> str:
 def _rewind(call: Call[Any]) -> bool:
     """Go back to where the file was; gives whether it is all there to be sent again."""
     return call.file is None or isinstance(call.file.content, bytes)
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text is not None and text.isascii() and text.isdigit() else None
-
-
-def _text(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from . import webhook_models as models
-from .calls import Call, in_path
+from .calls import Call
+from .sending import in_path
 
 _ALL = "/api/admin/webhooks"
 
