@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 
 from .errors import DeterminismUnavailable
 from .generators import LIFE, LivingGenerators, Mortal
-from .steps import ROUNDS_AT_ONE_INSTANT, Grave, Steps
+from .steps import Grave, Steps
 
 _NEEDED = "_run_once _ready _scheduled _stopping _timer_cancelled_count _asyncgens".split()
 
@@ -50,7 +50,6 @@ class AsyncioLoop:
         self._steps = steps
         self._loop: Any = asyncio.get_running_loop()
         self._now = 0.0
-        self._rounds = 0  # since time last moved
         self._random = random.Random()  # seeded when the loop is seized
         self._numbers: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
         self._count = 0
@@ -96,12 +95,12 @@ class AsyncioLoop:
 
     def _run_once(self) -> None:
         loop = self._loop
-        self._rounds += 1
+        busy = self._steps.round()
         self._forget_cancelled_timers()
         if not loop._ready and not loop._stopping:
             self._pass_time()
-        elif self._steps.spinning or self._rounds > ROUNDS_AT_ONE_INSTANT:
-            self._jump()  # somebody always has something to do
+        elif busy:
+            self._jump()
         self._take_due_timers()
         if len(loop._ready) > 1:
             self._shuffle()
@@ -125,11 +124,10 @@ class AsyncioLoop:
         self._jump()
 
     def _jump(self) -> None:
-        self._rounds = 0
         timers = self._loop._scheduled
         when = timers[0]._when if timers else math.inf
         if when == math.inf:
-            self._steps.idle_for_ever()
+            self._steps.no_timer()
         elif when > self._now:
             self._now = when
             self._steps.jumped(when)

@@ -82,11 +82,11 @@ class LiveBodies:
         self.live.clear()
         self.hanging = 0
 
-    def where_they_wait(self) -> list[str]:
+    def where_they_are(self, spins: Callable[[RunningBody], bool]) -> list[str]:
         """The stack of each body that runs, as lines of text."""
         lines = []
         for body in self.live.values():
-            lines.append(f"{body.task_id} waits here:")
+            lines.append(f"{body.task_id} {'spins' if spins(body) else 'waits'} here:")
             lines += stack_of(body.coroutine).splitlines()
         return lines
 

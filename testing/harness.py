@@ -33,7 +33,7 @@ from .injected import NumberedIds, VirtualClock
 from .lasting import LastingEngine, lasting_handle
 from .lives import Lives
 from .promises import Promises
-from .steps import Steps
+from .steps import STEPS_AT_ONE_INSTANT, Steps
 from .watch import Watch
 
 P = TypeVar("P")
@@ -68,6 +68,7 @@ class TaskHarness:
         make_backend: Callable[[], Backend] | None = None,
         watch: bool = True,
         limit: timedelta = A_YEAR,
+        steps_at_one_instant: int = STEPS_AT_ONE_INSTANT,
         **engine_options: Any,
     ) -> None:
         """Declare a harness; nothing happens before it is entered.
@@ -77,14 +78,16 @@ class TaskHarness:
         which a loss of power leaves what was synced, and of the rest whatever chance will have.
         make_backend: gives a backend on the same storage at each start, in place of that.
         watch: notice bodies that use threads, processes and real clocks. limit: virtual time after
-        which the run is taken for stuck. engine_options: as for TaskEngine.
+        which the run is taken for stuck. steps_at_one_instant: after so many while no time has
+        passed a body spins: time goes on to the next timer, and without one the run is stuck.
+        engine_options: as for TaskEngine.
         """
         self.seed = seed
         self.random = random.Random(f"{seed} scenario")
         self._types = task_types
         self._limit = limit.total_seconds()
         self._watch = Watch(enabled=watch)
-        self._steps = Steps(self._watch)
+        self._steps = Steps(self._watch, steps_at_one_instant)
         self._files = None
         if storage == "json" and make_backend is None:
             self._files = SimulatedFiles(f"{seed} files")
@@ -369,11 +372,11 @@ class TaskHarness:
         else:
             self._lives.close()  # not even its end comes to an end
 
-    def _idle_for_ever(self) -> None:
+    def _idle_for_ever(self, why: str) -> None:
         if self._bodies.hanging:
             self._bodies.release()
         else:
-            self._fail(Stuck(f"everyone waits, and no timer is set; {self._situation()}"))
+            self._fail(Stuck(f"{why}; {self._situation()}"))
 
     def _look_at_time(self, now: float) -> None:
         if now > self._limit:
@@ -389,7 +392,7 @@ class TaskHarness:
         unfinished = self._unfinished()
         lines = [f"{len(unfinished)} tasks are not over"]
         lines += [f"  {one.id} of type {one.type!r} is {one.status}" for one in unfinished[:10]]
-        lines += [f"  {line}" for line in self._bodies.where_they_wait()]
+        lines += [f"  {line}" for line in self._bodies.where_they_are(self._steps.spins)]
         lines += [
             f"  type {name!r} is paused: nobody has resumed it" for name in sorted(self.paused)
         ]

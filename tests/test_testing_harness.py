@@ -221,13 +221,49 @@ async def test_time_passes_even_where_a_body_spins_instead_of_stopping() -> None
     async def beat(ctx: TaskContext) -> None:
         await anyio.sleep(120)
 
-    async with TaskHarness(spin, beat) as harness:
+    async with TaskHarness(spin, beat, steps_at_one_instant=5_000) as harness:
         handle = await harness.submit(spin)
         await harness.submit(beat)
         await harness.settle()
         record = await harness.cancel(handle)
         assert "still running after 5 s" in record.message
         assert (await handle.wait()).status == "cancelled"
+
+
+async def test_a_body_may_take_thousands_of_steps_while_no_time_passes() -> None:
+    @task_type("diligent", timeout=60)
+    async def diligent(ctx: TaskContext, steps: int) -> int:
+        for step in range(steps):
+            await ctx.checkpoint(step)
+            await ctx.progress(current=step, total=steps)
+        return steps
+
+    async with TaskHarness(diligent, trip) as harness:
+        other = await harness.submit(trip, 1)
+        assert await (await harness.submit(diligent, 2_500)).result() == 2_500
+        assert (harness.now, harness.jumps) == (START, 0)
+        assert await other.result() == 1
+
+
+async def test_a_body_that_spins_for_ever_is_named_with_the_line_on_which_it_spins() -> None:
+    @task_type("spin")
+    async def spin(ctx: TaskContext) -> None:
+        while True:
+            await anyio.lowlevel.checkpoint()
+
+    with pytest.raises(Stuck, match=r"task_000001 of type 'spin' spins: .* 5,000 steps") as raised:
+        async with TaskHarness(spin, steps_at_one_instant=5_000) as harness:
+            await (await harness.submit(spin)).wait()
+    assert "everyone waits" not in str(raised.value)
+    assert "task_000001 spins here:" in str(raised.value)
+    assert "await anyio.lowlevel.checkpoint()" in str(raised.value)
+
+
+async def test_a_test_that_spins_for_ever_is_found_too() -> None:
+    with pytest.raises(Stuck, match="gone round 5,000 times at one instant, and no timer"):
+        async with TaskHarness(nap, steps_at_one_instant=5_000):
+            while True:
+                await anyio.lowlevel.checkpoint()
 
 
 async def test_deadlines_around_the_block_stand_still_within_it() -> None:
