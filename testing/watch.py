@@ -154,7 +154,7 @@ class Watch:
             return
         if words is None or caller is None or self._body is None:
             return
-        if event == "c_call" and _is_trusted(caller):
+        if (event == "c_call" and _is_trusted(caller)) or _in_import(caller):
             return
         name, instead = words
         body = self._body
@@ -174,6 +174,24 @@ class Watch:
 
 def _is_trusted(frame: FrameType) -> bool:
     return _package(frame) in _TRUSTED or frame.f_code.co_filename.startswith("<frozen")
+
+
+# Whose frames are below those of every step of a body.
+_RUNNERS = frozenset(
+    ("cortex_tasks.testing.asyncio_loop", "cortex_tasks.testing.bodies", "trio._core._run")
+)
+
+
+def _in_import(frame: FrameType | None) -> bool:
+    """Whether a module is being imported by this step: what that asks is not the body's doing."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib."):
+            return True
+        name = frame.f_globals.get("__name__")
+        if name in _RUNNERS and frame.f_code.co_name != "<module>":
+            return False
+        frame = frame.f_back
+    return False
 
 
 def _package(frame: FrameType) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import datetime
+import importlib
 import multiprocessing
 import os
 import subprocess
@@ -255,6 +256,77 @@ async def test_the_ways_of_the_context_are_free() -> None:
             results.append(await (await harness.submit(innocent)).result())
     assert results[0] == results[1]
     assert results[0][:2] == [3.5, True]
+
+
+CURIOUS = """
+import subprocess, sys, threading, time, uuid
+
+def now():
+    return time.time()
+
+loaded_at, name = now(), uuid.uuid4()
+thread = threading.Thread(target=now)
+thread.start()
+thread.join()
+subprocess.run([sys.executable, "--version"], capture_output=True, check=True)
+"""
+
+
+@pytest.fixture
+def curious(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module that asks the world outside while it is imported, and a package's."""
+    package = tmp_path / "inquisitive"
+    package.mkdir()
+    (package / "__init__.py").write_text("from . import curious")
+    (package / "curious.py").write_text(CURIOUS)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("inquisitive", "inquisitive.curious"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return "inquisitive"
+
+
+async def test_what_a_module_asks_while_it_is_imported_is_no_sin_of_the_body(curious: str) -> None:
+    @task_type("lazy")
+    async def lazy(ctx: TaskContext) -> str:
+        await anyio.sleep(1)
+        return str(importlib.import_module(curious).curious.name)
+
+    async with TaskHarness(lazy) as harness:
+        assert await (await harness.submit(lazy)).result()
+
+
+async def test_what_an_imported_function_asks_later_is_named(curious: str) -> None:
+    async def body(ctx: TaskContext) -> None:
+        importlib.import_module(curious).curious.now()
+
+    assert "curious.py" in (await found_in(body)).where
+
+
+HARNESS_WHILE_IMPORTED = """
+import time
+from cortex_tasks import TaskContext, task_type
+from cortex_tasks.testing import run_harness
+
+@task_type("guilty")
+async def guilty(ctx: TaskContext) -> float:
+    return time.time()
+
+async def scenario(harness):
+    return await (await harness.submit(guilty)).result()
+
+run_harness(scenario, guilty, loop={loop!r})
+"""
+
+
+@pytest.mark.parametrize("loop", ["trio", "asyncio"])
+def test_a_harness_that_runs_while_a_module_is_imported_watches_its_bodies(
+    loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"harness_while_imported_{loop}"
+    (tmp_path / f"{name}.py").write_text(HARNESS_WHILE_IMPORTED.format(loop=loop))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(NotDeterministic, match=r"time\.time was called by task_000001"):
+        importlib.import_module(name)
 
 
 async def test_only_bodies_are_watched_and_only_if_wanted() -> None:
