@@ -112,6 +112,18 @@ class Steps:
                 self._trap = None
                 trap.spring()
 
+    def call(self, context: Context, callback: Callable[..., Any], *given: Any) -> Any:
+        """Call what a coroutine with this context has told the loop to call. Not for the dead."""
+        life, body = context.get(LIFE), context.get(BODY)
+        if life is not None and life.dead:
+            return None
+        if body is not None:
+            self._watch.look_at(body)
+        try:
+            return callback(*given)
+        finally:
+            self._watch.look_away()
+
     def jumped(self, now: float) -> None:
         """Time went on to the next timer."""
         self.jumps += 1

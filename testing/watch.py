@@ -149,6 +149,7 @@ class Watch:
                 words = self._builtins.get(called)
             except TypeError:  # bound to what cannot be hashed, so it is none of them
                 return
+            words = words or _of_a_kind_of_date(called)
             caller = frame
         else:
             return
@@ -170,6 +171,18 @@ class Watch:
         self.found.append(error)
         self.look_away()  # the error ends this step as far as the watch is concerned
         raise error
+
+
+_CLOCKS_OF_DATES = frozenset(("now", "utcnow", "today"))
+
+
+def _of_a_kind_of_date(called: Any) -> tuple[str, str] | None:
+    """The words for a clock that a class inherits from datetime or date."""
+    name = getattr(called, "__name__", "")
+    owner = getattr(called, "__self__", None) if name in _CLOCKS_OF_DATES else None
+    if isinstance(owner, type) and issubclass(owner, datetime.date):
+        return f"{owner.__qualname__}.{name}", _CLOCK
+    return None
 
 
 def _is_trusted(frame: FrameType) -> bool:

@@ -26,12 +26,20 @@ import pytest
 import trio
 
 from cortex_tasks import TaskContext, TaskFailed, task_type
-from cortex_tasks.testing import NotDeterministic, TaskHarness
+from cortex_tasks.testing import NotDeterministic, TaskHarness, run_harness
 from cortex_tasks.testing.injected import START
 
 HERE = Path(__file__).name
 
 Code = Callable[[TaskContext], Awaitable[object]]
+
+
+class Moment(datetime.datetime):
+    """A datetime of somebody's own."""
+
+
+class Day(datetime.date):
+    """A date of somebody's own."""
 
 
 def clocks() -> dict[str, tuple[str, Callable[[], object]]]:
@@ -44,6 +52,8 @@ def clocks() -> dict[str, tuple[str, Callable[[], object]]]:
         "datetime.now": ("datetime.now", lambda: datetime.datetime.now(datetime.UTC)),
         "datetime by another name": ("datetime.now", lambda: the_datetime.now(datetime.UTC)),
         "date.today": ("date.today", datetime.date.today),
+        "a datetime of one's own": ("Moment.now", lambda: Moment.now(datetime.UTC)),
+        "a date of one's own": ("Day.today", Day.today),
         "uuid4": ("os.urandom", uuid.uuid4),
         "uuid1": ("uuid.uuid1", uuid.uuid1),
         "os.getrandom": ("os.getrandom", lambda: os.getrandom(4)),
@@ -223,6 +233,68 @@ async def test_it_comes_before_what_the_test_made_of_it() -> None:
         async with TaskHarness(guilty) as harness:
             await (await harness.submit(guilty)).result()
     assert isinstance(raised.value.__cause__, TaskFailed)
+
+
+async def test_a_clock_in_retry_on_is_named() -> None:
+    def soon(error: Exception) -> bool:
+        return time.time() > 0
+
+    @task_type("guilty", retries=1, retry_on=soon)
+    async def guilty(ctx: TaskContext) -> None:
+        raise ValueError
+
+    with pytest.raises(NotDeterministic, match=r"time\.time was called by retry_on of type 'guil"):
+        async with TaskHarness(guilty) as harness:
+            await (await harness.submit(guilty)).wait()
+    assert guilty.retry_policy.retry_on is soon
+
+
+def ways_to_be_called() -> dict[str, Callable[[Callable[..., object]], object]]:
+    """The ways in which a body can have asyncio's loop call something, now or later."""
+
+    def when_done(call: Callable[..., object]) -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.add_done_callback(call)
+        asyncio.get_running_loop().call_later(5, future.set_result, None)
+
+    return {
+        "call_soon": lambda call: asyncio.get_running_loop().call_soon(call),
+        "call_later": lambda call: asyncio.get_running_loop().call_later(5, call),
+        "add_done_callback": when_done,
+    }
+
+
+@pytest.mark.parametrize("way", ways_to_be_called())
+def test_it_is_named_in_what_a_body_has_the_loop_call(way: str) -> None:
+    @task_type("guilty")
+    async def guilty(ctx: TaskContext) -> None:
+        ways_to_be_called()[way](lambda *given: time.time())
+        await anyio.sleep(10)
+
+    async def scenario(harness: TaskHarness) -> None:
+        await (await harness.submit(guilty)).wait()
+
+    with pytest.raises(NotDeterministic, match=r"time\.time was called by task_000001"):
+        run_harness(scenario, guilty, loop="asyncio")
+
+
+def test_what_a_body_has_the_loop_call_later_is_not_called_after_a_crash() -> None:
+    called: list[str] = []
+
+    @task_type("leaving")
+    async def leaving(ctx: TaskContext) -> None:
+        asyncio.get_running_loop().call_later(5, called.append, "before")
+        asyncio.get_running_loop().call_later(3600, called.append, "after")
+        await anyio.sleep(86_400)
+
+    async def scenario(harness: TaskHarness) -> None:
+        await harness.submit(leaving)
+        await harness.advance(minutes=1)
+        await harness.crash()
+        await harness.advance(days=1)
+
+    run_harness(scenario, leaving, loop="asyncio")
+    assert called == ["before"]
 
 
 def half_of(number: int) -> float:
