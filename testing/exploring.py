@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import logging
+import math
 import os
 import shlex
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -28,6 +29,10 @@ Scenario = Callable[[TaskHarness], Awaitable[object]]
 # Set to a number, it is the only seed that anything runs with: `explore` and the pytest fixture.
 SEED_VARIABLE: Final = "CORTEX_TASKS_SEED"
 _LAST_LINES = 60  # of the log, in the text of a failure
+_ANOTHER_WAY = (
+    "This seed, run once more, went another way: something decides that the harness does not see "
+    "(docs/testing.md: what the watch cannot see).\n\n"
+)
 _EXCUSED = (EngineNotRunning, StorageError, TaskEnded)  # when they come of a fault
 
 
@@ -105,8 +110,9 @@ def explore(
     TaskCancelled: its caller was a victim, and the run goes on.
 
     Raises ScenarioFailed for the first seed that fails, with the fewest kinds of faults with which
-    it still fails, and with one line that replays it. Starts event loops of its own: call it from
-    a plain function. Logging is off meanwhile; `replay` has it on.
+    it still fails, and with one line that replays it. That seed is run once more, to say so if it
+    does not repeat itself (not if it is the one that was asked for). Starts event loops of its own:
+    call it from a plain function. Logging is off meanwhile; `replay` has it on.
     """
     forced = forced_seed()
     exploration = Exploration()
@@ -115,7 +121,8 @@ def explore(
             run = _Run(scenario, task_types, seed, faults, check, finish, loop, options)
             error = run.go()
             if error is not None:
-                raise run.smallest(error).failure() from error
+                smallest = run.smallest(error)
+                raise smallest.failure(again=forced is None) from error
             exploration.add(run.harness)
     return exploration
 
@@ -139,7 +146,7 @@ def explore_crashes(
             run = _Run(scenario, task_types, seed, NO_FAULTS, check, finish, loop, given)
             error = run.go()
             if error is not None:
-                raise run.failure() from error
+                raise run.failure(again=True) from error
             exploration.add(run.harness)
             if "crash" not in run.harness.injected:
                 break
@@ -216,8 +223,11 @@ class _Run:
                 smallest = trial
         return smallest
 
-    def failure(self) -> ScenarioFailed:
-        """Say it all: the seed, what failed, what had happened, and how to see it again."""
+    def failure(self, *, again: bool) -> ScenarioFailed:
+        """Say it all: the seed, what failed, what had happened, and how to see it again.
+
+        again: run it once more, and say so if it then goes another way.
+        """
         events = self.harness.events
         shown = events[-_LAST_LINES:]
         left_out = (
@@ -227,21 +237,31 @@ class _Run:
         what = "; ".join(_said_by(self.error)) if self.error else "nothing failed"
         text = (
             f"seed {self.seed}{faults}: {what}\n\n"
-            f"{left_out}{shown}\n\nReplay it with:\n    {self._line()}"
+            f"{left_out}{shown}\n\n{_ANOTHER_WAY if again and not self._repeats() else ''}"
+            f"Replay it with:\n    {self._line()}"
         )
         return ScenarioFailed(text, seed=self.seed, replay=self._line(), events=str(events))
+
+    def _repeats(self) -> bool:
+        again = _Run(**_fields(self))
+        failed = type(again.go()) is type(self.error)
+        return failed and again.harness.events == self.harness.events
 
     def _line(self) -> str:
         test = os.environ.get("PYTEST_CURRENT_TEST")
         if test is not None and "crash_at" not in self.options:
-            return f"pytest {shlex.quote(test.rpartition(' ')[0])} --harness-seed={self.seed}"
+            hashes = os.environ.get("PYTHONHASHSEED", "random")
+            fixed = "" if hashes == "random" else f"PYTHONHASHSEED={hashes} "
+            asked = shlex.quote(test.rpartition(" ")[0])
+            return f"{fixed}pytest {asked} --harness-seed={self.seed}"
         given = [_name(self.scenario), *map(_name, self.task_types), f"seed={self.seed}"]
         given += [f"faults={self.faults!r}"] if self.faults.names else []
         given += [f"check={_name(self.check)}"] if self.check else []
         given += [] if self.finish else ["finish=False"]
         given += [f"loop={self.loop!r}"] if self.loop else []
-        given += [f"{name}={value!r}" for name, value in self.options.items()]
-        return f"replay({', '.join(given)})"
+        given += [f"{name}={_shown(value)}" for name, value in self.options.items()]
+        line = f"replay({', '.join(given)})"
+        return f"import datetime; {line}" if "datetime." in line else line
 
 
 def _is_excused(error: BaseException) -> bool:
@@ -266,6 +286,13 @@ def _fields(run: _Run) -> dict[str, Any]:
 
 def _name(named: Any) -> str:
     return str(getattr(named, "__qualname__", named)).rpartition(".")[2]
+
+
+def _shown(value: Any) -> str:
+    """An option as it is written in Python."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
+    return _name(value) if callable(value) else repr(value)
 
 
 def _run(main: Callable[[], Awaitable[T]], loop: str | None) -> T:
