@@ -276,8 +276,10 @@ class TaskHarness:
     async def crash(self) -> None:
         """Let the power fail and come back: only what was committed is left.
 
-        No line of the old engine's code, or of its tasks', runs any more, not even `finally`. Who
-        waits for an answer of the old engine gets PowerLost. Returns once another engine runs.
+        No line of the old engine's code, or of its tasks', runs within the block any more, not even
+        `finally`. (Once the block is left, Python ends the dead coroutines by running these blocks:
+        no engine and no storage is there for them, and nobody hears what they raise.) Who waits for
+        an answer of the old engine gets PowerLost. Returns once another engine runs.
         """
         await self._lives.crash()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
+from typing import Literal
 
 import anyio
 import anyio.lowlevel
@@ -111,6 +113,41 @@ async def test_a_crash_leaves_what_was_committed_and_not_a_line_of_the_old_code_
         assert await away.result() == 2  # the second attempt: the type resumes
         await harness.advance(days=2)
         assert ended == [short.id]
+
+
+@pytest.mark.parametrize("storage", ["memory", "json"])
+async def test_the_finally_of_a_dead_body_runs_once_the_block_is_left_and_reaches_nothing(
+    storage: Literal["memory", "json"],
+) -> None:
+    heard: list[object] = []
+
+    @task_type("haunt")
+    async def haunt(ctx: TaskContext, again: bool) -> None:
+        try:
+            await anyio.sleep(86_400)
+        finally:
+            ended.append(ctx.task_id)
+            ctx.log("from beyond")
+            for reach in (
+                lambda: ctx.checkpoint(1),
+                lambda: ctx.progress(current=1, total=2),
+                lambda: harness.submit(haunt, again),
+                lambda: harness.engine.submit(haunt, again),
+                lambda: harness.crash(),
+            ):
+                with contextlib.suppress(BaseException):
+                    heard.append(await reach())
+
+    async with TaskHarness(haunt, storage=storage) as harness:
+        await harness.submit(haunt, True)
+        await harness.advance(hours=1)
+        await harness.crash()
+        await harness.advance(hours=1)
+        assert ended == []
+        kept, lines = harness.kept, harness.events.lines
+    assert ended == ["task_000001"]
+    assert (harness.kept, harness.events.lines) == (kept, lines)
+    assert [one for one in heard if one is not None] == []
 
 
 async def test_a_commit_that_the_crash_came_before_is_lost_and_its_caller_hears_so() -> None:
