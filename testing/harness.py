@@ -121,6 +121,7 @@ class TaskHarness:
             },
         )
         self._lasting = LastingEngine(self._lives)
+        self.before_entering: Callable[[], None] = _nothing  # may refuse, by an error
         self._block: AbstractAsyncContextManager[None] | None = None
         self._failure: BaseException | None = None
         self._loop: SeededLoop
@@ -131,6 +132,7 @@ class TaskHarness:
     async def __aenter__(self) -> Self:
         if self._block is not None:
             raise HarnessError("a harness is entered once: make another")
+        self.before_entering()
         self._block = self._running()
         await self._block.__aenter__()
         return self
@@ -399,6 +401,10 @@ class TaskHarness:
             f"  type {name!r} is paused: nobody has resumed it" for name in sorted(self.paused)
         ]
         return "\n".join(lines)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _id(task: TaskHandle[Any] | str) -> str:
