@@ -17,6 +17,7 @@ import anyio
 
 from ..engine.errors import EngineNotRunning, StorageError, TaskEnded
 from ..engine.registry import TaskType
+from .arguments import check_not_given
 from .errors import HarnessError, ScenarioFailed
 from .event_log import EventLog
 from .faults import NO_FAULTS, Faults
@@ -38,8 +39,11 @@ _EXCUSED = (EngineNotRunning, StorageError, TaskEnded)  # when they come of a fa
 
 def forced_seed() -> int | None:
     """The seed that is to be replayed, if any (CORTEX_TASKS_SEED, `pytest --harness-seed`)."""
-    text = os.environ.get(SEED_VARIABLE)
-    return None if text is None else int(text)
+    text = os.environ.get(SEED_VARIABLE, "").strip()
+    try:
+        return int(text) if text else None
+    except ValueError:
+        raise HarnessError(f"{SEED_VARIABLE} must be a whole number, not {text!r}") from None
 
 
 def default_loop() -> str:
@@ -114,6 +118,7 @@ def explore(
     does not repeat itself (not if it is the one that was asked for). Starts event loops of its own:
     call it from a plain function. Logging is off meanwhile; `replay` has it on.
     """
+    check_not_given(options, "seed", "explore(..., seeds=[3]), or replay(..., seed=3)")
     forced = forced_seed()
     exploration = Exploration()
     with _no_logging():
@@ -139,6 +144,8 @@ def explore_crashes(
     """Run the scenario again and again under one seed: the power fails after the engine's first
     step, after its second, … until a run comes to its end before. As `explore` in all else.
     """
+    for name in ("seeds", "faults", "crash_at"):
+        check_not_given(options, name, "explore_crashes has one seed, and a crash at every step")
     exploration = Exploration()
     with _no_logging():
         for crash_at in itertools.count(1):
