@@ -14,15 +14,15 @@ import math
 import random
 from asyncio.tasks import _enter_task, _leave_task
 from collections import deque
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from .errors import DeterminismUnavailable
 from .generators import LIFE, LivingGenerators, Mortal
-from .steps import ROUNDS_AT_ONE_INSTANT, Grave, Steps
+from .steps import Grave, Steps
 
 _NEEDED = "_run_once _ready _scheduled _stopping _timer_cancelled_count _asyncgens".split()
 
@@ -50,7 +50,6 @@ class AsyncioLoop:
         self._steps = steps
         self._loop: Any = asyncio.get_running_loop()
         self._now = 0.0
-        self._rounds = 0  # since time last moved
         self._random = random.Random()  # seeded when the loop is seized
         self._numbers: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
         self._count = 0
@@ -96,13 +95,14 @@ class AsyncioLoop:
 
     def _run_once(self) -> None:
         loop = self._loop
-        self._rounds += 1
+        busy = self._steps.round()
         self._forget_cancelled_timers()
         if not loop._ready and not loop._stopping:
             self._pass_time()
-        elif self._steps.spinning or self._rounds > ROUNDS_AT_ONE_INSTANT:
-            self._jump()  # somebody always has something to do
+        elif busy:
+            self._jump()
         self._take_due_timers()
+        self._adopt_callbacks()
         if len(loop._ready) > 1:
             self._shuffle()
         type(loop)._run_once(loop)
@@ -125,11 +125,10 @@ class AsyncioLoop:
         self._jump()
 
     def _jump(self) -> None:
-        self._rounds = 0
         timers = self._loop._scheduled
         when = timers[0]._when if timers else math.inf
         if when == math.inf:
-            self._steps.idle_for_ever()
+            self._steps.no_timer()
         elif when > self._now:
             self._now = when
             self._steps.jumped(when)
@@ -140,6 +139,14 @@ class AsyncioLoop:
             timer = heapq.heappop(loop._scheduled)
             timer._scheduled = False
             loop._ready.append(timer)
+
+    def _adopt_callbacks(self) -> None:
+        """What bodies have told the loop to call is theirs, as their coroutines are."""
+        for handle in self._loop._ready:
+            if handle._cancelled or handle._context.get(LIFE) is None:
+                continue
+            if not _is_of_a_library(handle._callback):
+                handle._callback = _Callback(self._steps, handle._context, handle._callback)
 
     def _shuffle(self) -> None:
         ready = self._loop._ready
@@ -217,6 +224,28 @@ class AsyncioLoop:
 
     def detach(self, waits: Any) -> None:
         """Nothing is set up: a future is awaited by the task that runs, and none does."""
+
+
+class _Callback:
+    """What a body, or something else of a life, has told the loop to call."""
+
+    def __init__(self, steps: Steps, context: Context, callback: Callable[..., Any]) -> None:
+        self._steps = steps
+        self._context = context
+        self._callback = callback
+
+    def __call__(self, *given: Any) -> Any:
+        return self._steps.call(self._context, self._callback, *given)
+
+
+_LIBRARIES = frozenset(("_asyncio", "anyio", "asyncio", "cortex_tasks"))
+
+
+def _is_of_a_library(callback: Any) -> bool:
+    """Whether it belongs to the workings of tasks, timers and cancel scopes themselves."""
+    owner = getattr(callback, "__self__", None)
+    modules = (getattr(callback, "__module__", None), type(owner).__module__)
+    return any(str(module).partition(".")[0] in _LIBRARIES for module in modules)
 
 
 class _Switch(Coroutine[Any, Any, Any]):

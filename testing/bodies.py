@@ -12,6 +12,7 @@ import msgspec
 
 from ..engine.failures import stack_of
 from ..engine.registry import TaskType
+from ..engine.retrying import RetryPolicy
 from .watch import BODY, RunningBody, Watch
 
 
@@ -82,26 +83,44 @@ class LiveBodies:
         self.live.clear()
         self.hanging = 0
 
-    def where_they_wait(self) -> list[str]:
+    def where_they_are(self, spins: Callable[[RunningBody], bool]) -> list[str]:
         """The stack of each body that runs, as lines of text."""
         lines = []
         for body in self.live.values():
-            lines.append(f"{body.task_id} waits here:")
+            lines.append(f"{body.task_id} {'spins' if spins(body) else 'waits'} here:")
             lines += stack_of(body.coroutine).splitlines()
         return lines
 
     @contextmanager
     def known(self, task_types: Iterable[TaskType[Any, Any]]) -> Iterator[None]:
-        """Within the block the bodies of these types are known while they run."""
-        originals = [(declared, declared.body) for declared in task_types]
-        for declared, body in originals:
+        """Within the block the bodies of these types are known while they run, and all that is
+        theirs is watched.
+        """
+        originals = [(declared, declared.body, declared.retry_policy) for declared in task_types]
+        for declared, body, policy in originals:
             wrap = self._in_process if declared.runs == "process" else self._in_loop
             declared.body = wrap(declared.name, body)
+            declared.retry_policy = self._watched(declared.name, policy)
         try:
             yield
         finally:
-            for declared, body in originals:
-                declared.body = body
+            for declared, body, policy in originals:
+                declared.body, declared.retry_policy = body, policy
+
+    def _watched(self, task_type: str, policy: RetryPolicy) -> RetryPolicy:
+        predicate = policy.retry_on
+        if isinstance(predicate, type | tuple):
+            return policy
+        asked = RunningBody("retry_on", task_type, 0)
+
+        def retry_on(error: Exception) -> bool:
+            self._watch.look_at(asked)
+            try:
+                return predicate(error)
+            finally:
+                self._watch.look_away()
+
+        return msgspec.structs.replace(policy, retry_on=retry_on)
 
     def _in_loop(self, task_type: str, body: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(body)

@@ -3,7 +3,7 @@
 HarnessError
 ├── DeterminismUnavailable     this interpreter or event loop cannot be made to replay a run
 ├── NotDeterministic           a body took time, chance or threads from elsewhere than its context
-├── Stuck                      everyone waits, and nothing will ever happen again
+├── Stuck                      everyone waits or somebody spins, and no time will ever pass again
 ├── PromiseBroken              the engine did not keep one of its promises
 └── ScenarioFailed             `explore` found a seed with which the scenario fails
 PowerLost (an EngineNotRunning)   the engine was gone before it could answer
@@ -45,7 +45,7 @@ class NotDeterministic(HarnessError):
 
 
 class Stuck(HarnessError):
-    """Everyone waits and no timer is set, or the limit of virtual time is over."""
+    """Everyone waits, or somebody spins, and no timer is set; or virtual time is over its limit."""
 
 
 class PromiseBroken(HarnessError, AssertionError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import logging
+import math
 import os
 import shlex
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ import anyio
 
 from ..engine.errors import EngineNotRunning, StorageError, TaskEnded
 from ..engine.registry import TaskType
+from .arguments import check_not_given
 from .errors import HarnessError, ScenarioFailed
 from .event_log import EventLog
 from .faults import NO_FAULTS, Faults
@@ -28,13 +30,20 @@ Scenario = Callable[[TaskHarness], Awaitable[object]]
 # Set to a number, it is the only seed that anything runs with: `explore` and the pytest fixture.
 SEED_VARIABLE: Final = "CORTEX_TASKS_SEED"
 _LAST_LINES = 60  # of the log, in the text of a failure
+_ANOTHER_WAY = (
+    "This seed, run once more, went another way: something decides that the harness does not see "
+    "(docs/testing.md: what the watch cannot see).\n\n"
+)
 _EXCUSED = (EngineNotRunning, StorageError, TaskEnded)  # when they come of a fault
 
 
 def forced_seed() -> int | None:
     """The seed that is to be replayed, if any (CORTEX_TASKS_SEED, `pytest --harness-seed`)."""
-    text = os.environ.get(SEED_VARIABLE)
-    return None if text is None else int(text)
+    text = os.environ.get(SEED_VARIABLE, "").strip()
+    try:
+        return int(text) if text else None
+    except ValueError:
+        raise HarnessError(f"{SEED_VARIABLE} must be a whole number, not {text!r}") from None
 
 
 def default_loop() -> str:
@@ -105,9 +114,11 @@ def explore(
     TaskCancelled: its caller was a victim, and the run goes on.
 
     Raises ScenarioFailed for the first seed that fails, with the fewest kinds of faults with which
-    it still fails, and with one line that replays it. Starts event loops of its own: call it from
-    a plain function. Logging is off meanwhile; `replay` has it on.
+    it still fails, and with one line that replays it. That seed is run once more, to say so if it
+    does not repeat itself (not if it is the one that was asked for). Starts event loops of its own:
+    call it from a plain function. Logging is off meanwhile; `replay` has it on.
     """
+    check_not_given(options, "seed", "explore(..., seeds=[3]), or replay(..., seed=3)")
     forced = forced_seed()
     exploration = Exploration()
     with _no_logging():
@@ -115,7 +126,8 @@ def explore(
             run = _Run(scenario, task_types, seed, faults, check, finish, loop, options)
             error = run.go()
             if error is not None:
-                raise run.smallest(error).failure() from error
+                smallest = run.smallest(error)
+                raise smallest.failure(again=forced is None) from error
             exploration.add(run.harness)
     return exploration
 
@@ -132,6 +144,8 @@ def explore_crashes(
     """Run the scenario again and again under one seed: the power fails after the engine's first
     step, after its second, … until a run comes to its end before. As `explore` in all else.
     """
+    for name in ("seeds", "faults", "crash_at"):
+        check_not_given(options, name, "explore_crashes has one seed, and a crash at every step")
     exploration = Exploration()
     with _no_logging():
         for crash_at in itertools.count(1):
@@ -139,7 +153,7 @@ def explore_crashes(
             run = _Run(scenario, task_types, seed, NO_FAULTS, check, finish, loop, given)
             error = run.go()
             if error is not None:
-                raise run.failure() from error
+                raise run.failure(again=True) from error
             exploration.add(run.harness)
             if "crash" not in run.harness.injected:
                 break
@@ -216,8 +230,11 @@ class _Run:
                 smallest = trial
         return smallest
 
-    def failure(self) -> ScenarioFailed:
-        """Say it all: the seed, what failed, what had happened, and how to see it again."""
+    def failure(self, *, again: bool) -> ScenarioFailed:
+        """Say it all: the seed, what failed, what had happened, and how to see it again.
+
+        again: run it once more, and say so if it then goes another way.
+        """
         events = self.harness.events
         shown = events[-_LAST_LINES:]
         left_out = (
@@ -227,21 +244,31 @@ class _Run:
         what = "; ".join(_said_by(self.error)) if self.error else "nothing failed"
         text = (
             f"seed {self.seed}{faults}: {what}\n\n"
-            f"{left_out}{shown}\n\nReplay it with:\n    {self._line()}"
+            f"{left_out}{shown}\n\n{_ANOTHER_WAY if again and not self._repeats() else ''}"
+            f"Replay it with:\n    {self._line()}"
         )
         return ScenarioFailed(text, seed=self.seed, replay=self._line(), events=str(events))
+
+    def _repeats(self) -> bool:
+        again = _Run(**_fields(self))
+        failed = type(again.go()) is type(self.error)
+        return failed and again.harness.events == self.harness.events
 
     def _line(self) -> str:
         test = os.environ.get("PYTEST_CURRENT_TEST")
         if test is not None and "crash_at" not in self.options:
-            return f"pytest {shlex.quote(test.rpartition(' ')[0])} --harness-seed={self.seed}"
+            hashes = os.environ.get("PYTHONHASHSEED", "random")
+            fixed = "" if hashes == "random" else f"PYTHONHASHSEED={hashes} "
+            asked = shlex.quote(test.rpartition(" ")[0])
+            return f"{fixed}pytest {asked} --harness-seed={self.seed}"
         given = [_name(self.scenario), *map(_name, self.task_types), f"seed={self.seed}"]
         given += [f"faults={self.faults!r}"] if self.faults.names else []
         given += [f"check={_name(self.check)}"] if self.check else []
         given += [] if self.finish else ["finish=False"]
         given += [f"loop={self.loop!r}"] if self.loop else []
-        given += [f"{name}={value!r}" for name, value in self.options.items()]
-        return f"replay({', '.join(given)})"
+        given += [f"{name}={_shown(value)}" for name, value in self.options.items()]
+        line = f"replay({', '.join(given)})"
+        return f"import datetime; {line}" if "datetime." in line else line
 
 
 def _is_excused(error: BaseException) -> bool:
@@ -266,6 +293,13 @@ def _fields(run: _Run) -> dict[str, Any]:
 
 def _name(named: Any) -> str:
     return str(getattr(named, "__qualname__", named)).rpartition(".")[2]
+
+
+def _shown(value: Any) -> str:
+    """An option as it is written in Python."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
+    return _name(value) if callable(value) else repr(value)
 
 
 def _run(main: Callable[[], Awaitable[T]], loop: str | None) -> T:

@@ -34,6 +34,12 @@ class Faults:
     body_hangs: float = 0.0
     body_lingers: float = 0.0
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            chance = getattr(self, field.name)
+            if not (isinstance(chance, int | float) and 0 <= chance <= 1):
+                raise ValueError(f"{field.name} must be a number from 0 to 1, not {chance!r}")
+
     @classmethod
     def all(cls, chance: float = 0.1) -> Faults:
         """Everything may happen; what ends a life of the engine, less often."""

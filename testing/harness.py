@@ -21,6 +21,16 @@ from ..engine.settings import Retention
 from ..engine.storage import Backend
 from ..engine.surroundings import Surroundings, offload_inline
 from ..engine.task_log import LogLine
+from .arguments import (
+    check_count,
+    check_faults,
+    check_makes,
+    check_span,
+    check_storage,
+    check_types,
+    id_of,
+    refuse_bodies,
+)
 from .bodies import LiveBodies
 from .children import InlineChildren
 from .determinism import SeededLoop, deterministic
@@ -33,7 +43,7 @@ from .injected import NumberedIds, VirtualClock
 from .lasting import LastingEngine, lasting_handle
 from .lives import Lives
 from .promises import Promises
-from .steps import Steps
+from .steps import STEPS_AT_ONE_INSTANT, Steps
 from .watch import Watch
 
 P = TypeVar("P")
@@ -68,6 +78,7 @@ class TaskHarness:
         make_backend: Callable[[], Backend] | None = None,
         watch: bool = True,
         limit: timedelta = A_YEAR,
+        steps_at_one_instant: int = STEPS_AT_ONE_INSTANT,
         **engine_options: Any,
     ) -> None:
         """Declare a harness; nothing happens before it is entered.
@@ -77,14 +88,23 @@ class TaskHarness:
         which a loss of power leaves what was synced, and of the rest whatever chance will have.
         make_backend: gives a backend on the same storage at each start, in place of that.
         watch: notice bodies that use threads, processes and real clocks. limit: virtual time after
-        which the run is taken for stuck. engine_options: as for TaskEngine.
+        which the run is taken for stuck. steps_at_one_instant: after so many while no time has
+        passed a body spins: time goes on to the next timer, and without one the run is stuck.
+        engine_options: as for TaskEngine.
         """
+        check_types(task_types)
+        check_faults(faults)
+        check_count("crash_at", crash_at, 0)
+        check_storage(storage)
+        check_makes(make_backend)
+        check_span("limit", limit)
+        check_count("steps_at_one_instant", steps_at_one_instant, 1)
         self.seed = seed
         self.random = random.Random(f"{seed} scenario")
         self._types = task_types
         self._limit = limit.total_seconds()
         self._watch = Watch(enabled=watch)
-        self._steps = Steps(self._watch)
+        self._steps = Steps(self._watch, steps_at_one_instant)
         self._files = None
         if storage == "json" and make_backend is None:
             self._files = SimulatedFiles(f"{seed} files")
@@ -118,6 +138,8 @@ class TaskHarness:
             },
         )
         self._lasting = LastingEngine(self._lives)
+        self._entered = self._left = False
+        self.before_entering: Callable[[], None] = _nothing  # may refuse, by an error
         self._block: AbstractAsyncContextManager[None] | None = None
         self._failure: BaseException | None = None
         self._loop: SeededLoop
@@ -128,6 +150,7 @@ class TaskHarness:
     async def __aenter__(self) -> Self:
         if self._block is not None:
             raise HarnessError("a harness is entered once: make another")
+        self.before_entering()
         self._block = self._running()
         await self._block.__aenter__()
         return self
@@ -157,6 +180,7 @@ class TaskHarness:
                             try:
                                 with anyio.CancelScope() as self._scope:
                                     await self._lives.begin(self._loop, nursery)
+                                    self._entered = True
                                     yield
                                     await self._end()
                             except BaseException as raised:  # raised again where no group wraps it
@@ -164,6 +188,7 @@ class TaskHarness:
                                     raise
                                 error = raised
                             finally:
+                                self._left = True
                                 self._lives.close()
                                 nursery.cancel_scope.cancel()
                     finally:
@@ -190,11 +215,25 @@ class TaskHarness:
         if error is not None:
             raise error
 
+    def _check_entered(self) -> None:
+        """Raise HarnessError if there is nothing yet."""
+        if not self._entered:
+            raise HarnessError(
+                "the harness has not been entered: `async with TaskHarness(...) as harness:`"
+            )
+
+    def _check_at_work(self) -> None:
+        """Raise HarnessError outside of the block."""
+        self._check_entered()
+        if self._left:
+            raise HarnessError("the harness has been left: it does this only within its block")
+
     # -- what it shows ---------------------------------------------------------------------------
 
     @property
     def engine(self) -> TaskEngine:
         """The engine as it is now: another one after each crash and each restart."""
+        self._check_entered()
         return self._lives.present.engine
 
     @property
@@ -205,11 +244,13 @@ class TaskHarness:
     @property
     def loop(self) -> str:
         """The event loop: "trio" or "asyncio"."""
+        self._check_entered()
         return self._loop.name
 
     @property
     def now(self) -> datetime:
         """The virtual time of day."""
+        self._check_entered()
         return VirtualClock(self._elapsed).now()
 
     @property
@@ -246,11 +287,16 @@ class TaskHarness:
 
     async def settle(self) -> None:
         """Let everyone go on until all wait; no time passes."""
+        self._check_at_work()
         await self._loop.wait_idle()
 
     async def advance(self, by: timedelta | None = None, **units: float) -> None:
         """Let time pass, as in `advance(hours=3)`, and all that is due by then happen."""
+        self._check_at_work()
+        if by is not None:
+            check_span("advance(by=)", by)
         span = (by or timedelta()) + timedelta(**units)
+        check_span("advance", span)
         await anyio.sleep(span.total_seconds())
         await self.settle()
 
@@ -259,6 +305,9 @@ class TaskHarness:
 
         Raises Stuck when that is not so after `limit`, or can never be.
         """
+        self._check_at_work()
+        refuse_bodies("run_until_idle")
+        check_span("limit", limit)
         with anyio.move_on_after(limit.total_seconds()):
             while True:
                 await self.settle()
@@ -273,13 +322,19 @@ class TaskHarness:
     async def crash(self) -> None:
         """Let the power fail and come back: only what was committed is left.
 
-        No line of the old engine's code, or of its tasks', runs any more, not even `finally`. Who
-        waits for an answer of the old engine gets PowerLost. Returns once another engine runs.
+        No line of the old engine's code, or of its tasks', runs within the block any more, not even
+        `finally`. (Once the block is left, Python ends the dead coroutines by running these blocks:
+        no engine and no storage is there for them, and nobody hears what they raise.) Who waits for
+        an answer of the old engine gets PowerLost. Returns once another engine runs.
         """
+        self._check_at_work()
+        refuse_bodies("crash")
         await self._lives.crash()
 
     async def restart(self) -> None:
         """Leave the engine in order, as a server does that is told to stop, and start another."""
+        self._check_at_work()
+        refuse_bodies("restart")
         await self._lives.restart()
 
     def calm(self) -> None:
@@ -292,6 +347,7 @@ class TaskHarness:
         """Start another engine if a fault has left this one dead or unable to keep anything; let
         time pass until an engine whose disk was full has found room.
         """
+        self._check_at_work()
         await self._lives.recover()
         while self.engine.no_room is not None:
             await self.advance(seconds=1)
@@ -308,47 +364,57 @@ class TaskHarness:
         self, task: TaskType[Any, Any] | str, params: Any = None, **options: Any
     ) -> TaskHandle[Any]:
         """Submit a task; see TaskEngine.submit. The handle stays good over crash and restart."""
+        self._check_at_work()
         await self._lives.wait_up()
         handle = await self.engine.submit(task, params, **options)
         return lasting_handle(handle, self._lasting)
 
     async def get(self, task: TaskHandle[Any] | str) -> TaskRecord:
         """Give the task's record as last kept. Raises TaskNotFound."""
-        return await self._lasting.get(_id(task))
+        self._check_at_work()
+        return await self._lasting.get(id_of(task))
 
     async def wait(self, task: TaskHandle[Any] | str) -> TaskRecord:
         """Wait until the task is final, over crash and restart, and give its record."""
-        return await self._lasting.wait(_id(task))
+        self._check_at_work()
+        return await self._lasting.wait(id_of(task))
 
     async def result(self, task: TaskHandle[Any] | str) -> Any:
         """Wait until the task is final, and give its result, decoded from JSON."""
-        record = await self._lasting.wait(_id(task))
+        self._check_at_work()
+        record = await self._lasting.wait(id_of(task))
         return msgspec.json.decode(await self._lasting.result_of(record))
 
     async def log_lines(self, task: TaskHandle[Any] | str) -> list[LogLine]:
         """Give what the task's bodies have written by `ctx.log` and what is kept of it by now."""
-        return (await self._lasting.log_lines(_id(task))).lines
+        self._check_at_work()
+        return (await self._lasting.log_lines(id_of(task))).lines
 
     async def cancel(self, task: TaskHandle[Any] | str) -> TaskRecord:
         """Stop the task; see TaskEngine.cancel."""
-        return await self._lasting.cancel(_id(task))
+        self._check_at_work()
+        return await self._lasting.cancel(id_of(task))
 
     async def retry(self, task: TaskHandle[Any] | str) -> TaskRecord:
         """Have the task tried again; see TaskEngine.retry."""
-        return await self._lasting.retry(_id(task))
+        self._check_at_work()
+        return await self._lasting.retry(id_of(task))
 
     async def pause(self, task: TaskType[Any, Any] | str) -> None:
         """Start no more tasks of this type; see TaskEngine.pause."""
+        self._check_at_work()
         await self._lasting.pause(task)
 
     async def resume(self, task: TaskType[Any, Any] | str) -> None:
         """Start tasks of this type again; see TaskEngine.pause."""
+        self._check_at_work()
         await self._lasting.resume(task)
 
     async def check(self) -> None:
         """Raise PromiseBroken if the engine has broken a promise by now, NotDeterministic if a
         body has asked the world outside.
         """
+        self._check_at_work()
         if self._watch.found:
             raise self._watch.found[0]
         await self.settle()
@@ -369,11 +435,11 @@ class TaskHarness:
         else:
             self._lives.close()  # not even its end comes to an end
 
-    def _idle_for_ever(self) -> None:
+    def _idle_for_ever(self, why: str) -> None:
         if self._bodies.hanging:
             self._bodies.release()
         else:
-            self._fail(Stuck(f"everyone waits, and no timer is set; {self._situation()}"))
+            self._fail(Stuck(f"{why}; {self._situation()}"))
 
     def _look_at_time(self, now: float) -> None:
         if now > self._limit:
@@ -389,12 +455,12 @@ class TaskHarness:
         unfinished = self._unfinished()
         lines = [f"{len(unfinished)} tasks are not over"]
         lines += [f"  {one.id} of type {one.type!r} is {one.status}" for one in unfinished[:10]]
-        lines += [f"  {line}" for line in self._bodies.where_they_wait()]
+        lines += [f"  {line}" for line in self._bodies.where_they_are(self._steps.spins)]
         lines += [
             f"  type {name!r} is paused: nobody has resumed it" for name in sorted(self.paused)
         ]
         return "\n".join(lines)
 
 
-def _id(task: TaskHandle[Any] | str) -> str:
-    return task if isinstance(task, str) else task.id
+def _nothing() -> None:
+    pass

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from .harness import TaskHarness
 
 _SEED_VARIABLE = "CORTEX_TASKS_SEED"  # as in exploring.py, which is not to be imported here
+_IN_A_FIXTURE = (
+    "enter the harness in the test itself (`async with task_harness(...) as harness:`), or in an "
+    "async context manager that the test enters; not in a fixture: the test may run in another "
+    "task or event loop than the fixture, and nobody could end it there when it is stuck"
+)
 _previous_seed = pytest.StashKey[str | None]()
 _harnesses = pytest.StashKey[list["TaskHarness"]]()
 
@@ -69,8 +74,16 @@ class HarnessMaker:
 
         forced = forced_seed()
         harness = TaskHarness(*task_types, seed=seed if forced is None else forced, **options)
+        harness.before_entering = _refuse_in_a_fixture
         self._made.append(harness)
         return harness
+
+
+def _refuse_in_a_fixture() -> None:
+    from .errors import HarnessError  # noqa: PLC0415  see above
+
+    if os.environ.get("PYTEST_CURRENT_TEST", "").endswith("(setup)"):
+        raise HarnessError(_IN_A_FIXTURE)
 
 
 @pytest.fixture

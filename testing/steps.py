@@ -22,10 +22,9 @@ from .generators import LIFE
 from .watch import BODY, RunningBody, Watch
 
 # Time passes all the same, as it would on a real clock, once a body has taken so many steps at one
-# instant (it spins instead of stopping), or the loop so many rounds.
-STEPS_OF_A_BODY_AT_ONE_INSTANT = 2_000
+# instant (it spins instead of stopping), or the loop so many rounds without a step of a body.
+STEPS_AT_ONE_INSTANT = 100_000
 STEPS_OF_A_SPINNING_BODY = 10  # once it is known to
-ROUNDS_AT_ONE_INSTANT = 100_000
 _CLOSINGS = 100  # a coroutine that awaits in its `finally` needs one more for each
 
 Grave = tuple[Any, Any]  # a task that is over, and the coroutine that it ran
@@ -55,16 +54,18 @@ class _Trap:
 class Steps:
     """Counts the steps of the engine under test, and calls whoever wants to know."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, most_at_one_instant: int = STEPS_AT_ONE_INSTANT) -> None:
         self.taken = 0  # by all coroutines of the engine's present life
         self.jumps = 0  # how often time jumped
-        self.spinning = False  # time must pass, though not everyone waits
+        self._most = most_at_one_instant
+        self._busy = ""  # why time must pass though not everyone waits
+        self._rounds = 0  # of the loop, since time moved or a body took a step
         self._at_instant: dict[RunningBody, int] = {}  # steps of each body since time last moved
-        self._patience: dict[RunningBody, int] = {}  # how many steps at one instant each may take
+        self._spinning: set[RunningBody] = set()  # those that were found to
         self.burying = False  # what runs at this moment is the end of the dead
         self._watch = watch
         self._trap: _Trap | None = None
-        self.on_idle_for_ever: Callable[[], None] = _nothing
+        self.on_idle_for_ever: Callable[[str], None] = _nothing
         self.on_jump: Callable[[float], None] = _nothing
 
     def set_trap(self, steps: int, life: object, spring: Callable[[], None]) -> None:
@@ -75,13 +76,25 @@ class Steps:
         """Forget the trap."""
         self._trap = None
 
+    def spins(self, body: RunningBody) -> bool:
+        """Whether this body was found to spin: too many steps while no time passed."""
+        return body in self._spinning
+
     # -- called by the loops; nothing in here may raise ------------------------------------------
+
+    def round(self) -> bool:
+        """A round of the loop: whether time must pass though somebody has something to do."""
+        self._rounds += 1
+        if self._rounds > self._most and not self._busy:
+            self._busy = f"the event loop has gone round {self._most:,} times at one instant"
+        return bool(self._busy)
 
     def begin(self, context: Context) -> None:
         """A step of a coroutine with this context begins."""
         body = context.get(BODY)
         if body is not None:
             body.step()
+            self._rounds = 0
             self._count(body)
             self._watch.look_at(body)
 
@@ -99,22 +112,43 @@ class Steps:
                 self._trap = None
                 trap.spring()
 
+    def call(self, context: Context, callback: Callable[..., Any], *given: Any) -> Any:
+        """Call what a coroutine with this context has told the loop to call. Not for the dead."""
+        life, body = context.get(LIFE), context.get(BODY)
+        if life is not None and life.dead:
+            return None
+        if body is not None:
+            self._watch.look_at(body)
+        try:
+            return callback(*given)
+        finally:
+            self._watch.look_away()
+
     def jumped(self, now: float) -> None:
-        """Everyone waited, and time went on to the next timer."""
+        """Time went on to the next timer."""
         self.jumps += 1
-        self.spinning = False
-        self._at_instant.clear()
+        self._begin_instant()
         self.on_jump(now)
+
+    def no_timer(self) -> None:
+        """Time would have to pass, and no timer is set."""
+        why = self._busy or "everyone waits"
+        self._begin_instant()
+        self.on_idle_for_ever(f"{why}, and no timer is set")
+
+    def _begin_instant(self) -> None:
+        self._busy = ""
+        self._rounds = 0
+        self._at_instant.clear()
 
     def _count(self, body: RunningBody) -> None:
         taken = self._at_instant[body] = self._at_instant.get(body, 0) + 1
-        if taken > self._patience.get(body, STEPS_OF_A_BODY_AT_ONE_INSTANT):
-            self._patience[body] = STEPS_OF_A_SPINNING_BODY
-            self.spinning = True
-
-    def idle_for_ever(self) -> None:
-        """Everyone waits, and there is no timer."""
-        self.on_idle_for_ever()
+        if taken > (STEPS_OF_A_SPINNING_BODY if body in self._spinning else self._most):
+            self._spinning.add(body)
+            self._busy = (
+                f"{body.task_id} of type {body.task_type!r} spins: it has taken more than "
+                f"{self._most:,} steps at one instant (steps_at_one_instant of TaskHarness)"
+            )
 
     # -- coroutines that nobody will run any more ------------------------------------------------
 

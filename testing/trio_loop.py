@@ -17,7 +17,7 @@ import trio.testing
 
 from .errors import DeterminismUnavailable, PowerLost
 from .generators import LivingGenerators, Mortal
-from .steps import ROUNDS_AT_ONE_INSTANT, Grave, Steps
+from .steps import Grave, Steps
 
 _run: Any = getattr(getattr(trio, "_core", None), "_run", None)
 
@@ -66,7 +66,6 @@ class TrioLoop(trio.abc.Instrument):
         self._steps = steps
         self._clock = trio.testing.MockClock(autojump_threshold=0)
         self._clock._autojump = self._jump  # type: ignore[method-assign]
-        self._rounds = 0  # since time last moved
         self._graves: list[Grave] = []
         self._generators = LivingGenerators()
 
@@ -106,20 +105,18 @@ class TrioLoop(trio.abc.Instrument):
     # -- time ------------------------------------------------------------------------------------
 
     def _jump(self) -> None:
-        """Called by trio when everyone waits."""
+        """Go on to the next timer. Called by trio when everyone waits."""
         seconds = trio.lowlevel.current_statistics().seconds_to_next_deadline
         if seconds == math.inf:
-            self._steps.idle_for_ever()
+            self._steps.no_timer()
         elif seconds > 0:
             self._clock.jump(seconds)
             self._steps.jumped(self.now())
-        self._rounds = 0
 
     def before_io_wait(self, timeout: float) -> None:
         """A round of the loop: time must pass even where somebody always has something to do."""
         del timeout
-        self._rounds += 1
-        if self._steps.spinning or self._rounds > ROUNDS_AT_ONE_INSTANT:
+        if self._steps.round():
             self._jump()
 
     # -- steps -----------------------------------------------------------------------------------

@@ -149,12 +149,13 @@ class Watch:
                 words = self._builtins.get(called)
             except TypeError:  # bound to what cannot be hashed, so it is none of them
                 return
+            words = words or _of_a_kind_of_date(called)
             caller = frame
         else:
             return
         if words is None or caller is None or self._body is None:
             return
-        if event == "c_call" and _is_trusted(caller):
+        if (event == "c_call" and _is_trusted(caller)) or _in_import(caller):
             return
         name, instead = words
         body = self._body
@@ -172,8 +173,38 @@ class Watch:
         raise error
 
 
+_CLOCKS_OF_DATES = frozenset(("now", "utcnow", "today"))
+
+
+def _of_a_kind_of_date(called: Any) -> tuple[str, str] | None:
+    """The words for a clock that a class inherits from datetime or date."""
+    name = getattr(called, "__name__", "")
+    owner = getattr(called, "__self__", None) if name in _CLOCKS_OF_DATES else None
+    if isinstance(owner, type) and issubclass(owner, datetime.date):
+        return f"{owner.__qualname__}.{name}", _CLOCK
+    return None
+
+
 def _is_trusted(frame: FrameType) -> bool:
     return _package(frame) in _TRUSTED or frame.f_code.co_filename.startswith("<frozen")
+
+
+# Whose frames are below those of every step of a body.
+_RUNNERS = frozenset(
+    ("cortex_tasks.testing.asyncio_loop", "cortex_tasks.testing.bodies", "trio._core._run")
+)
+
+
+def _in_import(frame: FrameType | None) -> bool:
+    """Whether a module is being imported by this step: what that asks is not the body's doing."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib."):
+            return True
+        name = frame.f_globals.get("__name__")
+        if name in _RUNNERS and frame.f_code.co_name != "<module>":
+            return False
+        frame = frame.f_back
+    return False
 
 
 def _package(frame: FrameType) -> str:

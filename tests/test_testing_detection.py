@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import datetime
+import importlib
 import multiprocessing
 import os
 import subprocess
@@ -25,12 +26,20 @@ import pytest
 import trio
 
 from cortex_tasks import TaskContext, TaskFailed, task_type
-from cortex_tasks.testing import NotDeterministic, TaskHarness
+from cortex_tasks.testing import NotDeterministic, TaskHarness, run_harness
 from cortex_tasks.testing.injected import START
 
 HERE = Path(__file__).name
 
 Code = Callable[[TaskContext], Awaitable[object]]
+
+
+class Moment(datetime.datetime):
+    """A datetime of somebody's own."""
+
+
+class Day(datetime.date):
+    """A date of somebody's own."""
 
 
 def clocks() -> dict[str, tuple[str, Callable[[], object]]]:
@@ -43,6 +52,8 @@ def clocks() -> dict[str, tuple[str, Callable[[], object]]]:
         "datetime.now": ("datetime.now", lambda: datetime.datetime.now(datetime.UTC)),
         "datetime by another name": ("datetime.now", lambda: the_datetime.now(datetime.UTC)),
         "date.today": ("date.today", datetime.date.today),
+        "a datetime of one's own": ("Moment.now", lambda: Moment.now(datetime.UTC)),
+        "a date of one's own": ("Day.today", Day.today),
         "uuid4": ("os.urandom", uuid.uuid4),
         "uuid1": ("uuid.uuid1", uuid.uuid1),
         "os.getrandom": ("os.getrandom", lambda: os.getrandom(4)),
@@ -224,6 +235,68 @@ async def test_it_comes_before_what_the_test_made_of_it() -> None:
     assert isinstance(raised.value.__cause__, TaskFailed)
 
 
+async def test_a_clock_in_retry_on_is_named() -> None:
+    def soon(error: Exception) -> bool:
+        return time.time() > 0
+
+    @task_type("guilty", retries=1, retry_on=soon)
+    async def guilty(ctx: TaskContext) -> None:
+        raise ValueError
+
+    with pytest.raises(NotDeterministic, match=r"time\.time was called by retry_on of type 'guil"):
+        async with TaskHarness(guilty) as harness:
+            await (await harness.submit(guilty)).wait()
+    assert guilty.retry_policy.retry_on is soon
+
+
+def ways_to_be_called() -> dict[str, Callable[[Callable[..., object]], object]]:
+    """The ways in which a body can have asyncio's loop call something, now or later."""
+
+    def when_done(call: Callable[..., object]) -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.add_done_callback(call)
+        asyncio.get_running_loop().call_later(5, future.set_result, None)
+
+    return {
+        "call_soon": lambda call: asyncio.get_running_loop().call_soon(call),
+        "call_later": lambda call: asyncio.get_running_loop().call_later(5, call),
+        "add_done_callback": when_done,
+    }
+
+
+@pytest.mark.parametrize("way", ways_to_be_called())
+def test_it_is_named_in_what_a_body_has_the_loop_call(way: str) -> None:
+    @task_type("guilty")
+    async def guilty(ctx: TaskContext) -> None:
+        ways_to_be_called()[way](lambda *given: time.time())
+        await anyio.sleep(10)
+
+    async def scenario(harness: TaskHarness) -> None:
+        await (await harness.submit(guilty)).wait()
+
+    with pytest.raises(NotDeterministic, match=r"time\.time was called by task_000001"):
+        run_harness(scenario, guilty, loop="asyncio")
+
+
+def test_what_a_body_has_the_loop_call_later_is_not_called_after_a_crash() -> None:
+    called: list[str] = []
+
+    @task_type("leaving")
+    async def leaving(ctx: TaskContext) -> None:
+        asyncio.get_running_loop().call_later(5, called.append, "before")
+        asyncio.get_running_loop().call_later(3600, called.append, "after")
+        await anyio.sleep(86_400)
+
+    async def scenario(harness: TaskHarness) -> None:
+        await harness.submit(leaving)
+        await harness.advance(minutes=1)
+        await harness.crash()
+        await harness.advance(days=1)
+
+    run_harness(scenario, leaving, loop="asyncio")
+    assert called == ["before"]
+
+
 def half_of(number: int) -> float:
     return number / 2
 
@@ -255,6 +328,77 @@ async def test_the_ways_of_the_context_are_free() -> None:
             results.append(await (await harness.submit(innocent)).result())
     assert results[0] == results[1]
     assert results[0][:2] == [3.5, True]
+
+
+CURIOUS = """
+import subprocess, sys, threading, time, uuid
+
+def now():
+    return time.time()
+
+loaded_at, name = now(), uuid.uuid4()
+thread = threading.Thread(target=now)
+thread.start()
+thread.join()
+subprocess.run([sys.executable, "--version"], capture_output=True, check=True)
+"""
+
+
+@pytest.fixture
+def curious(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module that asks the world outside while it is imported, and a package's."""
+    package = tmp_path / "inquisitive"
+    package.mkdir()
+    (package / "__init__.py").write_text("from . import curious")
+    (package / "curious.py").write_text(CURIOUS)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("inquisitive", "inquisitive.curious"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return "inquisitive"
+
+
+async def test_what_a_module_asks_while_it_is_imported_is_no_sin_of_the_body(curious: str) -> None:
+    @task_type("lazy")
+    async def lazy(ctx: TaskContext) -> str:
+        await anyio.sleep(1)
+        return str(importlib.import_module(curious).curious.name)
+
+    async with TaskHarness(lazy) as harness:
+        assert await (await harness.submit(lazy)).result()
+
+
+async def test_what_an_imported_function_asks_later_is_named(curious: str) -> None:
+    async def body(ctx: TaskContext) -> None:
+        importlib.import_module(curious).curious.now()
+
+    assert "curious.py" in (await found_in(body)).where
+
+
+HARNESS_WHILE_IMPORTED = """
+import time
+from cortex_tasks import TaskContext, task_type
+from cortex_tasks.testing import run_harness
+
+@task_type("guilty")
+async def guilty(ctx: TaskContext) -> float:
+    return time.time()
+
+async def scenario(harness):
+    return await (await harness.submit(guilty)).result()
+
+run_harness(scenario, guilty, loop={loop!r})
+"""
+
+
+@pytest.mark.parametrize("loop", ["trio", "asyncio"])
+def test_a_harness_that_runs_while_a_module_is_imported_watches_its_bodies(
+    loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"harness_while_imported_{loop}"
+    (tmp_path / f"{name}.py").write_text(HARNESS_WHILE_IMPORTED.format(loop=loop))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(NotDeterministic, match=r"time\.time was called by task_000001"):
+        importlib.import_module(name)
 
 
 async def test_only_bodies_are_watched_and_only_if_wanted() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import math
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cortex_tasks import (
+    MemoryBackend,
     StorageError,
     StorageFull,
     TaskAlreadyFinal,
@@ -101,7 +105,64 @@ def test_a_lost_update_is_found_within_20_seeds_and_the_line_shows_it_again(
             eval(failed.replay)
 
 
-def test_under_pytest_the_line_is_one_for_the_shell() -> None:
+def make_memory() -> MemoryBackend:
+    return MemoryBackend()
+
+
+def test_the_line_can_be_pasted_whatever_options_there_were(
+    loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    with pytest.raises(ScenarioFailed) as raised:
+        explore(
+            two_deposits,
+            deposit,
+            loop=loop,
+            limit=timedelta(days=3),
+            drain_grace=math.inf,
+            make_backend=make_memory,
+        )
+    assert "limit=datetime.timedelta(days=3), drain_grace=float('inf')" in raised.value.replay
+    with pytest.raises(AssertionError, match="a deposit is lost"):
+        exec(raised.value.replay)
+
+
+def test_a_failure_that_does_not_repeat_itself_is_told_as_such(loop: str) -> None:
+    runs = itertools.count(1)
+
+    async def first_only(harness: TaskHarness) -> None:
+        await harness.submit(walk, 1)
+        if next(runs) == 1:
+            raise KeyError("once")
+
+    async def one_more_each_time(harness: TaskHarness) -> None:
+        for _ in range(next(runs)):
+            await harness.submit(walk, 1)
+        raise KeyError("always")
+
+    async def the_same(harness: TaskHarness) -> None:
+        raise KeyError("always")
+
+    said = {}
+    for scenario in (first_only, one_more_each_time, the_same):
+        with pytest.raises(ScenarioFailed, match="KeyError") as raised:
+            explore(scenario, walk, loop=loop)
+        said[scenario] = "went another way" in str(raised.value)
+    assert said == {first_only: True, one_more_each_time: True, the_same: False}
+
+
+def test_the_line_repeats_the_order_of_sets_where_that_is_fixed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for hashes, begin in (("0", "PYTHONHASHSEED=0 pytest tests/"), ("random", "pytest tests/")):
+        monkeypatch.setenv("PYTHONHASHSEED", hashes)
+        with pytest.raises(ScenarioFailed) as raised:
+            explore(two_deposits, deposit)
+        assert raised.value.replay.startswith(begin)
+
+
+def test_under_pytest_the_line_is_one_for_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
     with pytest.raises(ScenarioFailed) as raised:
         explore(two_deposits, deposit)
     failed = raised.value

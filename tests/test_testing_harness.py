@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
+from typing import Literal
 
 import anyio
 import anyio.lowlevel
@@ -113,6 +115,41 @@ async def test_a_crash_leaves_what_was_committed_and_not_a_line_of_the_old_code_
         assert ended == [short.id]
 
 
+@pytest.mark.parametrize("storage", ["memory", "json"])
+async def test_the_finally_of_a_dead_body_runs_once_the_block_is_left_and_reaches_nothing(
+    storage: Literal["memory", "json"],
+) -> None:
+    heard: list[object] = []
+
+    @task_type("haunt")
+    async def haunt(ctx: TaskContext, again: bool) -> None:
+        try:
+            await anyio.sleep(86_400)
+        finally:
+            ended.append(ctx.task_id)
+            ctx.log("from beyond")
+            for reach in (
+                lambda: ctx.checkpoint(1),
+                lambda: ctx.progress(current=1, total=2),
+                lambda: harness.submit(haunt, again),
+                lambda: harness.engine.submit(haunt, again),
+                lambda: harness.crash(),
+            ):
+                with contextlib.suppress(BaseException):
+                    heard.append(await reach())
+
+    async with TaskHarness(haunt, storage=storage) as harness:
+        await harness.submit(haunt, True)
+        await harness.advance(hours=1)
+        await harness.crash()
+        await harness.advance(hours=1)
+        assert ended == []
+        kept, lines = harness.kept, harness.events.lines
+    assert ended == ["task_000001"]
+    assert (harness.kept, harness.events.lines) == (kept, lines)
+    assert [one for one in heard if one is not None] == []
+
+
 async def test_a_commit_that_the_crash_came_before_is_lost_and_its_caller_hears_so() -> None:
     async with TaskHarness(nap) as harness:
         async with anyio.create_task_group() as callers:
@@ -221,13 +258,49 @@ async def test_time_passes_even_where_a_body_spins_instead_of_stopping() -> None
     async def beat(ctx: TaskContext) -> None:
         await anyio.sleep(120)
 
-    async with TaskHarness(spin, beat) as harness:
+    async with TaskHarness(spin, beat, steps_at_one_instant=5_000) as harness:
         handle = await harness.submit(spin)
         await harness.submit(beat)
         await harness.settle()
         record = await harness.cancel(handle)
         assert "still running after 5 s" in record.message
         assert (await handle.wait()).status == "cancelled"
+
+
+async def test_a_body_may_take_thousands_of_steps_while_no_time_passes() -> None:
+    @task_type("diligent", timeout=60)
+    async def diligent(ctx: TaskContext, steps: int) -> int:
+        for step in range(steps):
+            await ctx.checkpoint(step)
+            await ctx.progress(current=step, total=steps)
+        return steps
+
+    async with TaskHarness(diligent, trip) as harness:
+        other = await harness.submit(trip, 1)
+        assert await (await harness.submit(diligent, 2_500)).result() == 2_500
+        assert (harness.now, harness.jumps) == (START, 0)
+        assert await other.result() == 1
+
+
+async def test_a_body_that_spins_for_ever_is_named_with_the_line_on_which_it_spins() -> None:
+    @task_type("spin")
+    async def spin(ctx: TaskContext) -> None:
+        while True:
+            await anyio.lowlevel.checkpoint()
+
+    with pytest.raises(Stuck, match=r"task_000001 of type 'spin' spins: .* 5,000 steps") as raised:
+        async with TaskHarness(spin, steps_at_one_instant=5_000) as harness:
+            await (await harness.submit(spin)).wait()
+    assert "everyone waits" not in str(raised.value)
+    assert "task_000001 spins here:" in str(raised.value)
+    assert "await anyio.lowlevel.checkpoint()" in str(raised.value)
+
+
+async def test_a_test_that_spins_for_ever_is_found_too() -> None:
+    with pytest.raises(Stuck, match="gone round 5,000 times at one instant, and no timer"):
+        async with TaskHarness(nap, steps_at_one_instant=5_000):
+            while True:
+                await anyio.lowlevel.checkpoint()
 
 
 async def test_deadlines_around_the_block_stand_still_within_it() -> None:

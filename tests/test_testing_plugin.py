@@ -13,6 +13,7 @@ import pytest
 import cortex_tasks
 import cortex_tasks.testing
 
+LIMIT = 120
 ROOT = Path(__file__).parent.parent
 
 TESTS = """
@@ -54,6 +55,28 @@ def test_sees() -> None:
 """
 
 
+IN_A_FIXTURE = """
+import pytest
+
+@pytest.fixture
+async def harness(task_harness):
+    async with task_harness(nap) as entered:
+        yield entered
+
+@pytest.fixture
+async def hours():
+    await anyio.sleep(0)
+    yield 3
+
+async def test_waits_for_ever(harness) -> None:
+    await anyio.Event().wait()
+
+async def test_naps_for_hours(task_harness, hours) -> None:
+    async with task_harness(nap) as harness:
+        assert await harness.result(await harness.submit(nap, hours)) == hours
+"""
+
+
 def run_pytest(folder: Path, tests: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run these tests as in a project of somebody else's, warnings being errors."""
     (folder / "test_naps.py").write_text(tests)
@@ -68,6 +91,7 @@ def run_pytest(folder: Path, tests: str, *arguments: str) -> subprocess.Complete
         capture_output=True,
         text=True,
         check=False,
+        timeout=LIMIT,
     )
 
 
@@ -94,6 +118,18 @@ def test_a_failed_test_shows_its_seed_and_all_that_happened(tmp_path: Path) -> N
     assert "task harness, seed 7" in ended.stdout
     assert "     0.000  task_000001  running  nap #1 0% 'Running'" in ended.stdout
     assert ended.stdout.count("task_000001  running") == 1  # the test that passed shows nothing
+
+
+def test_a_fixture_that_enters_it_is_told_to_leave_that_to_the_test(tmp_path: Path) -> None:
+    ended = run_pytest(tmp_path, TESTS + IN_A_FIXTURE, "-o", "anyio_mode=auto")
+    assert ended.stdout.count("HarnessError: enter the harness in the test itself") == 2, ended
+    assert "4 passed, 2 errors" in ended.stdout
+
+
+def test_with_pytest_trio_a_fixture_may_enter_it(tmp_path: Path) -> None:
+    ended = run_pytest(tmp_path, TESTS + IN_A_FIXTURE, "-o", "trio_mode=true")
+    assert "cortex_tasks.testing.errors.Stuck: everyone waits" in ended.stdout
+    assert "1 failed, 2 passed" in ended.stdout
 
 
 def test_a_seed_can_be_given_for_all(tmp_path: Path) -> None:
