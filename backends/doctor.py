@@ -10,7 +10,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -21,7 +21,7 @@ from .disk import DiskFiles
 from .journal import mend
 from .journal_format import parse_name
 from .lock import FolderLock
-from .loss import Loss
+from .loss import Loss, TaskLoss
 from .recovery import recover
 from .rescue import Rescue, estimate, rescue
 from .reserve import RESERVE_FILE
@@ -43,6 +43,7 @@ class Findings(msgspec.Struct):
     problems: list[str] = msgspec.field(default_factory=list)
     mendable: list[str] = msgspec.field(default_factory=list)
     unknown: list[str] = msgspec.field(default_factory=list)
+    lost: dict[str, TaskLoss] = msgspec.field(default_factory=dict)  # by task; see loss.py
 
     @property
     def sound(self) -> bool:
@@ -57,6 +58,9 @@ def examine(folder: Path) -> Findings:
         if not (findings.in_use and findings.problems):
             break
         findings = _examine_once(folder)
+    if findings.problems:
+        with suppress(OSError, StorageError, ValueError, MemoryError, RecursionError):
+            findings.lost = estimate_loss(folder).tasks
     return findings
 
 
@@ -176,7 +180,9 @@ def _read(folder: Path, findings: Findings) -> None:
     found = recover(folder)
     findings.tasks, findings.commits = len(found.index.tasks), found.line
     findings.paused = sorted(found.index.paused)
-    for held in found.index.tasks.values():
+    for task_id, held in found.index.tasks.items():
+        if held.params is None:  # an earlier repair could not keep them: nobody can mend that
+            findings.lost[task_id] = TaskLoss(["params"])
         for value in held.values():
             if isinstance(value, OwnFileValue):
                 try:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ..backends.doctor import Findings, accept_loss, estimate_loss, examine, repair
+from ..backends.loss import TaskLoss, words_of
 from ..engine.errors import StorageCorrupt, StorageError
 from ..http.keys import KEY_FILE, KeyStore
 from .arguments import Commands, add_command, add_json
@@ -36,25 +37,28 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Say what was found; 0 if the folder is sound, 1 if it is not."""
+    lost: dict[str, TaskLoss] = {}
     try:
         folder = _tasks_folder(Path(arguments.data).absolute())
         if arguments.repair:
-            _repair(folder, accept=arguments.accept_loss)
+            lost = _repair(folder, accept=arguments.accept_loss)
         elif arguments.accept_loss:
             raise CommandFailed("--accept-loss is of use with --repair alone.", Exit.USAGE)
     except (OSError, StorageError, ValueError, MemoryError, RecursionError) as error:
         raise CommandFailed(f"{error}" or type(error).__name__) from None
     findings = examine(folder)
+    findings.lost = lost or findings.lost
     data = Path(arguments.data).absolute()
     findings.problems += _problems_of_keys(data / KEY_FILE) + _problems_of_library(data)
     if arguments.json:
         print_json(msgspec.json.encode({"sound": findings.sound} | msgspec.to_builtins(findings)))
     else:
-        _tell(findings)
+        _tell(findings, said=bool(lost))
     return Exit.DONE if findings.sound else Exit.FAILED
 
 
-def _repair(folder: Path, *, accept: bool) -> None:
+def _repair(folder: Path, *, accept: bool) -> dict[str, TaskLoss]:
+    """Do it, say so, and give what is lost by it."""
     if accept:
         copy, rescued = accept_loss(folder)
     else:
@@ -74,6 +78,7 @@ def _repair(folder: Path, *, accept: bool) -> None:
         note(f"Mended; what was changed is copied to {copy}.")
     if rescued is None and copy is None:
         note("Nothing to mend.")
+    return {} if rescued is None else rescued.loss.tasks
 
 
 def _tell_what_would_be_lost(folder: Path) -> None:
@@ -119,7 +124,8 @@ def _problems_of_library(data: Path) -> list[str]:
     return problems_of(data / LIBRARY_FILE)
 
 
-def _tell(findings: Findings) -> None:
+def _tell(findings: Findings, *, said: bool) -> None:
+    """Say what was found; `said`: what is lost has been."""
     print_text(
         f"{findings.folder}: {findings.tasks} tasks, {findings.commits} commits, "
         f"{findings.bytes} bytes"
@@ -132,6 +138,9 @@ def _tell(findings: Findings) -> None:
         print_text(f"damaged: {problem}")
     for mendable in findings.mendable:
         print_text(f"mendable with --repair: {mendable}")
+    named = "by --repair --accept-loss" if findings.problems else "lost"
+    for loss in words_of(findings.lost) if not said else ():
+        print_text(f"{named}: {loss}")
     for path in findings.unknown:
         print_text(f"unknown: {path}")
     print_text("All of it is sound." if findings.sound else "It is not sound.")
