@@ -22,6 +22,7 @@ from .journal import mend
 from .journal_format import parse_name
 from .lock import FolderLock
 from .loss import Loss, TaskLoss
+from .owner import files_of
 from .recovery import recover
 from .rescue import Rescue, estimate, rescue
 from .reserve import RESERVE_FILE
@@ -68,10 +69,11 @@ def repair(folder: Path, files: DiskFiles | None = None) -> Path | None:
     """Mend what a crash left, under the lock; give the place of the copy of what was changed.
 
     Raises StorageInUse while a server runs, StorageFull where there is no room for the copy, and
-    StorageError for what nobody can mend without a loss; then nothing was changed.
+    StorageError for what nobody can mend without a loss; then nothing was changed. What root
+    writes belongs to the owner of the folder.
     """
-    with _locked(folder):
-        return _mend(folder, files or DiskFiles())
+    with _locked(folder, files) as used:
+        return _mend(folder, used)
 
 
 def estimate_loss(folder: Path) -> Loss:
@@ -86,22 +88,23 @@ def accept_loss(folder: Path, files: DiskFiles | None = None) -> tuple[Path | No
     Gives the copy that each of the two has made. Raises as `repair` does, StorageError for a file
     that a newer program wrote.
     """
-    files = files or DiskFiles()
-    with _locked(folder):
+    with _locked(folder, files) as used:
         try:
-            mended = _mend(folder, files)
+            mended = _mend(folder, used)
         except StorageCorrupt:
             mended = None
-        return mended, rescue(folder, files)
+        return mended, rescue(folder, used)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path, files: DiskFiles | None) -> Iterator[DiskFiles]:
+    """Hold the lock; gives what to repair the folder with."""
     _refuse_odd_files(folder)  # the lock too: a link in its place leads to a file of somebody
+    files = files or files_of(folder)
     lock = FolderLock(folder)
     try:
         _refuse_odd_files(folder)
-        yield
+        yield files
     finally:
         lock.release()
 
