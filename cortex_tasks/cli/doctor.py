@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import stat
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -14,7 +15,7 @@ from ..engine.errors import StorageCorrupt, StorageError
 from ..http.keys import KEY_FILE, KeyStore
 from .arguments import Commands, add_command, add_json
 from .exits import CommandFailed, Exit
-from .screen import note, print_json, print_text
+from .screen import note, print_json, print_text, unicode_of
 from .serving import TASKS_FOLDER
 
 
@@ -51,7 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     data = Path(arguments.data).absolute()
     findings.problems += _problems_of_keys(data / KEY_FILE) + _problems_of_library(data)
     if arguments.json:
-        print_json(msgspec.json.encode({"sound": findings.sound} | msgspec.to_builtins(findings)))
+        found = {"sound": findings.sound} | msgspec.to_builtins(findings)
+        print_json(msgspec.json.encode(_in_unicode(found)))
     else:
         _tell(findings, said=bool(lost))
     return Exit.DONE if findings.sound else Exit.FAILED
@@ -122,6 +124,15 @@ def _problems_of_library(data: Path) -> list[str]:
         note(f"The library is not checked: {error.name} is not installed.")
         return []
     return problems_of(data / LIBRARY_FILE)
+
+
+def _in_unicode(found: Any) -> Any:
+    """Give it with names of files that JSON can hold."""
+    if isinstance(found, dict):
+        return {unicode_of(name): _in_unicode(value) for name, value in found.items()}
+    if isinstance(found, list):
+        return [_in_unicode(value) for value in found]
+    return unicode_of(found) if isinstance(found, str) else found
 
 
 def _tell(findings: Findings, *, said: bool) -> None:

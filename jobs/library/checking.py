@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 from contextlib import closing
@@ -31,7 +32,7 @@ def problems_of(path: Path) -> list[str]:
     logged = path.with_name(path.name + "-wal").exists()
     how = "mode=ro" if logged else "mode=ro&immutable=1"
     try:
-        address = f"file:{quote(str(path))}?{how}"
+        address = f"file:{quote(os.fsencode(path))}?{how}"
         with closing(sqlite3.connect(address, uri=True, timeout=5)) as connection:
             return [f"{path}: {problem}" for problem in _problems(connection)]
     except (sqlite3.Error, ValueError) as error:

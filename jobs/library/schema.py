@@ -13,6 +13,7 @@ What one document said is kept apart from what all of them say together (`entiti
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 from ...engine.errors import StorageError
 
@@ -167,7 +168,7 @@ INSERT INTO state VALUES (0);
 """
 
 
-def prepare(connection: sqlite3.Connection) -> None:
+def prepare(connection: sqlite3.Connection, file: Path | None = None) -> None:
     """Make the tables in an empty file, and accept a file of this version.
 
     Runs in the caller's transaction. Raises StorageError, and changes nothing, for a file of a
@@ -182,7 +183,6 @@ def prepare(connection: sqlite3.Connection) -> None:
         "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema)"
         " FROM pragma_application_id AS a, pragma_user_version AS v"
     ).fetchone()
-    file = connection.execute("SELECT file FROM pragma_database_list").fetchone()[0] or "memory"
     if (application_id, version, tables) == (0, 0, 0):
         _create(connection)
     elif application_id != APPLICATION_ID:
