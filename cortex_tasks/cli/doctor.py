@@ -50,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     findings = examine(folder)
     findings.lost = lost or findings.lost
     data = Path(arguments.data).absolute()
-    findings.problems += _problems_of_keys(data / KEY_FILE) + _problems_of_library(data)
+    findings.problems += _problems_of_keys(data / KEY_FILE)
+    findings.problems += _problems_of_library(data) + _problems_of_webhooks(data)
     if arguments.json:
         found = {"sound": findings.sound} | msgspec.to_builtins(findings)
         print_json(msgspec.json.encode(_in_unicode(found)))
@@ -124,6 +125,15 @@ def _problems_of_library(data: Path) -> list[str]:
         note(f"The library is not checked: {error.name} is not installed.")
         return []
     return problems_of(data / LIBRARY_FILE)
+
+
+def _problems_of_webhooks(data: Path) -> list[str]:
+    try:
+        from ..http.webhooks.checking import problems_of_webhooks  # noqa: PLC0415 - of an extra
+    except ModuleNotFoundError as error:
+        note(f"The webhooks are not checked: {error.name} is not installed.")
+        return []
+    return problems_of_webhooks(data)
 
 
 def _in_unicode(found: Any) -> Any:

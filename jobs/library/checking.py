@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from .schema import APPLICATION_ID, VERSION
+from .schema import APPLICATION_ID, VERSION, create
+from .tables import lacking
 
 LIBRARY_FILE = "library.sqlite"  # in the data folder of a server
 _MOST = 10  # things said of one file
@@ -19,6 +21,15 @@ def problems_of(path: Path) -> list[str]:
     """Give what is wrong, in words; nothing for a file that is sound, or that is not there.
 
     May be called beside a server that has the library open. Reads the whole file.
+    """
+    return problems_in(path, "a library", _problems)
+
+
+def problems_in(
+    path: Path, kind: str, look: Callable[[sqlite3.Connection], list[str]]
+) -> list[str]:
+    """Give what `look` finds in an SQLite file, which is read without a trace; or why it cannot
+    be read.
     """
     try:
         found = path.lstat()
@@ -34,9 +45,9 @@ def problems_of(path: Path) -> list[str]:
     try:
         address = f"file:{quote(os.fsencode(path))}?{how}"
         with closing(sqlite3.connect(address, uri=True, timeout=5)) as connection:
-            return [f"{path}: {problem}" for problem in _problems(connection)]
+            return [f"{path}: {problem}" for problem in look(connection)]
     except (sqlite3.Error, ValueError) as error:
-        return [f"{path} is not a library that can be read: {error}"]
+        return [f"{path} is not {kind} that can be read: {error}"]
 
 
 def _problems(connection: sqlite3.Connection) -> list[str]:
@@ -46,5 +57,10 @@ def _problems(connection: sqlite3.Connection) -> list[str]:
         return ["it is an SQLite file, but no library"]
     if version != VERSION:
         return [f"its format is {version}; this version of cortex-tasks reads format {VERSION}"]
+    return lacking(connection, create) or problems_of_pages(connection)
+
+
+def problems_of_pages(connection: sqlite3.Connection) -> list[str]:
+    """Give what SQLite's own check finds."""
     rows = connection.execute(f"PRAGMA quick_check({_MOST})").fetchall()
     return [str(text) for (text,) in rows if text != "ok"]
