@@ -26,6 +26,7 @@ from .owner import files_of
 from .recovery import recover
 from .rescue import Rescue, estimate, rescue
 from .reserve import RESERVE_FILE
+from .unreadable import cannot_read
 from .values import FOLDERS, OwnFileValue
 
 _OTHERS = frozenset({"lock", RESERVE_FILE})
@@ -33,7 +34,9 @@ _TRIES = 3  # a compaction of the running server may remove files while they are
 
 
 class Findings(msgspec.Struct):
-    """What was found. `problems` need a person; `mendable` the next opening, or a repair, mends."""
+    """What was found. `problems` are damage, and need a person; `mendable` the next opening, or a
+    repair, mends; of what is `unreadable` for this user, or on this disk, nothing is known.
+    """
 
     folder: str
     in_use: bool = False
@@ -42,6 +45,7 @@ class Findings(msgspec.Struct):
     commits: int = 0
     bytes: int = 0
     problems: list[str] = msgspec.field(default_factory=list)
+    unreadable: list[str] = msgspec.field(default_factory=list)
     mendable: list[str] = msgspec.field(default_factory=list)
     unknown: list[str] = msgspec.field(default_factory=list)
     lost: dict[str, TaskLoss] = msgspec.field(default_factory=dict)  # by task; see loss.py
@@ -49,14 +53,14 @@ class Findings(msgspec.Struct):
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong; unknown files are no harm."""
-        return not self.problems and not self.mendable
+        return not (self.problems or self.unreadable or self.mendable)
 
 
 def examine(folder: Path) -> Findings:
     """Read all that the folder holds, and check it. Never raises for what it finds there."""
     findings = _examine_once(folder)
     for _ in range(_TRIES - 1):
-        if not (findings.in_use and findings.problems):
+        if not (findings.in_use and (findings.problems or findings.unreadable)):
             break
         findings = _examine_once(folder)
     if findings.problems:
@@ -69,8 +73,8 @@ def repair(folder: Path, files: DiskFiles | None = None) -> Path | None:
     """Mend what a crash left, under the lock; give the place of the copy of what was changed.
 
     Raises StorageInUse while a server runs, StorageFull where there is no room for the copy, and
-    StorageError for what nobody can mend without a loss; then nothing was changed. What root
-    writes belongs to the owner of the folder.
+    StorageError for what nobody can mend without a loss, OSError for what cannot be read; then
+    nothing was changed. What root writes belongs to the owner of the folder.
     """
     with _locked(folder, files) as used:
         return _mend(folder, used)
@@ -126,7 +130,9 @@ def _examine_once(folder: Path) -> Findings:
         _survey(folder, findings)
         if not findings.problems:
             _read(folder, findings)
-    except (OSError, StorageError, ValueError) as error:
+    except OSError as error:
+        findings.unreadable.append(cannot_read(error, folder))
+    except (StorageError, ValueError) as error:
         findings.problems.append(str(error))
     except (MemoryError, RecursionError) as error:
         findings.problems.append(
@@ -190,7 +196,9 @@ def _read(folder: Path, findings: Findings) -> None:
             if isinstance(value, OwnFileValue):
                 try:
                     value.read()
-                except (OSError, StorageError) as error:
+                except OSError as error:
+                    findings.unreadable.append(cannot_read(error, folder))
+                except StorageError as error:
                     findings.problems.append(str(error))
     if findings.in_use:  # what looks left over is what the server is just writing
         return

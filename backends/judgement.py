@@ -9,7 +9,7 @@ from math import isinf
 
 import msgspec
 
-from ..engine.errors import StorageError
+from ..engine.errors import StorageCorrupt
 from ..engine.lifecycle import TaskStatus
 from ..engine.records import TaskRecord
 from .index import Held
@@ -20,7 +20,7 @@ from .values import OwnFileValue, Value
 
 def judge(found: Salvage, now: datetime) -> tuple[list[Held], int, Loss]:
     """Give the tasks as they are to be from now on, the number of the newest change then, and
-    what is lost. Reads every value.
+    what is lost. Reads every value; raises OSError for one that cannot be read.
     """
     loss = Loss(
         opens=found.opens,
@@ -33,8 +33,8 @@ def judge(found: Salvage, now: datetime) -> tuple[list[Held], int, Loss]:
     seq = found.index.last_seq
     tasks: list[Held] = []
     for task_id, held in found.index.tasks.items():
-        new, unreadable = _without_unreadable(held, loss)
-        one = _loss_of(new, unreadable, found)
+        new, damaged = _without_damaged(held, loss)
+        one = _loss_of(new, damaged, found)
         if one.fails:
             seq += 1
             error = f"{one.damaged} on disk; set aside by doctor on {now:%Y-%m-%d}"
@@ -45,16 +45,16 @@ def judge(found: Salvage, now: datetime) -> tuple[list[Held], int, Loss]:
     return tasks, seq, loss
 
 
-def _without_unreadable(held: Held, loss: Loss) -> tuple[Held, set[Part]]:
-    """Give it without the values that cannot be read, and say which these were."""
-    unreadable: set[Part] = set()
+def _without_damaged(held: Held, loss: Loss) -> tuple[Held, set[Part]]:
+    """Give it without the values that are not what was written, and say which these were."""
+    damaged: set[Part] = set()
 
     def whole(part: Part, value: Value | None) -> Value | None:
         if isinstance(value, OwnFileValue):
             try:
                 value.read()
-            except (OSError, StorageError):
-                unreadable.add(part)
+            except StorageCorrupt:
+                damaged.add(part)
                 loss.bad_values.append(value.folder / value.file.file)
                 return None
         return value
@@ -67,10 +67,10 @@ def _without_unreadable(held: Held, loss: Loss) -> tuple[Held, set[Part]]:
         whole("log", held.log),
         held.size,
     )
-    return new, unreadable
+    return new, damaged
 
 
-def _loss_of(held: Held, unreadable: set[Part], found: Salvage) -> TaskLoss:
+def _loss_of(held: Held, damaged: set[Part], found: Salvage) -> TaskLoss:
     record = held.record
     known = record.final or found.is_known(record.id)
     loss = TaskLoss()
@@ -79,13 +79,13 @@ def _loss_of(held: Held, unreadable: set[Part], found: Salvage) -> TaskLoss:
     if held.params is None:  # every task has some
         loss.lost.append("params")
     completed = record.status is TaskStatus.COMPLETED
-    had_one = record.result_size is not None or "result" in unreadable
+    had_one = record.result_size is not None or "result" in damaged
     if completed and held.result is None and had_one:
         loss.lost.append("result")
-    loss.lost += [part for part in ("checkpoint", "log") if part in unreadable]
-    if not known and "checkpoint" not in unreadable:
+    loss.lost += [part for part in ("checkpoint", "log") if part in damaged]
+    if not known and "checkpoint" not in damaged:
         loss.perhaps.append("checkpoint")
-    if "log" not in unreadable and (not known or found.may_lack_log(record)):
+    if "log" not in damaged and (not known or found.may_lack_log(record)):
         loss.perhaps.append("log")
     ends = {"result"} if record.final else {"state", "params", "checkpoint"}
     loss.fails = not ends.isdisjoint(loss.lost)

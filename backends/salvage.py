@@ -27,6 +27,7 @@ from .journal_format import (
     parse_name,
 )
 from .recovery import Recovery, read_changes
+from .unreadable import naming
 from .values import SourceFile
 
 
@@ -180,7 +181,7 @@ class _Reader:
 
     def lines(self) -> Iterator[Line]:
         """Give each line, with its number, and each damage, with None and no changes."""
-        with self._path.open("rb") as file:
+        with naming(self._path), self._path.open("rb") as file:
             yield from self._lines(file)
 
     def _lines(self, file: BinaryIO) -> Iterator[Line]:

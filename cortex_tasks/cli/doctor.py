@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 
 from ..backends.doctor import Findings, accept_loss, estimate_loss, examine, repair
 from ..backends.loss import TaskLoss, words_of
+from ..backends.unreadable import cannot_read, naming
 from ..engine.errors import StorageCorrupt, StorageError
 from ..http.keys import KEY_FILE, KeyStore
 from .arguments import Commands, add_command, add_json
@@ -39,19 +41,24 @@ def add_to(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Say what was found; 0 if the folder is sound, 1 if it is not."""
     lost: dict[str, TaskLoss] = {}
+    data = folder = Path(arguments.data).absolute()
     try:
-        folder = _tasks_folder(Path(arguments.data).absolute())
+        folder = _tasks_folder(data)
         if arguments.repair:
             lost = _repair(folder, accept=arguments.accept_loss)
         elif arguments.accept_loss:
             raise CommandFailed("--accept-loss is of use with --repair alone.", Exit.USAGE)
-    except (OSError, StorageError, ValueError, MemoryError, RecursionError) as error:
+    except OSError as error:
+        raise CommandFailed(f"cannot be used: {cannot_read(error, folder)}") from None
+    except (StorageError, ValueError, MemoryError, RecursionError) as error:
         raise CommandFailed(f"{error}" or type(error).__name__) from None
     findings = examine(folder)
     findings.lost = lost or findings.lost
-    data = Path(arguments.data).absolute()
-    findings.problems += _problems_of_keys(data / KEY_FILE)
-    findings.problems += _problems_of_library(data) + _problems_of_webhooks(data)
+    for problems_of in (_problems_of_keys, _problems_of_library, *_of_webhooks()):
+        try:
+            findings.problems += problems_of(data)
+        except OSError as error:
+            findings.unreadable.append(cannot_read(error, data))
     if arguments.json:
         found = {"sound": findings.sound} | msgspec.to_builtins(findings)
         print_json(msgspec.json.encode(_in_unicode(found)))
@@ -103,14 +110,17 @@ def _tasks_folder(data: Path) -> Path:
     raise CommandFailed(f"{data} holds no tasks: there is no folder {TASKS_FOLDER} in it.")
 
 
-def _problems_of_keys(path: Path) -> list[str]:
+def _problems_of_keys(data: Path) -> list[str]:
+    path = data / KEY_FILE
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return [f"{path} is no ordinary file"]
+        with naming(path):
+            path.read_bytes()
         KeyStore(path).list()
     except FileNotFoundError:
         pass
-    except (OSError, StorageError) as error:
+    except StorageError as error:
         return [str(error)]
     return []
 
@@ -127,13 +137,16 @@ def _problems_of_library(data: Path) -> list[str]:
     return problems_of(data / LIBRARY_FILE)
 
 
-def _problems_of_webhooks(data: Path) -> list[str]:
+def _of_webhooks() -> tuple[Callable[[Path], list[str]], ...]:
     try:
-        from ..http.webhooks.checking import problems_of_webhooks  # noqa: PLC0415 - of an extra
+        from ..http.webhooks.checking import (  # noqa: PLC0415 - of an extra
+            problems_of_outbox,
+            problems_of_secret,
+        )
     except ModuleNotFoundError as error:
         note(f"The webhooks are not checked: {error.name} is not installed.")
-        return []
-    return problems_of_webhooks(data)
+        return ()
+    return problems_of_outbox, problems_of_secret
 
 
 def _in_unicode(found: Any) -> Any:
@@ -157,6 +170,8 @@ def _tell(findings: Findings, *, said: bool) -> None:
         print_text(f"paused: {task_type} (cortex-tasks resume starts its tasks again)")
     for problem in findings.problems:
         print_text(f"damaged: {problem}")
+    for unreadable in findings.unreadable:
+        print_text(f"cannot be read: {unreadable}")
     for mendable in findings.mendable:
         print_text(f"mendable with --repair: {mendable}")
     named = "by --repair --accept-loss" if findings.problems else "lost"
@@ -164,4 +179,7 @@ def _tell(findings: Findings, *, said: bool) -> None:
         print_text(f"{named}: {loss}")
     for path in findings.unknown:
         print_text(f"unknown: {path}")
-    print_text("All of it is sound." if findings.sound else "It is not sound.")
+    if findings.unreadable:
+        print_text("Not all of it could be read.")
+    else:
+        print_text("All of it is sound." if findings.sound else "It is not sound.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
@@ -14,13 +15,15 @@ from .schema import APPLICATION_ID, VERSION, create
 from .tables import lacking
 
 LIBRARY_FILE = "library.sqlite"  # in the data folder of a server
+_UNREADABLE = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 _MOST = 10  # things said of one file
 
 
 def problems_of(path: Path) -> list[str]:
     """Give what is wrong, in words; nothing for a file that is sound, or that is not there.
 
-    May be called beside a server that has the library open. Reads the whole file.
+    May be called beside a server that has the library open. Reads the whole file; raises OSError
+    where it cannot.
     """
     return problems_in(path, "a library", _problems)
 
@@ -35,10 +38,10 @@ def problems_in(
         found = path.lstat()
     except FileNotFoundError:
         return []
-    except OSError as error:
-        return [f"{path} cannot be read: {error.strerror}"]
     if not stat.S_ISREG(found.st_mode):
         return [f"{path} is no ordinary file"]
+    if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     # Without a log beside it nobody writes, and reading must not make one.
     logged = path.with_name(path.name + "-wal").exists()
     how = "mode=ro" if logged else "mode=ro&immutable=1"
@@ -47,6 +50,8 @@ def problems_in(
         with closing(sqlite3.connect(address, uri=True, timeout=5)) as connection:
             return [f"{path}: {problem}" for problem in look(connection)]
     except (sqlite3.Error, ValueError) as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNREADABLE:
+            raise OSError(errno.EIO, str(error), str(path)) from None
         return [f"{path} is not {kind} that can be read: {error}"]
 
 
