@@ -11,6 +11,7 @@ from typing import Final
 from ..engine.errors import StorageFull
 from .disk import NO_ROOM, DiskFiles, write_all
 from .reserve import RESERVE_FILE
+from .unreadable import naming
 
 _PIECE: Final = 1 << 20
 
@@ -68,7 +69,7 @@ def no_room(folder: Path, paths: Iterable[Path]) -> StorageFull:
 
 
 def _read(path: Path) -> Iterable[bytes]:
-    with path.open("rb") as file:
+    with naming(path), path.open("rb") as file:
         while piece := file.read(_PIECE):
             yield piece
 

@@ -10,7 +10,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -21,10 +21,12 @@ from .disk import DiskFiles
 from .journal import mend
 from .journal_format import parse_name
 from .lock import FolderLock
-from .loss import Loss
+from .loss import Loss, TaskLoss
+from .owner import files_of
 from .recovery import recover
 from .rescue import Rescue, estimate, rescue
 from .reserve import RESERVE_FILE
+from .unreadable import cannot_read
 from .values import FOLDERS, OwnFileValue
 
 _OTHERS = frozenset({"lock", RESERVE_FILE})
@@ -32,7 +34,9 @@ _TRIES = 3  # a compaction of the running server may remove files while they are
 
 
 class Findings(msgspec.Struct):
-    """What was found. `problems` need a person; `mendable` the next opening, or a repair, mends."""
+    """What was found. `problems` are damage, and need a person; `mendable` the next opening, or a
+    repair, mends; of what is `unreadable` for this user, or on this disk, nothing is known.
+    """
 
     folder: str
     in_use: bool = False
@@ -41,22 +45,27 @@ class Findings(msgspec.Struct):
     commits: int = 0
     bytes: int = 0
     problems: list[str] = msgspec.field(default_factory=list)
+    unreadable: list[str] = msgspec.field(default_factory=list)
     mendable: list[str] = msgspec.field(default_factory=list)
     unknown: list[str] = msgspec.field(default_factory=list)
+    lost: dict[str, TaskLoss] = msgspec.field(default_factory=dict)  # by task; see loss.py
 
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong; unknown files are no harm."""
-        return not self.problems and not self.mendable
+        return not (self.problems or self.unreadable or self.mendable)
 
 
 def examine(folder: Path) -> Findings:
     """Read all that the folder holds, and check it. Never raises for what it finds there."""
     findings = _examine_once(folder)
     for _ in range(_TRIES - 1):
-        if not (findings.in_use and findings.problems):
+        if not (findings.in_use and (findings.problems or findings.unreadable)):
             break
         findings = _examine_once(folder)
+    if findings.problems:
+        with suppress(OSError, StorageError, ValueError, MemoryError, RecursionError):
+            findings.lost = estimate_loss(folder).tasks
     return findings
 
 
@@ -64,10 +73,11 @@ def repair(folder: Path, files: DiskFiles | None = None) -> Path | None:
     """Mend what a crash left, under the lock; give the place of the copy of what was changed.
 
     Raises StorageInUse while a server runs, StorageFull where there is no room for the copy, and
-    StorageError for what nobody can mend without a loss; then nothing was changed.
+    StorageError for what nobody can mend without a loss, OSError for what cannot be read; then
+    nothing was changed. What root writes belongs to the owner of the folder.
     """
-    with _locked(folder):
-        return _mend(folder, files or DiskFiles())
+    with _locked(folder, files) as used:
+        return _mend(folder, used)
 
 
 def estimate_loss(folder: Path) -> Loss:
@@ -82,22 +92,23 @@ def accept_loss(folder: Path, files: DiskFiles | None = None) -> tuple[Path | No
     Gives the copy that each of the two has made. Raises as `repair` does, StorageError for a file
     that a newer program wrote.
     """
-    files = files or DiskFiles()
-    with _locked(folder):
+    with _locked(folder, files) as used:
         try:
-            mended = _mend(folder, files)
+            mended = _mend(folder, used)
         except StorageCorrupt:
             mended = None
-        return mended, rescue(folder, files)
+        return mended, rescue(folder, used)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path, files: DiskFiles | None) -> Iterator[DiskFiles]:
+    """Hold the lock; gives what to repair the folder with."""
     _refuse_odd_files(folder)  # the lock too: a link in its place leads to a file of somebody
+    files = files or files_of(folder)
     lock = FolderLock(folder)
     try:
         _refuse_odd_files(folder)
-        yield
+        yield files
     finally:
         lock.release()
 
@@ -119,7 +130,9 @@ def _examine_once(folder: Path) -> Findings:
         _survey(folder, findings)
         if not findings.problems:
             _read(folder, findings)
-    except (OSError, StorageError, ValueError) as error:
+    except OSError as error:
+        findings.unreadable.append(cannot_read(error, folder))
+    except (StorageError, ValueError) as error:
         findings.problems.append(str(error))
     except (MemoryError, RecursionError) as error:
         findings.problems.append(
@@ -176,12 +189,16 @@ def _read(folder: Path, findings: Findings) -> None:
     found = recover(folder)
     findings.tasks, findings.commits = len(found.index.tasks), found.line
     findings.paused = sorted(found.index.paused)
-    for held in found.index.tasks.values():
+    for task_id, held in found.index.tasks.items():
+        if held.params is None:  # an earlier repair could not keep them: nobody can mend that
+            findings.lost[task_id] = TaskLoss(["params"])
         for value in held.values():
             if isinstance(value, OwnFileValue):
                 try:
                     value.read()
-                except (OSError, StorageError) as error:
+                except OSError as error:
+                    findings.unreadable.append(cannot_read(error, folder))
+                except StorageError as error:
                     findings.problems.append(str(error))
     if findings.in_use:  # what looks left over is what the server is just writing
         return

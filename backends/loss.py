@@ -1,49 +1,82 @@
-"""Decides what becomes of each task of a damaged folder. Invents nothing: what is not known to be
-the newest state of a task does not run again, and what cannot be read is not said to be there.
-"""
+"""What is lost of a damaged folder: which bytes, which files, what of which tasks; and in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
-from math import isinf
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
-from ..engine.errors import StorageError
-from ..engine.lifecycle import TaskStatus
-from ..engine.records import TaskRecord
-from .index import Held
-from .salvage import DamagedPiece, Salvage
-from .values import OwnFileValue, Value
+from .salvage import DamagedPiece
+
+Part = Literal["state", "params", "result", "checkpoint", "log"]
 
 _SAID_AT_MOST: Final = 50
+_PARTS: Final[dict[Part, str]] = {
+    "state": "its newest state",
+    "params": "its parameters",
+    "result": "its result",
+    "checkpoint": "its newest checkpoint",
+    "log": "its log",
+}
+_PERHAPS: Final[dict[Part, str]] = {**_PARTS, "log": "lines of its log"}
 
-_CHECKPOINT = "its newest checkpoint"
-_PARAMS = "its parameters"
-_RESULT = "its result"
-_STATE = "its newest state"
+
+class TaskLoss(msgspec.Struct):
+    """What of one task is lost, in the order of Part."""
+
+    lost: list[Part] = msgspec.field(default_factory=list)
+    perhaps: list[Part] = msgspec.field(default_factory=list)  # a lost line may have brought it
+    fails: bool = False  # whether the task ends because of that
+
+    @property
+    def named(self) -> str:
+        """Name what is lost: `its parameters and its log`."""
+        return " and ".join(_PARTS[part] for part in self.lost)
+
+    @property
+    def damaged(self) -> str:
+        """Say so: `its parameters were damaged`."""
+        one = len(self.lost) == 1 and self.lost != ["params"]
+        return f"{self.named} {'was' if one else 'were'} damaged"
+
+    def said_of(self, task_id: str) -> str:
+        """Say what becomes of the task, and why."""
+        said = f"{task_id} stays as it is."
+        if self.fails:
+            said = f"{task_id} becomes failed, for {self.damaged}."
+        elif self.lost:
+            said = f"{task_id} stays as it is, but {self.named} cannot be read."
+        if self.perhaps:
+            more = " and ".join(_PERHAPS[part] for part in self.perhaps)
+            said += f" {more[0].upper()}{more[1:]} may be lost."
+        return said
 
 
 class Loss(msgspec.Struct):
-    """What is lost: which bytes, which files, and which tasks end because of that."""
+    """What is lost in all."""
 
     opens: bool = False  # whether the folder opens as it is
     damaged: list[DamagedPiece] = msgspec.field(default_factory=list)
     missing_files: list[Path] = msgspec.field(default_factory=list)
     bad_values: list[Path] = msgspec.field(default_factory=list)  # damaged, or missing
-    failed: dict[str, str] = msgspec.field(default_factory=dict)  # task: what of it is lost
-    without: dict[str, list[str]] = msgspec.field(default_factory=dict)  # tasks that stay
+    tasks: dict[str, TaskLoss] = msgspec.field(default_factory=dict)  # also by an earlier repair
     changes: int = 0  # that no line brings
     at_end: bool = False  # whether the newest changes are lost, nobody knows how many
     kept: int = 0  # tasks in all
 
     @property
+    def failed(self) -> int:
+        """How many tasks end because of it."""
+        return sum(loss.fails for loss in self.tasks.values())
+
+    @property
     def any(self) -> bool:
-        """Whether there is anything to set right: lines out of place lack nothing."""
-        return not self.opens or bool(self.bad_values or self.failed or self.without)
+        """Whether there is anything to set right: lines out of place lack nothing, and what an
+        earlier repair could not keep is gone.
+        """
+        return not self.opens or bool(self.bad_values or self.failed)
 
     def words(self) -> list[str]:
         """Say it, a sentence or two a line."""
@@ -51,7 +84,7 @@ class Loss(msgspec.Struct):
             f"{piece.path}, line {piece.row}: {len(piece.data)} bytes cannot be read."
             for piece in self.damaged
         )
-        lines = [*_some(damaged), *(f"{path} is missing." for path in self.missing_files)]
+        lines = [*some(damaged), *(f"{path} is missing." for path in self.missing_files)]
         if self.changes:
             lines.append(f"Of {self.changes} changes or fewer nobody can know what they said.")
         if self.at_end:
@@ -63,104 +96,20 @@ class Loss(msgspec.Struct):
                 "A task type that was paused in them is not paused."
             )
         values = (f"{path} is missing, or is not what was written." for path in self.bad_values)
-        failed = (
-            f"{task_id} becomes failed, for {what} was damaged."
-            for task_id, what in self.failed.items()
-        )
-        without = (
-            f"{task_id} stays as it is, but {' and '.join(names)} cannot be read."
-            for task_id, names in self.without.items()
-        )
-        count = f"{self.kept} tasks can be read; of these {len(self.failed)} become failed."
-        return [*lines, *_some(values), count, *_some(failed), *_some(without)]
+        count = f"{self.kept} tasks can be read; of these {self.failed} become failed."
+        return [*lines, *some(values), count, *words_of(self.tasks)]
 
 
-def _some(words: Iterable[str]) -> list[str]:
+def words_of(tasks: dict[str, TaskLoss]) -> list[str]:
+    """Say what of each task is lost; first of those that end because of it."""
+    said = [(not loss.fails, loss.said_of(task_id)) for task_id, loss in tasks.items()]
+    return some(words for _, words in sorted(said, key=lambda one: one[0]))
+
+
+def some(words: Iterable[str]) -> list[str]:
     """Give as many as a person reads."""
     said = list(words)
     more = len(said) - _SAID_AT_MOST
-    return said if more <= 0 else [*said[:_SAID_AT_MOST], f"… and {more} more like it."]
-
-
-def judge(found: Salvage, now: datetime) -> tuple[list[Held], int, Loss]:
-    """Give the tasks as they are to be from now on, the number of the newest change then, and
-    what is lost. Reads every value.
-    """
-    loss = Loss(
-        opens=found.opens,
-        damaged=found.damaged,
-        missing_files=found.missing_files,
-        changes=found.lost,
-        at_end=isinf(found.newest_lost),
-        kept=len(found.index.tasks),
-    )
-    seq = found.index.last_seq
-    tasks: list[Held] = []
-    for task_id, held in found.index.tasks.items():
-        new, missing = _without_unreadable(held, loss)
-        lost = _lost(new, missing, known=found.is_known(task_id))
-        if lost is not None:
-            seq += 1
-            error = f"{lost} was damaged on disk; set aside by doctor on {now:%Y-%m-%d}"
-            new.record, new.checkpoint = _failed(held.record, error, seq, now), None
-            loss.failed[task_id] = lost
-        elif missing:
-            loss.without[task_id] = [name for name in missing if name]
-        tasks.append(new)
-    return tasks, seq, loss
-
-
-def _without_unreadable(held: Held, loss: Loss) -> tuple[Held, list[str]]:
-    """Give it without the values that cannot be read, and say which these were."""
-    missing: list[str] = []
-
-    def whole(name: str, value: Value | None) -> Value | None:
-        if isinstance(value, OwnFileValue):
-            try:
-                value.read()
-            except (OSError, StorageError):
-                missing.append(name)
-                loss.bad_values.append(value.folder / value.file.file)
-                return None
-        return value
-
-    new = Held(
-        held.record,
-        whole(_PARAMS, held.params),
-        whole(_RESULT, held.result),
-        whole(_CHECKPOINT, held.checkpoint),
-        whole("its log", held.log),
-        held.size,
-    )
-    return new, missing
-
-
-def _lost(held: Held, missing: list[str], *, known: bool) -> str | None:
-    """Say what of the task is lost such that it has failed."""
-    record = held.record
-    if record.status is TaskStatus.COMPLETED:
-        absent = held.result is None and record.result_size is not None
-        return _RESULT if absent or _RESULT in missing else None
-    if record.final:
-        return None
-    if not known:
-        return _STATE
-    if held.params is None:
-        return _PARAMS
-    return _CHECKPOINT if _CHECKPOINT in missing else None
-
-
-def _failed(record: TaskRecord, error: str, seq: int, now: datetime) -> TaskRecord:
-    return msgspec.structs.replace(
-        record,
-        status=TaskStatus.FAILED,
-        seq=seq,
-        updated_at=now,
-        completed_at=record.completed_at or now,
-        progress_percent=min(record.progress_percent, 99),  # 100 is for the completed alone
-        message=f"Failed: {error}",
-        error=error,
-        traceback=None,
-        run_at=None,
-        result_size=None,
-    )
+    if more <= 0:
+        return said
+    return [*said[:_SAID_AT_MOST], f"… and {more} more like it (--json names every task)."]

@@ -32,6 +32,7 @@ from .journal_format import (
     parse_name,
     split_changes,
 )
+from .unreadable import naming
 from .values import FOLDERS, OwnFileValue, SourceFile, find_orphans
 
 _READ_AHEAD = 1 << 20
@@ -148,7 +149,7 @@ class _FileReader:
 
     def read(self, n: int) -> int:
         """Read the lines after line `n` of the history; give the number of the last one."""
-        with self._path.open("rb", buffering=_READ_AHEAD) as file:
+        with naming(self._path), self._path.open("rb", buffering=_READ_AHEAD) as file:
             size = os.fstat(file.fileno()).st_size
             try:
                 header = file.readline()

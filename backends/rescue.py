@@ -19,7 +19,8 @@ from .disk import NO_ROOM, DiskFiles, NewFile
 from .index import Held
 from .journal import mend
 from .journal_format import SNAPSHOT, Start, file_name, parse_name
-from .loss import Loss, judge
+from .judgement import judge
+from .loss import Loss
 from .recovery import recover
 from .salvage import Salvage, salvage, salvage_of
 from .segment import start_segment

@@ -6,12 +6,14 @@ lost. Which task it was of nobody knows: it may have been of any.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, isinf
 from pathlib import Path
 from typing import BinaryIO
 
+from ..engine.records import TaskRecord
 from ..engine.storage import Drop, Pause
 from .index import Held, TaskIndex
 from .journal_format import (
@@ -25,6 +27,7 @@ from .journal_format import (
     parse_name,
 )
 from .recovery import Recovery, read_changes
+from .unreadable import naming
 from .values import SourceFile
 
 
@@ -52,10 +55,22 @@ class Salvage:
     # For each task the number up to which no change of it can have been lost unnoticed, if none
     # above it is.
     known: dict[str, int] = field(default_factory=dict)
+    # For each task the number up to which no line of its log can have been lost.
+    logged: dict[str, int] = field(default_factory=dict)
+    missing: list[int] = field(default_factory=list)  # the numbers that no line brings, ascending
 
     def is_known(self, task_id: str) -> bool:
         """Whether the record and the checkpoint held of a task are the newest that it had."""
         return self.newest_lost <= self.known.get(task_id, 0)
+
+    def may_lack_log(self, record: TaskRecord) -> bool:
+        """Whether a lost line may have brought a log of this task, newer than the one held."""
+        if record.attempt == 0:
+            return False  # nothing of it ever ran
+        after = bisect_right(self.missing, self.logged.get(record.id, 0))
+        if not record.final:
+            return isinf(self.newest_lost) or after < len(self.missing)
+        return after < len(self.missing) and self.missing[after] < record.seq
 
 
 def salvage_of(found: Recovery) -> Salvage:
@@ -166,7 +181,7 @@ class _Reader:
 
     def lines(self) -> Iterator[Line]:
         """Give each line, with its number, and each damage, with None and no changes."""
-        with self._path.open("rb") as file:
+        with naming(self._path), self._path.open("rb") as file:
             yield from self._lines(file)
 
     def _lines(self, file: BinaryIO) -> Iterator[Line]:
@@ -218,7 +233,7 @@ def _replay(found: Salvage, snapshots: list[_Snapshot], history: _History) -> No
             # In place of all that older lines say: a checkpoint that it has not is gone.
             found.index.drop(Drop(task_id, 0))
             found.index.put(held)
-            found.known[task_id] = snapshot.seq
+            found.known[task_id] = found.logged[task_id] = snapshot.seq
     _take(found, [history.changes[seq] for seq in left])
     started = [snapshot for snapshot in snapshots if snapshot.start]
     for snapshot in started[-1:]:
@@ -237,6 +252,8 @@ def _take(found: Salvage, changes: list[Held | Drop]) -> None:
         # Any other put may follow a lost one that brought a newer checkpoint than the one held.
         if record.final or record.attempt == 0 or change.checkpoint is not None:
             found.known[record.id] = record.seq
+        if change.params is not None or change.log is not None:  # its first, or its whole log
+            found.logged[record.id] = record.seq
         found.index.put(change)  # from now on it has the values of the put before, too
 
 
@@ -248,6 +265,7 @@ def _account(found: Salvage, snapshots: list[_Snapshot], history: _History) -> N
     newest = max([whole, *seqs, *(snapshot.seq for snapshot in snapshots)])
     missing = [seq for seq in range(whole + 1, newest + 1) if seq not in seqs]
     found.index.last_seq = newest
+    found.missing = missing
     found.lost = len(missing)
     found.newest_lost = inf if history.end_lost else max(missing, default=0)
     # A line's number is under no check sum. One above those of the changes is of a history with

@@ -20,6 +20,7 @@ import msgspec
 from ..engine.errors import StorageCorrupt
 from .disk import DiskFiles, NewFile
 from .journal_format import ValueFile
+from .unreadable import naming
 
 FOLDERS: Final = ("params", "results", "checkpoints", "logs")
 
@@ -40,12 +41,13 @@ class SourceFile:
 
     def read(self, offset: int, length: int) -> bytes:
         """Give so many bytes, or fewer where the file ends."""
-        data = os.pread(self._descriptor, length, offset)
-        while len(data) < length:
-            more = os.pread(self._descriptor, length - len(data), offset + len(data))
-            if not more:
-                break
-            data += more
+        with naming(self.path):
+            data = os.pread(self._descriptor, length, offset)
+            while len(data) < length:
+                more = os.pread(self._descriptor, length - len(data), offset + len(data))
+                if not more:
+                    break
+                data += more
         return data
 
 
@@ -134,7 +136,8 @@ class OwnFileValue(msgspec.Struct, frozen=True, gc=False):
         """Read it, and check it."""
         path = self.folder / self.file.file
         try:
-            data = path.read_bytes()
+            with naming(path):
+                data = path.read_bytes()
         except FileNotFoundError:
             raise StorageCorrupt(f"{path} is missing. {_RESTORE}") from None
         if len(data) != self.file.size:

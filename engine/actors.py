@@ -177,6 +177,7 @@ class Actors:
             self.ledger.catalogue.records,
             declaration.surroundings.new_task_id,
             declaration.surroundings.jitter,
+            declaration.limits,
         )
         outbox, inbox = anyio.create_memory_object_stream[Heard](declaration.limits.mailbox)
         mailbox = Mailbox(outbox)

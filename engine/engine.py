@@ -14,7 +14,14 @@ import msgspec
 
 from .actors import Actors, Declaration
 from .context import Children
-from .errors import EngineNotRunning, ResultNotReady, TaskCancelled, TaskFailed, TaskNotFound
+from .errors import (
+    EngineNotRunning,
+    ResultNotReady,
+    TaskCancelled,
+    TaskFailed,
+    TaskNotFound,
+    TaskNotRevivable,
+)
 from .finding import Finding
 from .handles import TaskHandle
 from .intake import Intake, Then
@@ -24,6 +31,7 @@ from .messages import Accepted, Cancel, Recall, Revive, SetPaused, Submission, S
 from .observing import Observer
 from .overview import Overview
 from .records import TaskEvent, TaskPage, TaskRecord
+from .recovery import PARAMS_LOST
 from .registry import Registry, TaskType
 from .search import Search
 from .settings import Limits, Retention
@@ -36,6 +44,8 @@ from .tracing import Tracer
 
 P = TypeVar("P")
 R = TypeVar("R")
+
+_LOST = msgspec.Raw(b"null")
 
 
 class TaskEngine:
@@ -338,9 +348,19 @@ class TaskEngine:
         raise ResultNotReady(record.id, record.status)
 
     async def params_json(self, task_id: str) -> msgspec.Raw:
-        """Give the parameters of a task as the JSON that is kept. Raises TaskNotFound."""
+        """Give the parameters of a task as the JSON that is kept; `null` where they are lost, for
+        the storage was damaged and then repaired without them. Raises TaskNotFound.
+        """
+        params = await self._params(task_id)
+        return _LOST if params is None else params
+
+    async def _params(self, task_id: str) -> msgspec.Raw | None:
         await self.get(task_id)
-        return await self._declaration.backend.read(task_id, "params")
+        try:
+            return await self._declaration.backend.read(task_id, "params")
+        except TaskNotFound:
+            await self.get(task_id)  # it may have been dropped meanwhile
+            return None
 
     async def log_lines(self, task_id: str) -> TaskLog:
         """Give what the task's bodies have written by `ctx.log`: the newest lines. Raises
@@ -453,12 +473,16 @@ class TaskEngine:
         has the next number. It begins as a new task does: with all retries of its type, without
         a checkpoint, at once whatever delay it had.
 
-        Raises TaskNotFound; TaskNotRevivable if it is neither failed nor cancelled, or if a task
-        that is pending or running has the same dedupe_key; UnknownTaskType and QueueFull.
+        Raises TaskNotFound; TaskNotRevivable if it is neither failed nor cancelled, if a task that
+        is pending or running has the same dedupe_key, or if its parameters are lost;
+        UnknownTaskType and QueueFull.
         """
         if not self._actors.accepting:
             raise EngineNotRunning("the engine is not running: enter it with `async with`")
-        params = await self.params_json(task_id)
+        params = await self._params(task_id)
+        if params is None:
+            why = f"{PARAMS_LOST}. Submit a new task in its place."
+            raise TaskNotRevivable(task_id, why)
         log = await self.log_json(task_id)
         record: TaskRecord = await self._actors.ask(
             lambda reply: Revive(task_id, params, reply, None if log == EMPTY_LOG else log)

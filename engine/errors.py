@@ -9,7 +9,7 @@ CortexTasksError
 │   ├── AttemptOver                 a checkpoint came from an attempt that is not under way
 │   ├── TaskNotFound                no such id, or it has been cleaned up
 │   ├── TaskAlreadyFinal            a cancel came after the end
-│   ├── TaskNotRevivable            a retry was asked for of a task that has not failed
+│   ├── TaskNotRevivable            a retry was asked for of a task that cannot have one
 │   ├── ResultNotReady              the task has not completed (yet, or ever)
 │   ├── QueueFull                   the type's queue is at its limit: try later
 │   ├── NotImportable               a function that a child process could not find
@@ -100,7 +100,9 @@ class TaskAlreadyFinal(CallerError):
 
 
 class TaskNotRevivable(CallerError):
-    """The task is neither failed nor cancelled, or another one does its work: no retry."""
+    """The task is neither failed nor cancelled, another one does its work, or its parameters are
+    lost: no retry.
+    """
 
     def __init__(self, task_id: str, reason: str) -> None:
         super().__init__(f"Task {task_id!r} cannot be tried again: {reason}")

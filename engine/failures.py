@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from types import FrameType
 from typing import Any
 
+_CUT = re.compile(r"… \((\d[\d,]*) more characters\)$")
 _LEVELS_NAMED = 3  # of groups in groups
 _LEVELS_KEPT = 50  # of groups in groups; task groups within task groups do not come near it
 
@@ -17,6 +19,19 @@ def plain_text(text: str, limit: int) -> str:
         return text
     kept = limit - len(_count(len(text)))
     return text[:kept] + _count(len(text) - kept)
+
+
+def with_more(text: str, more: str, limit: int) -> str:
+    """Give text from `plain_text` and something to say besides, both together cut to `limit`."""
+    room = limit - len(more)
+    if len(text) <= room:
+        return text + more
+    cut = 0
+    found = _CUT.search(text)
+    if found is not None:  # it is cut once, and counted in all
+        text, cut = text[: found.start()], int(found[1].replace(",", ""))
+    kept = room - len(_count(cut + len(text)))
+    return text[:kept] + _count(cut + len(text) - kept) + more
 
 
 def _writable(text: str) -> str:

@@ -98,7 +98,8 @@ class LiveTask(msgspec.Struct):
 class LiveTasks:
     """All of them, their queues, and the keys that they hold."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, max_error_chars: int) -> None:
+        self.max_error_chars = max_error_chars  # see Limits
         self.by_id: dict[str, LiveTask] = {}
         self.queues = Queues(registry)
         self._registry = registry
@@ -331,6 +332,8 @@ class LiveTasks:
             self.queues.leave(record.type)
         self.free_key(record)
         fields["completed_at"] = self.now
+        if "error" in fields:  # also one in words of the engine
+            fields["error"] = plain_text(fields["error"], self.max_error_chars)
         self.move(live, event, fields, result)
         live.params, live.checkpoint, live.log = _NO_PARAMS, None, None
         self.answer_cancels(live)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never
 
-from .failures import plain_text
+from .failures import plain_text, with_more
 from .lifecycle import LifeEvent
 from .live_tasks import Fields, LiveTask, LiveTasks
 from .messages import Failed, Outcome, Stopped, Submission, Succeeded
@@ -84,7 +84,8 @@ class Outcomes:
                 self._tasks.finish(live, LifeEvent.STOP, fields)
             return
         if record.retries:
-            error = f"{error} (after {record.attempt} attempts)"
+            more = f" (after {record.attempt} attempts)"
+            error = with_more(error, more, self._tasks.max_error_chars)
         fields.update(error=error, traceback=outcome.traceback, message=f"Failed: {error}")
         self._tasks.finish(live, LifeEvent.FAIL, fields)
 

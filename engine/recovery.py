@@ -14,6 +14,8 @@ from .records import TaskRecord
 from .registry import Registry
 from .storage import Recovered
 
+PARAMS_LOST = "its parameters are lost: the storage was damaged"
+
 _NOTHING = msgspec.Raw(b"{}")
 _INTERRUPTED = "interrupted by server restart"
 
@@ -26,7 +28,7 @@ def recover(tasks: LiveTasks, recovered: Recovered, registry: Registry) -> None:
         checkpoint, log = recovered.checkpoints.get(record.id), recovered.logs.get(record.id)
         live = LiveTask(record, params, checkpoint, log)
         tasks.by_id[record.id] = live
-        _recover_one(tasks, live, registry)
+        _recover_one(tasks, live, registry, can_run=record.id in recovered.params)
 
 
 def _as_they_stood_in_line(records: Iterable[TaskRecord]) -> list[TaskRecord]:
@@ -45,19 +47,24 @@ def _as_they_stood_in_line(records: Iterable[TaskRecord]) -> list[TaskRecord]:
     return [record for _, record in sorted(line, key=itemgetter(0))]
 
 
-def _recover_one(tasks: LiveTasks, live: LiveTask, registry: Registry) -> None:
+def _recover_one(tasks: LiveTasks, live: LiveTask, registry: Registry, *, can_run: bool) -> None:
     record = live.record
     if record.status is TaskStatus.RUNNING:
         tasks.queues.occupy(record.type)
-    if record.status is TaskStatus.PENDING and record.type in registry:
+    if record.status is TaskStatus.PENDING and record.type in registry and can_run:
         tasks.enqueue(record)
+    elif record.status is TaskStatus.PENDING and record.type in registry:
+        _fail_without_params(tasks, live)
     elif record.status is TaskStatus.PENDING:
         tasks.fail_unrunnable(live)
     elif record.cancel_requested_at is not None:
         # The process is gone, and the body with it: what was asked for has happened.
         tasks.finish(live, LifeEvent.STOP, {"message": "Task cancelled"})
     elif record.type in registry and registry.find(record.type).on_restart == "resume":
-        _resume(tasks, live, registry.find(record.type).max_interruptions)
+        if can_run:
+            _resume(tasks, live, registry.find(record.type).max_interruptions)
+        else:
+            _fail_without_params(tasks, live)
     else:
         _interrupt(tasks, live, _INTERRUPTED)
 
@@ -74,6 +81,12 @@ def _resume(tasks: LiveTasks, live: LiveTask, max_interruptions: int) -> None:
             f"server down, so it is not run again (max_interruptions={max_interruptions})"
         )
         _interrupt(tasks, live, error)
+
+
+def _fail_without_params(tasks: LiveTasks, live: LiveTask) -> None:
+    """It must not run with others than it was given."""
+    fields: Fields = {"error": PARAMS_LOST, "message": f"Failed: {PARAMS_LOST}"}
+    tasks.finish(live, LifeEvent.FAIL, fields)
 
 
 def _interrupt(tasks: LiveTasks, live: LiveTask, error: str) -> None:

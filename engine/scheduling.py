@@ -54,6 +54,7 @@ from .recovery import recover
 from .registry import Registry
 from .requests import Requests
 from .reviving import no_revival
+from .settings import Limits
 from .storage import Change, Drop, Put, Recovered
 
 _SHUTTING_DOWN = "the engine is shutting down and takes no more tasks"
@@ -68,10 +69,11 @@ class Scheduler:
         kept: Mapping[str, TaskRecord],
         new_task_id: Callable[[], str],
         jitter: Callable[[str, int], float],
+        limits: Limits | None = None,
     ) -> None:
         self._registry = registry
         self._kept = kept  # what has been committed; only read here
-        self._tasks = LiveTasks(registry)
+        self._tasks = LiveTasks(registry, (limits or Limits()).max_error_chars)
         self._outcomes = Outcomes(self._tasks, registry, new_task_id, jitter)
         self._dropping: set[str] = set()  # to be dropped, and not yet gone from what is kept
         self._requests = Requests()

@@ -52,7 +52,7 @@ class TaskView(msgspec.Struct, frozen=True):
 class TaskDetail(TaskView, frozen=True):
     """A task on its own; `result` is null until it has completed."""
 
-    params: msgspec.Raw  # as they were kept
+    params: msgspec.Raw  # as they were kept; null if damage to the storage has lost them
     result: msgspec.Raw
     attempts: tuple[AttemptRecord, ...]  # that ended before the newest, and how: the last 20
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cortex_tasks import TaskContext, TaskEngine, TaskStatus, task_type
 from cortex_tasks.backends.json_backend import JsonBackend
 from cortex_tasks.cli import main
 from cortex_tasks.engine.errors import StorageCorrupt, TaskNotFound
+from cortex_tasks.engine.storage import Put
 
 from .damage_setting import files_of
-from .journal_setting import complete, submit
+from .journal_setting import BEGIN, complete, pending, submit
 
 JOURNAL = "journal-00000001.jsonl"
 LARGE = b'"' + b"x" * 20_000 + b'"'
+
+
+LOST = {  # of each task, in the folder below
+    "logged": {"lost": [], "perhaps": ["log"], "fails": False},
+    "ended": {"lost": ["params"], "perhaps": ["log"], "fails": False},
+    "waits": {"lost": ["state", "params"], "perhaps": ["checkpoint", "log"], "fails": True},
+    "filed": {"lost": ["params", "result"], "perhaps": ["log"], "fails": True},
+}
 
 
 def data_of(tasks: Path) -> Path:
@@ -194,3 +205,67 @@ async def test_no_task_whose_newest_state_may_be_lost_runs_again(tmp_path: Path)
         assert "its newest state was damaged on disk" in (record.error or "")
         assert await running.result(second.id) == "second"
     assert runs == ["first", "second"]
+
+
+@pytest.fixture
+async def losses(tmp_path: Path) -> Path:
+    """One line lost, that brought parameters of two tasks and a log of one; and value files."""
+    backend = JsonBackend(tmp_path / "data" / "tasks", reserve=0)
+    await backend.open()
+    ran = msgspec.structs.replace(
+        pending("logged", 1), status=TaskStatus.FAILED, attempt=1, completed_at=BEGIN
+    )
+    await backend.commit([submit("logged", 1), submit("filed", 2, LARGE), submit("whole", 3)])
+    running = msgspec.structs.replace(ran, seq=4, status=TaskStatus.RUNNING, completed_at=None)
+    lost = [submit("ended", 5), submit("waits", 6)]
+    await backend.commit([Put(running, log=msgspec.Raw(b'"lines"')), *lost])
+    await backend.commit([complete("ended", 7), complete("filed", 8, LARGE)])
+    raised = msgspec.structs.replace(pending("waits", 9), message="moved", attempt=1)
+    await backend.commit([Put(msgspec.structs.replace(ran, seq=10)), Put(raised)])
+    await backend.commit([complete("whole", 11)])
+    await backend.close()
+    tasks = tmp_path / "data" / "tasks"
+    path = tasks / JOURNAL
+    path.write_bytes(path.read_bytes().replace(b'"log":"lines"', b'"log":"limes"', 1))
+    for name in ("params/filed.2.json", "results/filed.8.json"):
+        (tasks / name).write_bytes(b"1")
+    return tasks
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("options", [(), ("--repair", "--accept-loss")])
+async def test_each_task_is_named_with_what_of_it_is_lost(
+    losses: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    said = capsys.readouterr()
+    assert main(["doctor", str(losses.parent), *options, "--json"]) == (0 if options else 1)
+    said = capsys.readouterr()
+    named = json.loads(said.out)["lost"]
+    assert {task: loss for task, loss in named.items() if task != "whole"} == LOST
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("options", [(), ("--repair",), ("--repair", "--accept-loss")])
+async def test_what_is_lost_of_a_task_is_said_in_words(
+    losses: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    _, said = run(losses, capsys, *options)
+    for words in (
+        "logged stays as it is. Lines of its log may be lost.",
+        "ended stays as it is, but its parameters cannot be read. Lines of its log may be lost.",
+        "waits becomes failed, for its newest state and its parameters were damaged. "
+        "Its newest checkpoint and lines of its log may be lost.",
+        "filed becomes failed, for its parameters and its result were damaged.",
+    ):
+        assert words in said
+
+
+@pytest.mark.anyio
+async def test_what_a_repair_could_not_keep_is_named_ever_after_and_is_no_damage(
+    losses: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(losses, capsys, "--repair", "--accept-loss")
+    code, said = run(losses, capsys)
+    assert (code, "All of it is sound." in said) == (0, True)
+    for task_id in ("ended", "waits", "filed"):
+        assert f"lost: {task_id} stays as it is, but its parameters cannot be read." in said

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from cortex_tasks.backends.doctor import accept_loss, examine
+from cortex_tasks.backends.loss import Loss, TaskLoss
 from cortex_tasks.backends.recovery import recover
 from cortex_tasks.engine.errors import StorageCorrupt, StorageError
 from cortex_tasks.engine.lifecycle import TaskStatus
@@ -39,6 +40,7 @@ from .torture import FACTOR, FULL, count
 
 SEEDS = 20_000 if FULL else round(120 * FACTOR)
 SET_AS_FAILED = ("its newest state", "its parameters", "its newest checkpoint", "its result")
+VALUES = ("params", "result", "checkpoint", "log")
 OF_A_FAILURE = (
     "status",
     "seq",
@@ -106,9 +108,7 @@ def check(found: Kept, commits: Sequence[Sequence[Change]], newest: dict[str, Ta
 def check_values(values: Values, commits: Sequence[Sequence[Change]]) -> None:
     """Each value is one that the task was given."""
     record = values[0]
-    given: dict[str, set[bytes | None]] = {
-        name: {None} for name in ("params", "result", "checkpoint", "log")
-    }
+    given: dict[str, set[bytes | None]] = {name: {None} for name in VALUES}
     for change in (change for changes in commits for change in changes):
         if isinstance(change, Put) and change.record.id == record.id:
             for name, known in given.items():
@@ -117,6 +117,24 @@ def check_values(values: Values, commits: Sequence[Sequence[Change]]) -> None:
     for name, value in zip(given, values[1:], strict=True):
         assert value in given[name]
     assert (values[2] is not None) == (record.status is TaskStatus.COMPLETED)
+
+
+def check_named(found: Kept, commits: Sequence[Sequence[Change]], loss: Loss) -> None:
+    """Hold what is said to be lost of each task that is left against what is lost."""
+    truth, _ = kept_after(commits)
+    for task_id, values in found[0].items():
+        named = loss.tasks.get(task_id, TaskLoss())
+        said = {*named.lost, *named.perhaps}
+        if task_id not in truth or "state" in named.lost:
+            continue  # removed in a lost line; nobody knows how far it went
+        if values[0].final and values[0] != truth[task_id][0] and not named.fails:
+            continue  # tried again in a lost line
+        pairs = dict(zip(VALUES, zip(values[1:], truth[task_id][1:], strict=True), strict=True))
+        if named.fails:
+            del pairs["checkpoint"]  # it goes with the task's end
+        for name, (kept, true) in pairs.items():
+            assert kept == true or name in said, (task_id, name)
+            assert name not in named.lost or kept is None, (task_id, name)
 
 
 def trial(place: Path, seed: int) -> str:
@@ -142,6 +160,8 @@ def trial(place: Path, seed: int) -> str:
     mended, rescued = accept_loss(folder, UnsyncedFiles())
     assert examine(folder).sound, examine(folder)
     found = holds(folder)
+    loss = Loss() if rescued is None else rescued.loss
+    check_named(found, [] if mended else commits, loss)  # of a torn line nothing need be said
     if refused:
         assert rescued is not None
         check(found, commits, newest_records(left))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cortex_tasks import Limits, Retention, TaskContext, task_type
+from cortex_tasks import Backoff, Limits, Retention, TaskContext, task_type
 from cortex_tasks.engine.failures import describe, plain_text, traceback_of
 
 from .engine_setting import running, virtual_time
@@ -92,6 +92,26 @@ async def test_an_error_and_its_traceback_are_cut_and_say_how_much_is_missing() 
         whole = int(counted[1].replace(",", "")) + len(kept)
         assert 1_000_000 < whole < 1_002_000  # how many depends on where the code lies
         assert kept.endswith("é\n")
+
+
+@task_type("shout_again", retries=2, backoff=Backoff(first=1.0))
+async def shout_again(ctx: TaskContext, params: int) -> None:
+    raise ValueError("é" * params)
+
+
+@pytest.mark.parametrize("length", [60, 88, 100, 10_000])
+async def test_an_error_is_within_its_limit_with_all_that_the_engine_says_besides(
+    length: int,
+) -> None:
+    async with running(shout_again, limits=Limits(max_error_chars=100)) as engine:
+        record = await (await engine.submit(shout_again, length)).wait()
+        assert record.error is not None
+        assert len(record.error) <= 100
+        assert record.error.endswith(" (after 3 attempts)")
+        missing = re.search(r"… \((\d[\d,]*) more characters\)", record.error)
+        cut = int(missing[1].replace(",", "")) if missing else 0
+        assert record.error.count("é") + cut == length
+        assert record.error.count("…") == (cut > 0)
 
 
 @pytest.mark.parametrize("length", [99, 100, 101, 125, 1_000, 10_000_000])

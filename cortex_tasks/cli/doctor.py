@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from ..backends.doctor import Findings, accept_loss, estimate_loss, examine, repair
+from ..backends.loss import TaskLoss, words_of
+from ..backends.unreadable import cannot_read, naming
 from ..engine.errors import StorageCorrupt, StorageError
 from ..http.keys import KEY_FILE, KeyStore
 from .arguments import Commands, add_command, add_json
 from .exits import CommandFailed, Exit
-from .screen import note, print_json, print_text
+from .screen import note, print_json, print_text, unicode_of
 from .serving import TASKS_FOLDER
 
 
@@ -36,25 +40,35 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Say what was found; 0 if the folder is sound, 1 if it is not."""
+    lost: dict[str, TaskLoss] = {}
+    data = folder = Path(arguments.data).absolute()
     try:
-        folder = _tasks_folder(Path(arguments.data).absolute())
+        folder = _tasks_folder(data)
         if arguments.repair:
-            _repair(folder, accept=arguments.accept_loss)
+            lost = _repair(folder, accept=arguments.accept_loss)
         elif arguments.accept_loss:
             raise CommandFailed("--accept-loss is of use with --repair alone.", Exit.USAGE)
-    except (OSError, StorageError, ValueError, MemoryError, RecursionError) as error:
+    except OSError as error:
+        raise CommandFailed(f"cannot be used: {cannot_read(error, folder)}") from None
+    except (StorageError, ValueError, MemoryError, RecursionError) as error:
         raise CommandFailed(f"{error}" or type(error).__name__) from None
     findings = examine(folder)
-    data = Path(arguments.data).absolute()
-    findings.problems += _problems_of_keys(data / KEY_FILE) + _problems_of_library(data)
+    findings.lost = lost or findings.lost
+    for problems_of in (_problems_of_keys, _problems_of_library, *_of_webhooks()):
+        try:
+            findings.problems += problems_of(data)
+        except OSError as error:
+            findings.unreadable.append(cannot_read(error, data))
     if arguments.json:
-        print_json(msgspec.json.encode({"sound": findings.sound} | msgspec.to_builtins(findings)))
+        found = {"sound": findings.sound} | msgspec.to_builtins(findings)
+        print_json(msgspec.json.encode(_in_unicode(found)))
     else:
-        _tell(findings)
+        _tell(findings, said=bool(lost))
     return Exit.DONE if findings.sound else Exit.FAILED
 
 
-def _repair(folder: Path, *, accept: bool) -> None:
+def _repair(folder: Path, *, accept: bool) -> dict[str, TaskLoss]:
+    """Do it, say so, and give what is lost by it."""
     if accept:
         copy, rescued = accept_loss(folder)
     else:
@@ -74,6 +88,7 @@ def _repair(folder: Path, *, accept: bool) -> None:
         note(f"Mended; what was changed is copied to {copy}.")
     if rescued is None and copy is None:
         note("Nothing to mend.")
+    return {} if rescued is None else rescued.loss.tasks
 
 
 def _tell_what_would_be_lost(folder: Path) -> None:
@@ -95,14 +110,17 @@ def _tasks_folder(data: Path) -> Path:
     raise CommandFailed(f"{data} holds no tasks: there is no folder {TASKS_FOLDER} in it.")
 
 
-def _problems_of_keys(path: Path) -> list[str]:
+def _problems_of_keys(data: Path) -> list[str]:
+    path = data / KEY_FILE
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return [f"{path} is no ordinary file"]
+        with naming(path):
+            path.read_bytes()
         KeyStore(path).list()
     except FileNotFoundError:
         pass
-    except (OSError, StorageError) as error:
+    except StorageError as error:
         return [str(error)]
     return []
 
@@ -119,7 +137,29 @@ def _problems_of_library(data: Path) -> list[str]:
     return problems_of(data / LIBRARY_FILE)
 
 
-def _tell(findings: Findings) -> None:
+def _of_webhooks() -> tuple[Callable[[Path], list[str]], ...]:
+    try:
+        from ..http.webhooks.checking import (  # noqa: PLC0415 - of an extra
+            problems_of_outbox,
+            problems_of_secret,
+        )
+    except ModuleNotFoundError as error:
+        note(f"The webhooks are not checked: {error.name} is not installed.")
+        return ()
+    return problems_of_outbox, problems_of_secret
+
+
+def _in_unicode(found: Any) -> Any:
+    """Give it with names of files that JSON can hold."""
+    if isinstance(found, dict):
+        return {unicode_of(name): _in_unicode(value) for name, value in found.items()}
+    if isinstance(found, list):
+        return [_in_unicode(value) for value in found]
+    return unicode_of(found) if isinstance(found, str) else found
+
+
+def _tell(findings: Findings, *, said: bool) -> None:
+    """Say what was found; `said`: what is lost has been."""
     print_text(
         f"{findings.folder}: {findings.tasks} tasks, {findings.commits} commits, "
         f"{findings.bytes} bytes"
@@ -130,8 +170,16 @@ def _tell(findings: Findings) -> None:
         print_text(f"paused: {task_type} (cortex-tasks resume starts its tasks again)")
     for problem in findings.problems:
         print_text(f"damaged: {problem}")
+    for unreadable in findings.unreadable:
+        print_text(f"cannot be read: {unreadable}")
     for mendable in findings.mendable:
         print_text(f"mendable with --repair: {mendable}")
+    named = "by --repair --accept-loss" if findings.problems else "lost"
+    for loss in words_of(findings.lost) if not said else ():
+        print_text(f"{named}: {loss}")
     for path in findings.unknown:
         print_text(f"unknown: {path}")
-    print_text("All of it is sound." if findings.sound else "It is not sound.")
+    if findings.unreadable:
+        print_text("Not all of it could be read.")
+    else:
+        print_text("All of it is sound." if findings.sound else "It is not sound.")

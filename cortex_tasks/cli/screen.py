@@ -22,6 +22,8 @@ from .exits import CommandFailed
 
 # Escape sequences in a title or a message would reach the terminal: the text is not ours.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What stands in a file's name for a byte that is no UTF-8.
+_NO_UTF_8 = re.compile("[\udc80-\udcff]")
 _COLOURS = {"completed": "32", "failed": "31", "cancelled": "33", "running": "36"}
 
 
@@ -53,7 +55,12 @@ def let_go_of_output() -> None:
 
 def printable(text: str) -> str:
     """Give the text without characters that would steer a terminal or that UTF-8 cannot hold."""
-    return _CONTROL.sub("�", text).encode("utf-8", "replace").decode()
+    return _CONTROL.sub("�", unicode_of(text)).encode("utf-8", "replace").decode()
+
+
+def unicode_of(name: str) -> str:
+    """Give the name of a file with its bytes that are no UTF-8 as escapes: `caf\\xe9`."""
+    return _NO_UTF_8.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", name)
 
 
 def line(text: str) -> str:

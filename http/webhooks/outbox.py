@@ -18,9 +18,11 @@ import msgspec
 
 from ...engine.surroundings import Offload
 from ...jobs.library.database import Database
+from ...jobs.library.tables import refuse_lacking
 from .model import Delivery, DeliveryState, Hook, HookEvent
 
 OUTBOX_FILE = "webhooks.db"
+OUTBOX = "an outbox of webhooks"  # what errors call it
 DELIVERED_KEPT = 1_000  # of each hook, to look back at
 DEAD_KEPT = 10_000  # of each hook
 
@@ -55,11 +57,19 @@ class Outbox:
     """
 
     def __init__(self, path: Path | None, *, offload: Offload | None = None) -> None:
-        self._database = Database(path, offload)
+        self._path = path
+        self._database = Database(path, offload, kind=OUTBOX)
 
     async def open(self) -> None:
-        """Open the file, or make it."""
-        await self._database.open(_prepare)
+        """Open the file, or make it. Raises StorageCorrupt where a table of it is missing."""
+
+        def prepare(db: sqlite3.Connection) -> None:
+            [tables] = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            if tables:
+                refuse_lacking(db, make, self._path)
+            make(db)
+
+        await self._database.open(prepare)
 
     async def aclose(self) -> None:
         """Close it; closing twice is fine."""
@@ -182,7 +192,8 @@ class Outbox:
         return [msgspec.convert(dict(zip(names, row, strict=True)), Delivery) for row in rows]
 
 
-def _prepare(db: sqlite3.Connection) -> None:
+def make(db: sqlite3.Connection) -> None:
+    """Make what is not there of the tables."""
     for statement in filter(str.strip, _SCHEMA.split(";\n")):
         db.execute(statement)
 

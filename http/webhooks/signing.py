@@ -24,6 +24,7 @@ VARIABLE = "CORTEX_TASKS_WEBHOOK_SECRET"
 MASTER_FILE = "webhooks.secret"
 TOLERANCE = 300  # seconds that a signature may be old
 
+_MASTER_BYTES = 32
 _SIGNATURE = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})", re.ASCII)
 
 
@@ -53,16 +54,24 @@ class Secrets:
                 f"The secret of the webhooks cannot be kept in {path}: {error.strerror}. "
                 f"Let this user write there, or give one in {VARIABLE}."
             ) from None
-        if len(master) < 32:
-            raise StorageError(
-                f"{path} is too short for a secret. Remove it: the next start makes another, "
-                "and with it other secrets for all hooks."
-            )
+        problem = problem_of_master(path, master)
+        if problem is not None:
+            raise StorageError(problem)
         return cls(master)
 
     def of(self, hook_id: str) -> str:
         """Give the secret of a hook."""
         return "whsec_" + hmac.digest(self._master, hook_id.encode(), sha256).hex()
+
+
+def problem_of_master(path: Path, master: bytes) -> str | None:
+    """Say what is wrong with what the file of the master secret holds, and what to do; or None."""
+    if len(master) >= _MASTER_BYTES:
+        return None
+    return (
+        f"{path} is too short for a secret. Remove it: the next start makes another, and with it "
+        "other secrets for all hooks."
+    )
 
 
 def sign(secret: str, body: bytes, at: int) -> str:
@@ -97,7 +106,7 @@ def _make(path: Path) -> None:
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     try:
-        os.write(descriptor, secrets.token_bytes(32))
+        os.write(descriptor, secrets.token_bytes(_MASTER_BYTES))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -34,8 +34,11 @@ class Database:
     A database in memory has a single session, which reads and writes in turn.
     """
 
-    def __init__(self, path: Path | None, offload: Offload | None) -> None:
+    def __init__(
+        self, path: Path | None, offload: Offload | None, *, kind: str = "a library"
+    ) -> None:
         self._path = path
+        self._kind = kind  # what errors call it
         self._offload = offload or _own_threads()
         self._owner = None if path is None else SoleOwner(path)
         self._writer: Session | None = None
@@ -54,7 +57,7 @@ class Database:
             try:
                 return self._begin(prepare)
             except sqlite3.Error as error:
-                raise explain(error, self._path) from error
+                raise explain(error, self._path, self._kind) from error
             except OSError as error:
                 raise StorageError(
                     f"{self._path} cannot be opened ({error.strerror or error}). Check that its "
@@ -73,7 +76,7 @@ class Database:
                 # mode. Never before the lock is ours: to close a file that this process has open
                 # elsewhere would drop the locks that SQLite holds on it.
                 os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-            session = Session(self._path, read_only=False)
+            session = Session(self._path, read_only=False, kind=self._kind)
             try:
                 session.transact(Mode.WRITE, prepare, Work())
             except BaseException:
@@ -143,9 +146,9 @@ class Database:
     async def _new_reader(self) -> Session:
         def connect() -> Session:
             try:
-                return Session(self._path, read_only=True)
+                return Session(self._path, read_only=True, kind=self._kind)
             except sqlite3.Error as error:
-                raise explain(error, self._path) from error
+                raise explain(error, self._path, self._kind) from error
 
         return await self._offload(connect)
 

@@ -84,7 +84,7 @@ class Library:
         """
 
         def begin(connection: sqlite3.Connection) -> None:
-            prepare(connection)
+            prepare(connection, self._path)
             release_all_claims(connection)
 
         await self._database.open(begin)

@@ -13,8 +13,10 @@ What one document said is kept apart from what all of them say together (`entiti
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 from ...engine.errors import StorageError
+from .tables import refuse_lacking
 
 APPLICATION_ID = 0x43545831  # "CTX1": marks the file as a library of ours
 VERSION = 1
@@ -167,11 +169,12 @@ INSERT INTO state VALUES (0);
 """
 
 
-def prepare(connection: sqlite3.Connection) -> None:
+def prepare(connection: sqlite3.Connection, file: Path | None = None) -> None:
     """Make the tables in an empty file, and accept a file of this version.
 
     Runs in the caller's transaction. Raises StorageError, and changes nothing, for a file of a
-    newer version, for a database that is not a library, and for an SQLite that is too old.
+    newer version, for a database that is not a library, for one without all of its tables, and for
+    an SQLite that is too old.
     """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise StorageError(
@@ -182,9 +185,8 @@ def prepare(connection: sqlite3.Connection) -> None:
         "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema)"
         " FROM pragma_application_id AS a, pragma_user_version AS v"
     ).fetchone()
-    file = connection.execute("SELECT file FROM pragma_database_list").fetchone()[0] or "memory"
     if (application_id, version, tables) == (0, 0, 0):
-        _create(connection)
+        create(connection)
     elif application_id != APPLICATION_ID:
         raise StorageError(
             f"{file} is a database of some other program. Nothing was changed; "
@@ -195,9 +197,12 @@ def prepare(connection: sqlite3.Connection) -> None:
             f"{file} has format {version}; this program reads format {VERSION}. Nothing was "
             "changed; open it with the version of cortex-tasks that wrote it, or a newer one."
         )
+    else:
+        refuse_lacking(connection, create, file)
 
 
-def _create(connection: sqlite3.Connection) -> None:
+def create(connection: sqlite3.Connection) -> None:
+    """Make the tables in an empty file, in the caller's transaction."""
     # Statement by statement: executescript would commit the caller's transaction first.
     statement = ""
     for line in TABLES.splitlines(keepends=True):

@@ -42,8 +42,9 @@ class Session:
     was torn out of its wait (a native asyncio cancellation does that) and another call follows.
     """
 
-    def __init__(self, path: Path | None, *, read_only: bool) -> None:
+    def __init__(self, path: Path | None, *, read_only: bool, kind: str = "a library") -> None:
         self._path = path
+        self._kind = kind
         self._mutex = threading.Lock()
         self._disk_failure: StorageError | None = None
         self._connection = sqlite3.connect(
@@ -96,7 +97,7 @@ class Session:
             try:
                 return self._transact(mode, statements, work)
             except sqlite3.Error as error:
-                explained = explain(error, self._path)
+                explained = explain(error, self._path, self._kind)
                 if mode is Mode.WRITE and _primary_code(error) == sqlite3.SQLITE_IOERR:
                     # After a failed sync nobody knows which pages the disk has: never try again.
                     self._disk_failure = StorageError(f"{explained} Then start again.")
@@ -131,9 +132,12 @@ class Session:
             self._connection.close()
 
 
-def explain(error: sqlite3.Error, path: Path | None) -> Exception:
-    """Say in terms of the file what went wrong, and what a person can do about it."""
-    name = path or "the library in memory"
+def explain(error: sqlite3.Error, path: Path | None, kind: str) -> Exception:
+    """Say in terms of the file what went wrong, and what a person can do about it.
+
+    kind: what it should be, as in "a library".
+    """
+    name = path or f"{kind} in memory"
     match _primary_code(error):
         case sqlite3.SQLITE_INTERRUPT:
             return Abandoned()
@@ -145,7 +149,7 @@ def explain(error: sqlite3.Error, path: Path | None) -> Exception:
             )
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return StorageCorrupt(
-                f"{name} is not a library, or it is damaged ({error}). Nothing was changed. "
+                f"{name} is not {kind}, or it is damaged ({error}). Nothing was changed. "
                 "Restore it from a copy, or move it away to begin a new one."
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
