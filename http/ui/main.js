@@ -112,7 +112,7 @@ async function route() {
     if (error.name === "AbortError" || ending.signal.aborted) return;
     const outdated = error instanceof TypeError && /import|module/i.test(error.message);
     fill(root, outdated ? h("p", { class: "notice is-pending", role: "alert" }, "The server has been updated. Reload this page.") : failure(error));
-    if (!error.status && !outdated) throw error;
+    if (error.status === undefined && !outdated) throw error; // one of ours
     live.addEventListener("refresh", () => route(), { signal: ending.signal, once: true });
   }
   if (!ending.signal.aborted) shell?.main.setAttribute("aria-busy", "false");

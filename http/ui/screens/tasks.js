@@ -17,7 +17,7 @@ const TYPING = 250;
 export async function tasks({ root, query, signal, on, keys }) {
   const state = {
     q: query.get("q") ?? "",
-    page: Math.max(0, (Number.parseInt(query.get("page"), 10) || 1) - 1),
+    page: Math.min(1e9, Math.max(0, (Number.parseInt(query.get("page"), 10) || 1) - 1)),
     rows: [], total: 0, shown: null, newer: new Set(), picked: new Set(), all: false, cursor: -1,
   };
   const view = makeView(state, { search, turn, look, steer, pick });
