@@ -217,6 +217,21 @@ def test_axe_finds_nothing_on_any_screen(
         assert {screen: each for screen, each in found.items() if each} == {}
 
 
+def test_axe_finds_nothing_on_a_phone_nor_where_there_is_nothing_yet(
+    world: World, filled: dict[str, str], browser: Browser
+) -> None:
+    found: dict[str, Any] = {}
+    with a_page(browser, size=PHONE) as page:
+        for screen in SCREENS:
+            open_at(page, world, screen.format(**filled))
+            found[screen] = what_axe_finds(page)
+    with a_world(with_library=True) as fresh, a_page(browser) as page:
+        for screen in ("tasks", "library", "graph?"):
+            open_at(page, fresh, screen)
+            found[f"fresh {screen}"] = what_axe_finds(page)
+    assert {screen: each for screen, each in found.items() if each} == {}
+
+
 def what_axe_finds(page: Page) -> list[str]:
     report = Axe().run(page).response
     return [
