@@ -88,7 +88,7 @@ def test_a_deep_result_is_opened_to_its_end_within_the_page(world: World, page: 
 def test_of_very_many_fields_the_first_are_shown_and_more_on_demand(
     world: World, page: Page
 ) -> None:
-    result = {f"field {number}": number for number in range(250)}
+    result: dict[str, Any] = {f"field {number}": number for number in range(250)}
     result |= {f"list {number}": [number] for number in range(30)}
     open_at(page, world, f"tasks/{world.submit('report', result=result)}")
     fields = page.locator(".facts dt").filter(has_text="Field")
