@@ -118,6 +118,39 @@ def test_a_click_on_the_picture_shows_what_is_there(
         expect(panel.get_by_role("heading", level=2)).to_have_text(name)
 
 
+def test_a_community_that_is_read_stays_while_the_library_goes_on(
+    world: World, filled: dict[str, str], browser: Browser
+) -> None:
+    with a_page(browser) as page:
+        open_at(page, world, "graph")
+        page.get_by_label("How many entities").select_option("5000")
+        panel = page.get_by_role("complementary", name="Communities")
+        second = page.locator(".communities button").nth(1)
+        name = second.locator(".clip").inner_text()
+        second.click()
+        expect(panel.get_by_role("heading", level=2)).to_contain_text(name)
+        with page.expect_response("**/api/graph/visualization?*"):
+            world.call(world.engine.submit, "community_summarization", {})
+        expect(page.locator(".canvas-box")).to_have_attribute("data-settled", "yes")
+        expect(panel.get_by_role("heading", level=2)).to_contain_text(name)
+        page.reload()
+        expect(panel.get_by_role("heading", level=2)).to_contain_text(name)
+        expect(page.get_by_label("How many entities")).to_have_value("5000")
+
+
+def test_the_panel_beside_the_graph_is_walked_and_scrolled_by_keys(
+    world: World, filled: dict[str, str], browser: Browser
+) -> None:
+    with a_page(browser, size=(1280, 560)) as page:
+        open_at(page, world, "graph")
+        panel = page.get_by_role("complementary", name="Communities")
+        page.locator(".communities button").first.focus()
+        page.keyboard.press("Enter")
+        expect(panel).to_be_focused()
+        page.keyboard.press("ArrowDown")
+        expect(panel).not_to_have_js_property("scrollTop", 0)
+
+
 def test_a_file_that_is_refused_says_why_and_a_document_is_deleted_once_confirmed(
     world: World, filled: dict[str, str], browser: Browser
 ) -> None:
@@ -182,6 +215,21 @@ def test_axe_finds_nothing_on_any_screen(
         page.keyboard.press("?")
         found["keys"] = what_axe_finds(page)
         assert {screen: each for screen, each in found.items() if each} == {}
+
+
+def test_axe_finds_nothing_on_a_phone_nor_where_there_is_nothing_yet(
+    world: World, filled: dict[str, str], browser: Browser
+) -> None:
+    found: dict[str, Any] = {}
+    with a_page(browser, size=PHONE) as page:
+        for screen in SCREENS:
+            open_at(page, world, screen.format(**filled))
+            found[screen] = what_axe_finds(page)
+    with a_world(with_library=True) as fresh, a_page(browser) as page:
+        for screen in ("tasks", "library", "graph?"):
+            open_at(page, fresh, screen)
+            found[f"fresh {screen}"] = what_axe_finds(page)
+    assert {screen: each for screen, each in found.items() if each} == {}
 
 
 def what_axe_finds(page: Page) -> list[str]:

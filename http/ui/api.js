@@ -1,6 +1,6 @@
 // Asking the server. Paths are relative to the page, so that all of it works under a prefix.
 
-import { learnServerTime } from "./format.js";
+import { learnServerTime, now } from "./format.js";
 
 /** What the server, or the way to it, answered instead: `status` 0 where nobody answered. */
 export class Refused extends Error {
@@ -35,7 +35,7 @@ export async function ask(method, path, { query, body, signal, headers } = {}) {
     throw new Refused(0, "The server cannot be reached.");
   }
   const date = response.headers.get("date");
-  if (date && Math.abs(Date.parse(date) - Date.now()) > 5000) learnServerTime(date);
+  if (date && Math.abs(Date.parse(date) - now()) > 5000) learnServerTime(date);
   const text = await response.text();
   const answer = read(text);
   if (response.ok) return answer;

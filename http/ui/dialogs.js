@@ -31,6 +31,11 @@ export function show(heading, ...children) {
   dialog.querySelector("footer button").focus();
 }
 
+/** Take away what is asked or shown: nobody answered. */
+export function closeDialogs() {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close("no");
+}
+
 function open(dialog, whenClosed) {
   const before = document.activeElement;
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close("no"));

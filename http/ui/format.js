@@ -67,7 +67,13 @@ const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle:
 const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 const minute = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
 export const moment = (text) => (text ? day.format(new Date(text)) : "–");
-export const clock = (text) => (text ? hour.format(new Date(text)) : "–");
+const dayAndHour = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+/** The time of day; with the day, where that is not today. */
+export function clock(text) {
+  if (!text) return "–";
+  const at = new Date(text);
+  return (at.toDateString() === new Date(now()).toDateString() ? hour : dayAndHour).format(at);
+}
 export const minuteOf = (text) => minute.format(new Date(text));
 
 /** document_processing → Document processing */

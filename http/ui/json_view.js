@@ -7,7 +7,11 @@ import { button } from "./parts.js";
 
 const ROWS = 25; // of a table, and lines of a tree, before one asks for more
 const COLUMNS = 8;
-const LONG = 2_000; // characters of a text before one asks for the rest
+const LONG = 2_000; // characters of a text before one asks for more
+const MORE_TEXT = 100_000; // of which there are so many each time: a browser stands still over millions
+const FIELDS = 100; // of an object that are shown before one asks for more
+const PARTS = 20; // those of its fields that are objects themselves
+const LOOKED_THROUGH = 10_000; // rows of a table, for its columns
 
 const isScalar = (value) => value === null || typeof value !== "object" || value instanceof Exact;
 const isTable = (value) => Array.isArray(value) && value.length > 0 && value.every((each) => !isScalar(each) && !Array.isArray(each));
@@ -21,12 +25,25 @@ export function readable(value) {
   const plain = entries.filter(([, each]) => isScalar(each));
   const deep = entries.filter(([, each]) => !isScalar(each));
   return [
-    plain.length > 0 && part(null, null, h("dl", { class: "facts" }, plain.map(([name, each]) => [h("dt", {}, title(name)), h("dd", {}, scalar(each))]))),
-    ...deep.map(([name, each]) => part(title(name), howMany(each), isTable(each) ? table(each) : tree(each, true))),
+    plain.length > 0 && part(null, null, byAndBy(h("dl", { class: "facts" }), plain, FIELDS, ([name, each]) => [h("dt", {}, title(name)), h("dd", {}, scalar(each))])),
+    deep.length > 0 && byAndBy(h("div", {}), deep, PARTS, ([name, each]) => [part(title(name), howMany(each), isTable(each) ? table(each) : tree(each, true))]),
   ];
 }
 
-const part = (name, more, content) => h("div", { class: "result-part" }, name && h("h3", {}, name, more && h("span", { class: "muted small" }, more)), content);
+/** The first of many things, and a button for more of them, `size` at a time. */
+function byAndBy(place, all, size, make) {
+  const more = h("div", { class: "more-of-it" });
+  let shown = 0;
+  const show = () => {
+    place.append(...all.slice(shown, shown + size).flatMap(make));
+    shown = Math.min(all.length, shown + size);
+    fill(more, shown < all.length && button(`Show more (${count(all.length - shown)} left)`, "", show, { class: "button tiny" }));
+  };
+  show();
+  return h("div", {}, place, more);
+}
+
+const part = (name, more, content) => h("div", { class: "result-part" }, name && h("h3", {}, h("span", {}, name), more && h("span", { class: "muted small" }, more)), content);
 const howMany = (value) => (Array.isArray(value) ? plural(value.length, "item") : plural(Object.keys(value).length, "field"));
 
 function scalar(value) {
@@ -39,15 +56,23 @@ function scalar(value) {
 
 function longText(text) {
   if (text.length <= LONG) return h("span", {}, text);
-  const shown = h("span", {}, `${text.slice(0, LONG)}… `);
-  return h("span", {}, shown, button(`Show all ${count(text.length)} characters`, "", (event) => {
-    shown.textContent = text;
-    event.currentTarget.remove();
-  }, { class: "button tiny" }));
+  const shown = h("span", {}, text.slice(0, LONG));
+  const rest = h("span", {});
+  let end = LONG;
+  const offer = () => {
+    const left = text.length - end;
+    fill(rest, left > 0 && ["… ", button(left <= MORE_TEXT ? `Show all ${count(text.length)} characters` : `Show more (${count(left)} characters left)`, "", () => {
+      shown.append(text.slice(end, end + MORE_TEXT));
+      end += MORE_TEXT;
+      offer();
+    }, { class: "button tiny" })]);
+  };
+  offer();
+  return h("span", {}, shown, rest);
 }
 
 function table(rows) {
-  const names = [...new Set(rows.slice(0, 200).flatMap(Object.keys))];
+  const names = [...new Set(rows.slice(0, LOOKED_THROUGH).flatMap(Object.keys))];
   const columns = names.slice(0, COLUMNS);
   const body = h("tbody", {});
   const more = h("div", {});
@@ -61,7 +86,7 @@ function table(rows) {
   const isNumber = (name) => rows.slice(0, 50).every((row) => row[name] === undefined || row[name] === null || typeof row[name] === "number");
   return h("div", {}, h("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": "Table" },
     h("table", { class: "data" }, h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col", class: isNumber(name) ? "number" : null }, title(name))))), body)),
-    names.length > columns.length && h("p", { class: "muted small" }, `Further fields, seen as JSON: ${names.slice(COLUMNS).join(", ")}`), more);
+    names.length > columns.length && h("p", { class: "muted small" }, `Further fields, seen as JSON: ${names.slice(COLUMNS, COLUMNS + FIELDS).join(", ")}${names.length > COLUMNS + FIELDS ? `, and ${count(names.length - COLUMNS - FIELDS)} more` : ""}`), more);
 }
 
 function cell(value) {

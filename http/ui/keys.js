@@ -39,6 +39,8 @@ export function listen() {
       afterG = 0;
       return;
     }
+    // What scrolls, and has the focus, is scrolled by the arrows.
+    if (event.key.startsWith("Arrow") && event.target.closest?.("[tabindex='0']")) return;
     afterG = event.key === "g" ? Date.now() : 0;
     if (event.key === "?") help();
     else if (ofScreen[event.key]) ofScreen[event.key][1](event);

@@ -9,6 +9,8 @@ import { get, Refused } from "./api.js";
 const PATIENCE = 20_000; // milliseconds after which a stream that said nothing is taken for held back
 const LOOK_AGAIN = 3_000;
 const LONGEST_PAUSE = 15_000;
+const LOOK_AFTER = 15_000; // a connection that is cut off somewhere on its way stays open, and silent
+const ANSWERS_WITHIN = 10_000;
 
 class Live extends EventTarget {
   state = "off"; // off, connecting, live, polling, lost
@@ -20,17 +22,20 @@ class Live extends EventTarget {
   #patience = 0;
   #wanted = false;
   #probing = false;
+  #heard = 0; // when the server last answered
 
   constructor() {
     super();
     document.addEventListener("visibilitychange", () => this.#onVisibility());
     addEventListener("online", () => this.retry());
+    addEventListener("offline", () => this.suspect());
     addEventListener("pagehide", () => this.#let_go());
     addEventListener("pageshow", (event) => event.persisted && this.retry());
     let seen = Date.now();
     setInterval(() => {
       // A machine that slept has a dead connection, and nobody told it.
       if (Date.now() - seen > 30_000) this.retry();
+      else if (Date.now() - this.#heard > LOOK_AFTER) this.#check();
       seen = Date.now();
     }, 5_000);
   }
@@ -88,7 +93,8 @@ class Live extends EventTarget {
     });
     hear("ready", () => {
       clearTimeout(this.#patience);
-      const back = this.state === "lost";
+      const back = this.state === "lost" || !from; // then something may have been missed
+      this.#heard = Date.now();
       this.#tries = 0;
       this.#become("live");
       if (back) this.#tell("refresh", {});
@@ -102,29 +108,59 @@ class Live extends EventTarget {
     source.addEventListener("error", () => this.#broken());
   }
 
+  /** Whether the server still answers, and us: also a key may have been revoked under a stream that goes on. */
+  async #check() {
+    if (this.state !== "live" || this.#probing || document.hidden) return;
+    this.#probing = true;
+    try {
+      await this.#answer();
+    } catch (error) {
+      this.#let_go();
+      this.#failed(error);
+    } finally {
+      this.#probing = false;
+    }
+  }
+
+  async #answer() {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), ANSWERS_WITHIN);
+    try {
+      await get("api/session", { signal: late.signal });
+      this.#heard = Date.now();
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   async #broken() {
     this.#let_go();
     if (document.hidden || !this.#wanted) return;
     this.#probing = true;
     try {
-      await get("api/session");
+      await this.#answer();
       this.#tries += 1;
       // The server is there. If it keeps refusing the stream, it has none, or somebody holds it back.
       if (this.#tries >= 3) this.#poll();
       else this.#timer = setTimeout(() => this.#connect(), 300 * this.#tries);
     } catch (error) {
-      if (error instanceof Refused && error.status === 401) {
-        this.#tell("unauthorised", {});
-      } else {
-        this.#tries += 1;
-        const pause = Math.min(LONGEST_PAUSE, 1000 * 2 ** Math.min(this.#tries - 1, 5));
-        this.retryAt = Date.now() + pause;
-        this.#become("lost");
-        this.#timer = setTimeout(() => this.#connect(), pause);
-      }
+      this.#failed(error);
     } finally {
       this.#probing = false;
     }
+  }
+
+  #failed(error) {
+    if (!this.#wanted) return;
+    if (error instanceof Refused && error.status === 401) {
+      this.#tell("unauthorised", {});
+      return;
+    }
+    this.#tries += 1;
+    const pause = Math.min(LONGEST_PAUSE, 1000 * 2 ** Math.min(this.#tries - 1, 5));
+    this.retryAt = Date.now() + pause;
+    this.#become("lost");
+    this.#timer = setTimeout(() => this.#connect(), pause);
   }
 
   #poll() {
@@ -135,7 +171,7 @@ class Live extends EventTarget {
     const again = async () => {
       if (document.hidden) return;
       try {
-        await get("api/session");
+        await this.#answer();
       } catch {
         this.#broken();
         return;

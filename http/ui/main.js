@@ -1,6 +1,7 @@
 // The start: who we are, the frame, and one screen after another in it.
 
 import { get, watch } from "./api.js";
+import { closeDialogs, toast } from "./dialogs.js";
 import { fill, h } from "./dom.js";
 import { listen, screenKeys } from "./keys.js";
 import { live } from "./live.js";
@@ -12,6 +13,8 @@ import { overview } from "./screens/overview.js";
 import { signInScreen } from "./screens/sign_in.js";
 import { task } from "./screens/task.js";
 import { tasks } from "./screens/tasks.js";
+
+const CALM = 3_000; // milliseconds between two looks at how many tasks run
 
 const app = document.getElementById("app");
 let shell = null;
@@ -33,20 +36,41 @@ async function start() {
     fill(app, h("div", { class: "empty" }, failure(error), h("button", { class: "button", type: "button", onclick: start }, "Try again")));
     return undefined;
   }
-  const library = await get("api/stats").then(() => true, (error) => !error.missing);
+  const [library, runs] = await Promise.all([get("api/stats").then(() => true, (error) => !error.missing), whatRuns().catch(() => null)]);
   shell = makeShell({ library, onSignOut: signOut });
   fill(app, shell.frame);
+  if (runs) {
+    live.seen(runs.seq); // before any screen looks: what changes from here on, it hears
+    shell.count(runs.total);
+  }
   live.start();
   await route();
   return undefined;
 }
 
 async function signOut() {
-  await sessions.signOut().catch(() => {});
+  try {
+    await sessions.signOut();
+  } catch (error) {
+    toast(`You are still signed in. ${error.message}`, "failed");
+    return;
+  }
   askForKey();
 }
 
+const whatRuns = () => get("api/tasks", { query: { status: "running", limit: 1 } });
+
+let counting = 0;
+function countSoon() {
+  if (counting) return;
+  counting = setTimeout(() => {
+    counting = 0;
+    if (shell) whatRuns().then((list) => shell?.count(list.total), () => {});
+  }, CALM);
+}
+
 function askForKey() {
+  closeDialogs();
   leave();
   leave = () => {};
   live.stop();
@@ -63,6 +87,7 @@ async function route() {
   const [place, title, show] = screen;
   const name = parts.join("/");
   leave();
+  closeDialogs(); // what is asked there is about what was shown
   const ending = new AbortController();
   leave = () => ending.abort();
   shell.mark(place);
@@ -87,7 +112,7 @@ async function route() {
     if (error.name === "AbortError" || ending.signal.aborted) return;
     const outdated = error instanceof TypeError && /import|module/i.test(error.message);
     fill(root, outdated ? h("p", { class: "notice is-pending", role: "alert" }, "The server has been updated. Reload this page.") : failure(error));
-    if (!error.status && !outdated) throw error;
+    if (error.status === undefined && !outdated) throw error; // one of ours
     live.addEventListener("refresh", () => route(), { signal: ending.signal, once: true });
   }
   if (!ending.signal.aborted) shell?.main.setAttribute("aria-busy", "false");
@@ -100,6 +125,7 @@ function nothing({ root }) {
 
 watch({ unauthorised: () => shell && askForKey(), unreachable: () => live.suspect() });
 live.addEventListener("unauthorised", () => askForKey());
+for (const event of ["task", "removed", "refresh"]) live.addEventListener(event, countSoon);
 addEventListener("hashchange", route);
 listen();
 start();

@@ -6,7 +6,8 @@ const TERM = (name) => new RegExp(`(^|\\s)${name}:(?:"[^"]*"|[^\\s"])+`, "gi");
 export function valuesOf(q, name) {
   const found = q.match(TERM(name))?.[0].trim() ?? "";
   const values = found.slice(name.length + 1).match(/(?:"[^"]*"|[^",])+/g) ?? [];
-  return values.map((value) => value.replaceAll('"', ""));
+  const plain = values.map((value) => value.replaceAll('"', ""));
+  return name === "status" ? plain.map((value) => value.toLowerCase()) : plain;
 }
 
 /** The search with a qualifier that names these values, or without it. */
@@ -17,6 +18,9 @@ export function withValues(q, name, values) {
 }
 
 export const quoted = (text) => (/[\s,:"]/.test(text) ? `"${text.replaceAll('"', "")}"` : text);
+
+/** Whether nothing is looked for but statuses and types, which a page can tell by itself. */
+export const isPlain = (q) => withValues(withValues(q, "status", []), "type", []) === "";
 
 /** Whether a task may be one of those looked for, as far as a page can tell. */
 export function mayMatch(q, task) {

@@ -5,12 +5,14 @@ import { confirm, toast } from "./dialogs.js";
 import { h } from "./dom.js";
 import { plural, title } from "./format.js";
 
+const AT_ONCE = 10_000; // ids in one request
+
 const VERBS = {
   cancel: { word: "Cancel", done: "cancelled", body: "What runs is stopped; that cannot be undone. A cancelled task can be retried.", danger: true },
   retry: { word: "Retry", done: "waiting again", body: "Each gets a new attempt under the same id.", danger: false },
 };
 
-/** Do it to all that fit, once it has been counted and confirmed; gives whether it was done. */
+/** Do it to all that fit, once they were counted and confirmed, and to no others; gives whether it was done. */
 export async function steerMany(verb, which) {
   const { word, done, body, danger } = VERBS[verb];
   try {
@@ -28,10 +30,14 @@ export async function steerMany(verb, which) {
       danger,
     });
     if (!yes) return false;
-    const answer = await post(`api/tasks/bulk/${verb}`, { ...which, dry_run: false });
-    const known = new Set(counted.refused.map((each) => each.task_id)); // those were told of before
-    const failed = answer.refused.filter((each) => !known.has(each.task_id));
-    toast(`${plural(answer.affected, "task")} ${done}.${failed.length ? ` ${plural(failed.length, "task")} not: ${failed[0].detail}` : ""}`, failed.length ? "pending" : "completed");
+    let affected = 0;
+    const failed = [];
+    for (let at = 0; at < counted.task_ids.length; at += AT_ONCE) {
+      const answer = await post(`api/tasks/bulk/${verb}`, { ids: counted.task_ids.slice(at, at + AT_ONCE), dry_run: false });
+      affected += answer.affected;
+      failed.push(...answer.refused);
+    }
+    toast(`${plural(affected, "task")} ${done}.${failed.length ? ` ${plural(failed.length, "task")} not: ${failed[0].detail}` : ""}`, failed.length ? "pending" : "completed");
     return true;
   } catch (error) {
     toast(error.message, "failed");

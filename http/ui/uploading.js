@@ -1,12 +1,92 @@
-// Files on their way into the library: dropped or chosen, a few at a time.
+// Files on their way into the library: dropped or chosen, a few at a time, whatever screen is shown meanwhile.
 
 import { upload } from "./api.js";
-import { h, icon, reconcile, say } from "./dom.js";
+import { announce, h, icon, reconcile, say } from "./dom.js";
 import { bytes, plural } from "./format.js";
-import { announce } from "./dom.js";
+import { live } from "./live.js";
 
 const AT_ONCE = 3;
 const SHOWN = 200;
+const TRIES = 3; // of a file that the server, though it is there, does not get
+const PAUSE = 3_000;
+
+const queue = new EventTarget(); // tells `change`, and `taken` once the server has another document
+let uploads = [];
+let number = 0;
+
+const tell = (name) => queue.dispatchEvent(new Event(name));
+
+function add(files, together) {
+  for (const file of files) uploads.push({ key: ++number, file, together, share: 0, tries: 0, state: "waiting", words: "waits", over: false });
+  tell("change");
+  work();
+}
+
+function work() {
+  const under = uploads.filter((each) => each.state === "sending").length;
+  for (const each of uploads.filter((one) => one.state === "waiting").slice(0, AT_ONCE - under)) send(each);
+}
+
+async function send(each) {
+  each.state = "sending";
+  each.words = "";
+  tell("change");
+  try {
+    await readable(each.file);
+    const answer = await upload(each.file, { start_processing: each.together }, (share) => { each.share = share; tell("change"); });
+    Object.assign(each, { state: "done", share: 1, words: answer.task_id ? "taken in, being processed" : "taken in", over: true });
+    tell("taken");
+  } catch (error) {
+    if (error.status === 0 && mayTryAgain(each)) {
+      Object.assign(each, { state: "waiting", share: 0, words: "waits for the server" });
+      tell("change");
+      setTimeout(work, PAUSE);
+      return;
+    }
+    Object.assign(each, { state: error.status === 409 ? "there" : "failed", words: error.message, over: true });
+  }
+  tell("change");
+  work();
+  if (uploads.every((one) => one.over)) announce(`${plural(uploads.filter((one) => one.state === "done").length, "document")} uploaded.`);
+}
+
+/** While the server is away they all wait for it. */
+function mayTryAgain(each) {
+  if (live.state !== "lost") each.tries += 1;
+  return each.tries < TRIES;
+}
+
+/** What cannot be read is told from what cannot be sent: a browser says the same of both. */
+async function readable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+  } catch {
+    throw new Error("The browser cannot read this. Is it a file, and still there?");
+  }
+}
+
+addEventListener("beforeunload", (event) => uploads.some((each) => !each.over) && event.preventDefault());
+live.addEventListener("state", () => {
+  if (live.state === "off") uploads = []; // whoever signs in next sees nothing of them
+});
+
+/** The files of what was dropped; of a folder, all that lie in it. */
+async function filesOf(transfer) {
+  const entries = [...(transfer.items ?? [])].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
+  const found = [];
+  const walk = async (entry) => {
+    if (entry.isFile) {
+      found.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+      return;
+    }
+    const reader = entry.createReader();
+    const some = () => new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    for (let part = await some(); part.length > 0; part = await some()) for (const each of part) if (!each.name.startsWith(".")) await walk(each);
+  };
+  for (const entry of entries) await walk(entry).catch(() => found.push(new File([], entry.name)));
+  return found;
+}
 
 export function makeUploads(whenOne, signal) {
   const list = h("ul", {});
@@ -15,12 +95,11 @@ export function makeUploads(whenOne, signal) {
   const box = h("section", { class: "card uploads", hidden: true, "aria-label": "Uploads" }, h("header", {}, h("h2", {}, "Uploads"), summary, close), list);
   const together = h("input", { type: "checkbox" });
   together.checked = true;
+  const take = (files) => add(files, together.checked);
   const input = h("input", { type: "file", multiple: true, class: "unseen", tabindex: -1, "aria-hidden": "true", onchange: () => { take(input.files); input.value = ""; } });
-  const drop = h("div", { class: "drop" }, icon("up"), h("span", {}, "Drop documents here, or"),
+  const drop = h("div", { class: "drop" }, icon("up"), h("span", {}, "Drop documents or folders here, or"),
     h("button", { class: "button", type: "button", onclick: () => input.click() }, "Choose files"), input,
     h("label", { class: "check" }, together, "Process them at once"));
-  let uploads = [];
-  let number = 0;
   let depth = 0;
 
   const over = (event) => {
@@ -38,35 +117,10 @@ export function makeUploads(whenOne, signal) {
     event.preventDefault();
     depth = 0;
     drop.classList.remove("over");
-    take(event.dataTransfer.files);
+    filesOf(event.dataTransfer).then(take);
   });
-
-  function take(files) {
-    for (const file of files) uploads.push({ key: ++number, file, share: 0, state: "waiting", words: "waits", over: false });
-    draw();
-    work();
-  }
-
-  function work() {
-    const under = uploads.filter((each) => each.state === "sending").length;
-    for (const each of uploads.filter((one) => one.state === "waiting").slice(0, AT_ONCE - under)) send(each);
-  }
-
-  async function send(each) {
-    each.state = "sending";
-    each.words = "";
-    draw();
-    try {
-      const answer = await upload(each.file, { start_processing: together.checked }, (share) => { each.share = share; draw(); });
-      Object.assign(each, { state: "done", share: 1, words: answer.task_id ? "taken in, being processed" : "taken in", over: true });
-      whenOne(answer);
-    } catch (error) {
-      Object.assign(each, { state: error.status === 409 ? "there" : "failed", words: error.message, over: true });
-    }
-    draw();
-    work();
-    if (uploads.every((one) => one.over)) announce(`${plural(uploads.filter((one) => one.state === "done").length, "document")} uploaded.`);
-  }
+  queue.addEventListener("change", draw, { signal });
+  queue.addEventListener("taken", whenOne, { signal });
 
   const TINTS = { waiting: "pending", sending: "running", done: "completed", there: "cancelled", failed: "failed" };
   function draw() {
@@ -80,7 +134,7 @@ export function makeUploads(whenOne, signal) {
     const inner = h("span", {});
     const bar = h("div", { class: "bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": `Upload of ${first.file.name}` }, inner);
     const words = h("span", { class: "small anywhere" });
-    const item = h("li", {}, h("span", { class: "clip", title: first.file.name }, first.file.name, " ", h("span", { class: "muted small" }, bytes(first.file.size))), bar, words);
+    const item = h("li", {}, h("span", { class: "clip", title: first.file.name }, h("span", {}, first.file.name), " ", h("span", { class: "muted small" }, bytes(first.file.size))), bar, words);
     item.update = (each) => {
       item.className = `is-${TINTS[each.state]}`;
       bar.style.setProperty("--share", `${Math.round(each.share * 100)}%`);
@@ -91,5 +145,6 @@ export function makeUploads(whenOne, signal) {
     return item;
   }
 
+  draw();
   return { box, drop };
 }

@@ -4,15 +4,18 @@ import { get } from "../api.js";
 import { announce, fill, h, icon, say } from "../dom.js";
 import { brief, count, plural, title } from "../format.js";
 import { colourOf, GraphCanvas } from "../graph_canvas.js";
+import { toast } from "../dialogs.js";
+import { LIBRARY_TYPES } from "../operations.js";
 import { button, empty, failure } from "../parts.js";
 import { note } from "../router.js";
 
 const SIZES = [200, 1000, 5000];
 const USUAL = 1000;
 const LISTED = 200; // communities
+const CALM = 2_000; // milliseconds between two looks
 
 export async function graph({ root, query, signal, on, keys }) {
-  const limit = h("select", { class: "select", "aria-label": "How many entities", onchange: () => look() }, SIZES.map((n) => h("option", { value: n }, `${count(n)} entities`)));
+  const limit = h("select", { class: "select", "aria-label": "How many entities", onchange: () => { remember(); look().catch(complain); } }, SIZES.map((n) => h("option", { value: n }, `${count(n)} entities`)));
   limit.value = SIZES.includes(Number(query.get("limit"))) ? query.get("limit") : String(USUAL);
   const search = h("input", { class: "input", type: "search", list: "entity-names", placeholder: "Find an entity", "aria-label": "Find an entity", autocomplete: "off", onchange: () => find(search.value) });
   const names = h("datalist", { id: "entity-names" });
@@ -28,13 +31,26 @@ export async function graph({ root, query, signal, on, keys }) {
   box.querySelectorAll(".corner button")[1].append("−");
   const panel = h("aside", { class: "card panel", "aria-label": "Communities", tabindex: 0 });
   const screen = h("div", { class: "graph-screen" }, box, panel);
-  fill(root, h("div", { class: "head" }, h("div", { class: "titles" }, h("h1", { tabindex: -1 }, "Graph")), h("div", { class: "actions" }, h("a", { class: "button", href: "#/library" }, icon("library"), "Library"))), screen);
+  const head = h("div", { class: "head" }, h("div", { class: "titles" }, h("h1", { tabindex: -1 }, "Graph")), h("div", { class: "actions" }, h("a", { class: "button", href: "#/library" }, icon("library"), "Library")));
+  fill(root, head, screen);
 
   const canvas = new GraphCanvas(box, signal);
   let worker = null;
   let nodes = [];
   let groups = new Map(); // a community's id: its number among those shown
   let communities = [];
+  let total = 0;
+  let drawn = ""; // what the picture is of
+  let still = false; // it was looked again, and the picture is what it was
+  let shown = query.get("community") ? () => showCommunity(Number(query.get("community"))) : () => showList(); // what the panel is about
+  let community = query.get("community");
+  const complain = (error) => signal.aborted || error.status === 0 || toast(error.message, "failed");
+  const remember = () => {
+    const said = new URLSearchParams();
+    if (limit.value !== String(USUAL)) said.set("limit", limit.value);
+    if (community !== null) said.set("community", community);
+    note(`#/graph${said.size ? `?${said}` : ""}`);
+  };
   signal.addEventListener("abort", () => worker?.terminate());
 
   async function look() {
@@ -43,14 +59,27 @@ export async function graph({ root, query, signal, on, keys }) {
       get("api/graph/communities", { query: { limit: LISTED }, signal }),
     ]);
     communities = list.communities;
+    total = list.total;
     if (picture.nodes.length === 0) {
       fill(root, h("h1", { class: "unseen", tabindex: -1 }, "Graph"), h("section", { class: "card" }, nothingYet()));
       return;
     }
+    if (!screen.isConnected) fill(root, head, screen); // there was nothing yet
     groups = numbered(picture.nodes, communities);
-    draw(picture);
-    if (query.get("community")) await showCommunity(Number(query.get("community")));
-    else showList(list.total);
+    const key = JSON.stringify([picture.nodes.map((node) => [node.id, node.community_id, node.mention_count]), picture.edges.length, [...groups.keys()]]);
+    still = key === drawn;
+    if (!still) draw(picture);
+    drawn = key;
+    await shown();
+    still = false;
+  }
+
+  /** Where to look, unless nothing but the panel is written anew. */
+  function turnTo(words, place) {
+    if (still) return;
+    canvas.fit(place);
+    panel.scrollTop = 0;
+    announce(words);
   }
 
   function draw(picture) {
@@ -78,13 +107,23 @@ export async function graph({ root, query, signal, on, keys }) {
     });
   }
 
-  function showList(total = communities.length) {
+  /** Put something in the panel; who was in there by keyboard stays there. */
+  function put(...children) {
+    const inside = panel.contains(document.activeElement);
+    fill(panel, ...children);
+    if (inside) panel.focus({ preventScroll: true });
+  }
+
+  function showList() {
+    shown = () => showList();
+    community = null;
+    remember();
     canvas.select(null);
-    note("#/graph");
-    fill(panel, h("header", {}, h("h2", {}, plural(total, "community", "communities"))),
+    put(h("header", {}, h("h2", {}, plural(total, "community", "communities"))),
       communities.length === 0 && h("div", { class: "inside" }, h("p", { class: "muted" }, "None has been detected yet. Detect them in the ", h("a", { href: "#/library" }, "library"), ".")),
       h("ul", { class: "communities" }, communities.map((one) => h("li", {},
-        h("button", { type: "button", onclick: () => showCommunity(one.id) }, swatch(one.id), h("span", { class: "clip", title: nameOf(one) }, nameOf(one)), h("span", { class: "muted small figures" }, brief(one.entity_count)))))));
+        h("button", { type: "button", onclick: () => showCommunity(one.id) }, swatch(one.id), h("span", { class: "clip", title: nameOf(one) }, nameOf(one)), h("span", { class: "muted small figures" }, brief(one.entity_count)))))),
+      total > communities.length && h("p", { class: "inside muted small" }, `and ${count(total - communities.length)} smaller ones: click them in the picture`));
   }
 
   const swatch = (id) => h("span", { class: "swatch", vars: { "--swatch": colourOf(groups.get(id) ?? -1) } });
@@ -92,18 +131,20 @@ export async function graph({ root, query, signal, on, keys }) {
   const back = () => button("All communities", "left", () => { showList(); canvas.fit(); }, { class: "button tiny bare" });
 
   async function showCommunity(id) {
+    const mine = (shown = () => showCommunity(id));
+    community = id;
+    remember();
     const number = groups.get(id) ?? null;
     canvas.select(number);
-    canvas.fit({ group: number });
-    note(`#/graph?community=${id}`);
     let one;
     try {
       one = await get(`api/graph/communities/${id}`, { signal });
     } catch (error) {
-      if (!signal.aborted) fill(panel, h("div", { class: "inside result-part" }, back(), failure(error)));
+      if (!signal.aborted && shown === mine) put(h("div", { class: "inside result-part" }, back(), failure(error)));
       return;
     }
-    fill(panel, h("header", {}, back()),
+    if (shown !== mine) return; // another was asked for meanwhile
+    put(h("header", {}, back()),
       h("div", { class: "inside" },
         h("h2", { class: "line-name anywhere" }, swatch(id), " ", nameOf(one)),
         one.summary ? h("p", { class: "anywhere" }, one.summary) : h("p", { class: "muted" }, "It has no summary yet."),
@@ -113,23 +154,23 @@ export async function graph({ root, query, signal, on, keys }) {
         one.key_relationships.length > 0 && [h("h3", {}, "Strongest relationships"), h("ul", { class: "small relations" }, one.key_relationships.slice(0, 12).map((edge) => h("li", { class: "anywhere" }, edge.source, h("span", { class: "muted" }, ` ${words(edge.type)} `), edge.target)))],
         h("h3", {}, plural(one.document_count, "document")),
         h("ul", { class: "small" }, one.documents.map((document) => h("li", { class: "clip" }, h("a", { href: `api/documents/${encodeURIComponent(document.id)}/content?download=true`, title: `Download ${document.filename}` }, document.filename))))));
-    panel.scrollTop = 0;
-    announce(nameOf(one));
+    turnTo(nameOf(one), { group: number });
   }
 
   async function showEntity(name) {
+    const mine = (shown = () => showEntity(name));
     const at = nodes.findIndex((node) => node.id === name || node.label === name);
-    const community = at >= 0 ? nodes[at].community_id : null;
-    canvas.select(at >= 0 && community !== null ? nodes[at].group : null, at);
-    if (at >= 0) canvas.fit({ node: at });
+    const its = at >= 0 ? nodes[at].community_id : null;
+    canvas.select(at >= 0 && its !== null ? nodes[at].group : null, at);
     let one;
     try {
       one = await get(`api/graph/entity/${name.split("/").map(encodeURIComponent).join("/")}`, { signal });
     } catch (error) {
-      if (!signal.aborted) fill(panel, h("div", { class: "inside result-part" }, back(), failure(error)));
+      if (!signal.aborted && shown === mine) put(h("div", { class: "inside result-part" }, back(), failure(error)));
       return;
     }
-    fill(panel, h("header", {}, community === null ? back() : button("Its community", "left", () => showCommunity(community), { class: "button tiny bare" })),
+    if (shown !== mine) return; // another was asked for meanwhile
+    put(h("header", {}, its === null ? back() : button("Its community", "left", () => showCommunity(its), { class: "button tiny bare" })),
       h("div", { class: "inside" },
         h("h2", { class: "anywhere" }, one.name),
         h("p", { class: "under" }, h("span", { class: "badge plain" }, one.type), h("span", {}, `mentioned ${plural(one.mention_count, "time")} in ${plural(one.document_count, "document")}`)),
@@ -138,8 +179,7 @@ export async function graph({ root, query, signal, on, keys }) {
         h("ul", { class: "small relations" }, one.relationships.slice(0, 60).map((edge) => h("li", { class: "anywhere" },
           h("span", { class: "muted" }, edge.direction === "incoming" ? "← " : "→ ", words(edge.type), " "),
           h("a", { href: "#/graph", onclick: (event) => { event.preventDefault(); showEntity(edge.target); } }, edge.target))))));
-    panel.scrollTop = 0;
-    announce(one.name);
+    turnTo(one.name, { node: at });
   }
 
   function find(text) {
@@ -154,13 +194,22 @@ export async function graph({ root, query, signal, on, keys }) {
       showList();
       return;
     }
-    const { community_id: community, id } = nodes[index];
-    if (community === null) showEntity(id);
-    else showCommunity(community).then(() => canvas.select(nodes[index].group, index));
+    const { community_id: its, id } = nodes[index];
+    if (its === null) showEntity(id);
+    else showCommunity(its).then(() => canvas.select(nodes[index].group, index));
   });
+  let due = 0;
+  function soon() {
+    due ||= setTimeout(() => {
+      due = 0;
+      look().catch(complain);
+    }, CALM);
+  }
+  signal.addEventListener("abort", () => clearTimeout(due));
   on("task", (task) => {
-    if (task.status === "completed" && ["document_processing", "relationship_analysis", "community_detection", "community_summarization"].includes(task.task_type)) look().catch(() => {});
+    if (task.status === "completed" && LIBRARY_TYPES.includes(task.task_type)) soon();
   });
+  on("refresh", soon);
   keys({
     "/": ["Find an entity", () => search.focus()],
     "+": ["Nearer", () => canvas.zoom(1.4)],

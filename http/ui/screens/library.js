@@ -13,14 +13,15 @@ import { makeUploads } from "../uploading.js";
 
 const PAGE = 50;
 const CALM = 1_200;
+const ANYWAY = 10_000; // what others upload without processing it is told of by no task
 const TINTS = { pending: "pending", processing: "running", extracting: "running", completed: "completed", failed: "failed" };
 
 export async function library({ root, query, signal, on, keys }) {
-  const state = { status: query.get("status") ?? "", page: Math.max(0, (Number.parseInt(query.get("page"), 10) || 1) - 1) };
+  const state = { status: query.get("status") ?? "", page: Math.min(1e9, Math.max(0, (Number.parseInt(query.get("page"), 10) || 1) - 1)) };
   const operations = makeOperations(signal);
   const figures = h("p", { class: "figures-line" });
   const uploads = mayManage() && makeUploads(() => soon(), signal);
-  const documents = makeDocuments(state, () => look(), remember);
+  const documents = makeDocuments(state, quietly, remember);
   fill(root,
     h("div", { class: "head" },
       h("div", { class: "titles" }, h("h1", { tabindex: -1 }, "Library"), figures),
@@ -42,12 +43,23 @@ export async function library({ root, query, signal, on, keys }) {
       get("api/documents", { query: { status: state.status, limit: PAGE, offset: state.page * PAGE }, signal }),
     ]);
     if (mine !== asked) return;
+    const last = Math.max(0, Math.ceil(page.total / PAGE) - 1);
+    if (state.page > last) {
+      state.page = last;
+      remember();
+      await look();
+      return;
+    }
     const part = (n, one, many) => h("span", { title: count(n) }, h("b", {}, brief(n)), ` ${n === 1 ? one : many}`);
     fill(figures,
       part(stats.document_count, "document", "documents"), h("span", {}, bytes(stats.total_size)),
       part(stats.entity_count, "entity", "entities"), part(stats.relationship_count, "relationship", "relationships"),
       part(stats.community_count, "community", "communities"));
     documents.draw(page, stats);
+  }
+
+  function quietly() {
+    return look().catch((error) => signal.aborted || error.status === 0 || toast(error.message, "failed")); // of a lost connection the frame tells
   }
 
   let due = 0;
@@ -58,7 +70,11 @@ export async function library({ root, query, signal, on, keys }) {
       look().catch(() => {});
     }, CALM);
   }
-  signal.addEventListener("abort", () => clearTimeout(due));
+  const timer = setInterval(() => !document.hidden && soon(), ANYWAY);
+  signal.addEventListener("abort", () => {
+    clearTimeout(due);
+    clearInterval(timer);
+  });
   on("task", (task) => {
     if (!LIBRARY_TYPES.includes(task.task_type)) return;
     operations.hear(task);
@@ -68,7 +84,7 @@ export async function library({ root, query, signal, on, keys }) {
     soon();
     operations.look().catch(() => {});
   });
-  keys({ ".": ["Look again", () => look()] });
+  keys({ ".": ["Look again", quietly] });
   await Promise.all([look(), operations.look()]);
 }
 

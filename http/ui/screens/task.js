@@ -4,15 +4,17 @@ import { get } from "../api.js";
 import { moving, timeAgo } from "../clock.js";
 import { toast } from "../dialogs.js";
 import { fill, h, say } from "../dom.js";
-import { clock, count, plural, roughly, title } from "../format.js";
+import { clock, count, plural, roughly, since, title } from "../format.js";
 import { readable, tree } from "../json_view.js";
 import { badge, button, card, empty, isFinal, progressBar, taskLink, timeLeftOf } from "../parts.js";
 import { go } from "../router.js";
+import { quoted } from "../search.js";
 import { mayManage } from "../session.js";
 import { cancelOne, retryOne } from "../steering.js";
 import { cancelStages, timeline } from "../timeline.js";
 
 const LOOK_AT_LOG = 2_000;
+const CALM = 1_000; // milliseconds between two looks at the chain, however often its tasks tell of themselves
 
 export async function task({ root, parts, signal, on, keys, title: name }) {
   const id = parts[1];
@@ -45,19 +47,35 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
     drawChain(view, seen, signal);
     log.look();
   }
-  const quietly = () => look().catch((error) => signal.aborted || toast(error.message, "failed"));
+  /** See first whether anything is new: a result may be large. */
+  async function compare() {
+    const [found] = (await get("api/tasks", { query: { q: `id:${quoted(id)}`, limit: 1 }, signal })).tasks;
+    if (!found) view.removed();
+    else if (found.seq !== seen.seq) await look();
+    else await drawChain(view, seen, signal);
+  }
+  const complain = (error) => signal.aborted || error.status === 0 || toast(error.message, "failed"); // of a lost connection the frame tells
+  const quietly = () => look().catch(complain);
+  let due = 0;
+  const chainSoon = () => {
+    due ||= setTimeout(() => {
+      due = 0;
+      drawChain(view, seen, signal).catch(complain);
+    }, CALM);
+  };
+  signal.addEventListener("abort", () => clearTimeout(due));
   on("task", (news) => {
     if (news.task_id === id) {
-      const more = isFinal(news.status) || news.attempt !== seen.attempt || news.next_task_id !== seen.next_task_id;
+      const more = isFinal(news.status) || news.status !== seen.status || news.attempt !== seen.attempt || news.next_task_id !== seen.next_task_id;
       seen = { ...seen, ...news };
       draw();
       if (more) quietly();
     } else if (view.chained.has(news.task_id)) {
-      drawChain(view, seen, signal);
+      chainSoon();
     }
   });
   on("removed", (gone) => gone.task_id === id && view.removed());
-  on("refresh", quietly);
+  on("refresh", () => compare().catch(complain));
   const timer = setInterval(() => !document.hidden && seen.status === "running" && log.look(), LOOK_AT_LOG);
   signal.addEventListener("abort", () => clearInterval(timer));
   log.look();
@@ -131,7 +149,7 @@ function stateLine(seen) {
     h("span", {}, "submitted ", timeAgo(seen.created_at)),
     seen.attempt > 1 && h("span", {}, `attempt ${count(seen.attempt)}`),
     seen.priority !== 0 && seen.priority !== undefined && h("span", {}, `priority ${count(seen.priority)}`),
-    seen.run_at && h("span", {}, moving(h("span", {}), () => `begins ${Date.parse(seen.run_at) > Date.now() ? `in ${roughly((Date.parse(seen.run_at) - Date.now()) / 1000)}` : "soon"}`)));
+    seen.run_at && h("span", {}, moving(h("span", {}), () => `begins ${since(seen.run_at) < 0 ? `in ${roughly(-since(seen.run_at))}` : "soon"}`)));
 }
 
 function actions(current) {
@@ -200,7 +218,7 @@ function line(each) {
   const fields = Object.entries(each.fields ?? {}).map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`).join(" ");
   return h("li", { class: `level-${each.level}` },
     h("time", { class: "muted", datetime: each.at }, clock(each.at)), h("span", { class: "level" }, each.level),
-    h("span", { class: "anywhere" }, each.message, fields && h("span", { class: "muted" }, ` ${fields}`)));
+    h("span", { class: "anywhere" }, h("span", {}, each.message), fields && h("span", { class: "muted" }, ` ${fields}`)));
 }
 
 // -- its chain ----------------------------------------------------------------------------------

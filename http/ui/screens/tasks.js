@@ -6,9 +6,8 @@ import { fill, h, icon, reconcile, say } from "../dom.js";
 import { brief, count, duration, plural, ran, title } from "../format.js";
 import { badge, button, empty, failure, progressBar, STATUSES, taskLink, timeLeftOf } from "../parts.js";
 import { go, note } from "../router.js";
-import { mayMatch, valuesOf, withValues } from "../search.js";
+import { isPlain, mayMatch, valuesOf, withValues } from "../search.js";
 import { mayManage } from "../session.js";
-import { live } from "../live.js";
 import { steerMany } from "../steering.js";
 
 const PAGE = 50;
@@ -18,12 +17,13 @@ const TYPING = 250;
 export async function tasks({ root, query, signal, on, keys }) {
   const state = {
     q: query.get("q") ?? "",
-    page: Math.max(0, (Number.parseInt(query.get("page"), 10) || 1) - 1),
-    rows: [], total: 0, newest: Infinity, newer: new Set(), picked: new Set(), all: false, cursor: -1,
+    page: Math.min(1e9, Math.max(0, (Number.parseInt(query.get("page"), 10) || 1) - 1)),
+    rows: [], total: 0, shown: null, newer: new Set(), picked: new Set(), all: false, cursor: -1,
   };
   const view = makeView(state, { search, turn, look, steer, pick });
   fill(root, view.box);
 
+  const wanted = () => `${state.page} ${state.q}`;
   let asked = 0;
   async function look() {
     const mine = ++asked;
@@ -31,12 +31,14 @@ export async function tasks({ root, query, signal, on, keys }) {
     try {
       list = await get("api/tasks", { query: { q: state.q, limit: PAGE, offset: state.page * PAGE }, signal });
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted || mine !== asked) return;
+      if (error.status === 0 && state.shown === wanted()) return; // what was seen last stays to be read
+      state.shown = null;
       view.trouble(error);
       return;
     }
     if (mine !== asked) return;
-    live.seen(list.seq);
+    state.shown = wanted();
     state.rows = list.tasks.map((task) => ({ task, past: false, gone: false }));
     state.total = list.total;
     state.newer.clear();
@@ -82,7 +84,8 @@ export async function tasks({ root, query, signal, on, keys }) {
       due = 0;
       // Nothing moves away from under somebody who points at it, has chosen it or is reading further down.
       if (view.calm()) look();
-      else view.drawNewer();
+      else if (isPlain(state.q)) view.drawNewer();
+      else compare().catch(() => {}); // only the server knows what fits
     }, CALM);
   }
   signal.addEventListener("abort", () => {
@@ -98,7 +101,7 @@ export async function tasks({ root, query, signal, on, keys }) {
       view.drawRow(row);
       if (row.past) stale();
     } else if (state.page === 0 && mayMatch(state.q, task) && isNewer(task)) {
-      state.newer.add(task.task_id);
+      if (isPlain(state.q)) state.newer.add(task.task_id);
       stale();
     }
   });
@@ -111,11 +114,13 @@ export async function tasks({ root, query, signal, on, keys }) {
     view.drawRow(row);
     stale();
   });
-  on("refresh", () => (view.calm() ? look() : compare().catch(() => {})));
+  on("refresh", () => (view.calm() || state.shown === null ? look() : compare().catch(() => {})));
 
   /** Look again without moving anything: what is shown is brought up to date, what is newer is counted. */
   async function compare() {
+    const place = wanted();
     const list = await get("api/tasks", { query: { q: state.q, limit: PAGE, offset: state.page * PAGE }, signal });
+    if (place !== state.shown) return;
     const found = new Map(list.tasks.map((task) => [task.task_id, task]));
     for (const row of state.rows) {
       const task = found.get(row.task.task_id);
@@ -323,7 +328,7 @@ function makeRow(first, pick) {
     const words = task.error ?? (task.message === title(task.status) ? "" : task.message); // not what the badge says already
     below.className = `clip ${task.error ? "error" : "quiet"}`;
     below.title = words ?? "";
-    fill(below, task.status === "running" ? [h("span", { class: "figures" }, `${task.progress_percent} %`), words && " · ", words, left] : words || " ");
+    fill(below, task.status === "running" ? [h("span", { class: "figures" }, `${task.progress_percent} %`), words && [" · ", h("span", {}, words)], left] : words || " ");
     bar.hidden = task.status !== "running";
     bar.update(task);
   };

@@ -1,0 +1,187 @@
+"""The page in a browser when the way to the server fails, or what it shows changes unheard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.page_browser import a_browser, a_page, needs_chromium
+from tests.page_world import World, a_world
+
+pytestmark = needs_chromium
+
+STREAM = "**/api/tasks/events*"
+SESSION = "**/api/session"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with a_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with a_world(loop="trio", with_library=True) as world:
+        yield world
+
+
+@pytest.fixture
+def page(browser: Browser, world: World) -> Iterator[Page]:
+    with a_page(browser) as page:
+        yield page
+    world.clear()
+
+
+def open_at(page: Page, world: World, place: str = "") -> None:
+    page.goto(f"{world.url}/#/{place}")
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+
+
+def sign_in(page: Page, world: World, key: str) -> None:
+    page.goto(world.url)
+    page.get_by_label("API key").fill(key)
+    page.keyboard.press("Enter")
+    expect(page.locator(".dot.live")).to_be_visible()
+
+
+# -- what is not heard ----------------------------------------------------------------------------
+
+
+def test_what_happens_before_the_stream_has_come_through_is_seen(world: World, page: Page) -> None:
+    held: list[Route] = []
+    page.route(STREAM, lambda route: held.append(route))
+    task_id = world.submit("export", percent=40)
+    open_at(page, world, f"tasks/{task_id}")
+    expect(page.locator(".under .badge")).to_have_text("Running")
+    world.open_gate()
+    expect(page.locator(".connection")).to_have_text("Connecting…")
+    for route in held:
+        route.continue_()
+    expect(page.locator(".under .badge")).to_have_text("Completed")
+
+
+def test_a_connection_that_fell_silent_is_said_to_be_lost(world: World, page: Page) -> None:
+    page.clock.install()
+    open_at(page, world, "library")
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.route(SESSION, lambda _route: None)  # nobody answers, and nobody refuses
+    with page.expect_request(SESSION):
+        page.clock.fast_forward(20_000)
+    page.clock.fast_forward(15_000)
+    expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
+    page.unroute(SESSION)
+    page.get_by_role("button", name="Retry now").click()
+    expect(page.locator(".dot.live")).to_be_visible()
+
+
+def test_a_key_that_is_revoked_under_an_open_page_is_asked_for_anew(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with a_world(keys=tmp_path) as world, a_page(browser) as page:
+        assert world.keys is not None
+        page.clock.install()
+        sign_in(page, world, world.keys.create("Ada"))
+        page.keyboard.press("?")
+        world.keys.revoke("Ada")
+        page.clock.fast_forward(20_000)
+        expect(page.get_by_label("API key")).to_be_visible()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_nobody_is_said_to_be_signed_out_of_a_server_that_was_not_told(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with a_world(keys=tmp_path) as world, a_page(browser) as page:
+        assert world.keys is not None
+        sign_in(page, world, world.keys.create("Ada"))
+        world.hang_up()
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("region", name="Messages")).to_contain_text("still signed in")
+        assert page.get_by_label("API key").count() == 0
+        world.listen_again()
+        page.get_by_role("button", name="Retry now").click()
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_label("API key")).to_be_visible()
+
+
+# -- what was asked meanwhile ---------------------------------------------------------------------
+
+
+def test_a_list_that_was_turned_without_a_connection_comes_with_it(
+    world: World, page: Page
+) -> None:
+    for number in range(60):
+        world.submit("report", message=f"Report {number}")
+    open_at(page, world, "tasks?q=%22report%22")
+    expect(page.locator(".dot.live")).to_be_visible()
+    world.hang_up()
+    expect(page.get_by_text("Connection lost")).to_have_count(2)
+    page.keyboard.press(".")
+    expect(page.locator("tbody tr")).to_have_count(50)  # what was read goes on being there
+    page.get_by_role("button", name="Older").click()
+    expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    world.listen_again()
+    page.get_by_role("button", name="Retry now").click()
+    expect(page.get_by_text("51–60 of 60 tasks")).to_be_visible()
+    expect(page.get_by_role("table", name="Tasks")).to_be_visible()
+
+
+def test_an_attempt_that_failed_is_told_of_before_ones_eyes(world: World, page: Page) -> None:
+    world.call(world.engine.pause, "newsletter")
+    task_id = world.call(world.engine.submit, "newsletter", {"error": "451 try later"}).id
+    open_at(page, world, f"tasks/{task_id}")
+    expect(page.locator(".dot.live")).to_be_visible()
+    world.call(world.engine.resume, "newsletter")
+    expect(page.locator(".moments")).to_contain_text("451 try later")
+
+
+def test_the_frame_says_on_every_screen_how_many_tasks_run(world: World, page: Page) -> None:
+    world.submit("export", percent=5)
+    open_at(page, world, "library")
+    running = page.get_by_role("navigation", name="Screens").locator(".count")
+    expect(running).to_have_text("1")
+    world.submit("export", percent=5)
+    expect(running).to_have_text("2")
+
+
+def test_newer_tasks_that_do_not_fit_the_search_are_not_announced(world: World, page: Page) -> None:
+    world.submit("report", message="Moonlight")
+    open_at(page, world, "tasks?q=moonlight")
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.locator("tbody tr").first.hover()
+    newer = page.get_by_role("button", name=re.compile("newer task"))
+    with page.expect_response(re.compile(r"/api/tasks\?q=moonlight")):
+        world.submit("report", message="Sunshine")
+    expect(newer).to_be_hidden()
+    world.submit("report", message="Moonlight again")
+    expect(newer).to_have_text("Show 1 newer task")
+
+
+def test_only_those_that_were_counted_are_cancelled(world: World, page: Page) -> None:
+    counted = world.submit("export", percent=5)
+    open_at(page, world, "tasks?q=type:export%20status:running")
+    page.get_by_label("Choose all on this page").check()
+    page.get_by_role("region", name="Chosen tasks").get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Cancel 1 task?")
+    later = world.submit("export", percent=5)
+    page.get_by_role("dialog").get_by_role("button", name="Cancel 1 task").click()
+    expect(page.get_by_text("1 task cancelled.", exact=True).first).to_be_visible()
+    assert world.call(world.engine.get, counted).status == "cancelled"
+    assert world.call(world.engine.get, later).status == "running"
+
+
+def test_what_is_asked_goes_with_the_screen_that_it_is_about(world: World, page: Page) -> None:
+    task_id = world.submit("export", percent=5)
+    open_at(page, world, "tasks")
+    open_at(page, world, f"tasks/{task_id}")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", level=1, name="Tasks")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert world.call(world.engine.get, task_id).status == "running"
