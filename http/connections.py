@@ -141,7 +141,9 @@ class Connection:
             anyio.move_on_after(LAST_WORDS),
             suppress(OSError, anyio.BrokenResourceError),
         ):
-            await self._stream.send_eof()
+            self._broken = True  # an answer under way must not go on behind the end
+            async with self._sending:
+                await self._stream.send_eof()
             async for _ in self._stream:
                 pass
 

@@ -354,6 +354,20 @@ def test_a_client_that_goes_away_during_a_long_poll_stops_nothing(server: Server
     assert (status, answer["status"]) == (200, "cancelled")
 
 
+def test_an_answer_that_goes_on_ends_with_the_connection_that_nonsense_closes(
+    server: Server,
+) -> None:
+    """The server's log, which the fixture reads, has no word of it."""
+    with server.connect() as connection:
+        connection.sendall(CHUNKED.replace(b"POST", b"GET") % b"/api/tasks/events")
+        read_answer(connection)
+        connection.sendall(b"zz\r\n")
+        for _ in range(20):  # each changes before its eyes
+            server.start("quick")
+        read_all(connection)
+    assert server.is_well()
+
+
 def test_a_connection_leaves_nothing_behind(server: Server) -> None:
     before = len(open_files(server))
     stream = GET_HEALTH.replace(b"/health", b"/stream")

@@ -162,8 +162,12 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(loop: str, tmp_p
 
 
 def _assert_every_document_is_there(http: httpx2.Client, client: Client) -> None:
-    listed = http.get("/api/documents", params={"limit": 10_000}).json()["documents"]
-    assert client.documents <= {document["id"] for document in listed}
+    listed: set[str] = set()
+    while page := http.get("/api/documents", params={"limit": 1000, "offset": len(listed)}).json()[
+        "documents"
+    ]:
+        listed |= {document["id"] for document in page}
+    assert client.documents <= listed
 
 
 def _assert_every_task_ends(http: httpx2.Client, client: Client) -> None:
