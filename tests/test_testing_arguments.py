@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from cortex_tasks import MemoryBackend, TaskContext, TaskTypeError, task_type
+from cortex_tasks import TaskContext, TaskTypeError, task_type
 from cortex_tasks.testing import Faults, HarnessError, TaskHarness, explore, explore_crashes
 
 Call = Callable[[TaskHarness], Awaitable[object]]
@@ -34,7 +34,7 @@ async def settle(harness: TaskHarness) -> None:
         ({"crash_at": -1}, ValueError, "crash_at must be at least 0"),
         ({"crash_at": "1"}, TypeError, "crash_at must be a whole number"),
         ({"steps_at_one_instant": 0}, ValueError, "must be at least 1"),
-        ({"make_backend": MemoryBackend()}, TypeError, "a function that gives a backend"),
+        ({"make_backend": "memory"}, TypeError, "a function that gives a backend"),
     ],
     ids=str,
 )
