@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.torture import ATTACKS, count, counted
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # A shell makes what it runs in the background deaf to Ctrl-C, which children inherit; those of the
 # laws about Ctrl-C have to hear it.
@@ -40,6 +45,15 @@ settings.load_profile("laws")
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The event loop of an async law: each runs on both. A module may replace it by its own."""
     return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One for all laws of a module about the page, which is marked `needs_chromium`."""
+    from tests.page_browser import a_browser  # noqa: PLC0415  most runs have no use for one
+
+    with a_browser() as browser:
+        yield browser
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

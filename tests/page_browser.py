@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
 
+from tests.page_world import World
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ABSENT = (
     "Chromium is not installed, so the page is not looked at (Debian: apt-get install chromium)"
@@ -84,3 +86,9 @@ def a_page(
         assert complaints == []
     finally:
         context.close()
+
+
+def open_at(page: Page, world: World, place: str = "") -> None:
+    """Open a screen, and wait until it is there."""
+    page.goto(f"{world.url}/#/{place}")
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")

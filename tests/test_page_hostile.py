@@ -11,19 +11,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from tests.page_browser import PHONE, a_browser, a_page, needs_chromium
+from tests.page_browser import PHONE, a_page, needs_chromium, open_at
 from tests.page_world import HOSTILE, World, a_world
 
 pytestmark = needs_chromium
 
 TURNED = "invoice\u202egnp.exe"  # what follows is written from right to left
 WIDE = "W" * 3_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with a_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +31,6 @@ def page(browser: Browser, world: World) -> Iterator[Page]:
     with a_page(browser) as page:
         yield page
     world.clear()
-
-
-def open_at(page: Page, world: World, place: str = "") -> None:
-    page.goto(f"{world.url}/#/{place}")
-    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
 
 
 def text(name: str, content: str = "Some words.") -> FilePayload:

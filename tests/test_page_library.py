@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from tests.documents import ROOT
-from tests.page_browser import PHONE, a_browser, a_page, needs_chromium
+from tests.page_browser import PHONE, a_page, needs_chromium
 from tests.page_world import World, a_world
 
 pytestmark = needs_chromium
@@ -30,12 +30,6 @@ SCREENS = [
     "graph",
     "nowhere",
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with a_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

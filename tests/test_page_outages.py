@@ -9,19 +9,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.page_browser import a_browser, a_page, needs_chromium
+from tests.page_browser import a_page, needs_chromium, open_at
 from tests.page_world import World, a_world
 
 pytestmark = needs_chromium
 
 STREAM = "**/api/tasks/events*"
 SESSION = "**/api/session"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with a_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +29,6 @@ def page(browser: Browser, world: World) -> Iterator[Page]:
     with a_page(browser) as page:
         yield page
     world.clear()
-
-
-def open_at(page: Page, world: World, place: str = "") -> None:
-    page.goto(f"{world.url}/#/{place}")
-    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
 
 
 def sign_in(page: Page, world: World, key: str) -> None:

@@ -14,16 +14,10 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from tests.page_browser import a_browser, a_page, needs_chromium
+from tests.page_browser import a_page, needs_chromium, open_at
 from tests.page_world import HOSTILE, LONG, World, a_world
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with a_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +33,9 @@ def page(browser: Browser) -> Iterator[Page]:
         yield page
 
 
-def open_at(page: Page, world: World, place: str = "") -> None:
-    """Open a screen, and wait until it is there."""
-    page.goto(f"{world.url}/#/{place}")
-    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+def open_live(page: Page, world: World, place: str = "") -> None:
+    """Open a screen, and wait until it is there and hears of changes."""
+    open_at(page, world, place)
     expect(page.locator(".dot.live, .dot.polling")).to_be_visible()
 
 
@@ -122,7 +115,7 @@ def test_who_may_only_look_sees_no_button_that_would_be_refused(
 
 
 def test_what_runs_appears_and_moves_by_itself(world: World, page: Page) -> None:
-    open_at(page, world)
+    open_live(page, world)
     first = world.submit("export", percent=42, message="Half of it is written")
     running = page.get_by_role("region", name="Running now").or_(page.locator(".now-list"))
     expect(running.get_by_text("Half of it is written")).to_be_visible()
@@ -136,7 +129,7 @@ def test_what_runs_appears_and_moves_by_itself(world: World, page: Page) -> None
 
 def test_a_task_ends_before_ones_eyes(world: World, page: Page) -> None:
     task_id = world.submit("export", percent=83, message="Nearly", result={"rows": [{"n": 1}]})
-    open_at(page, world, f"tasks/{task_id}")
+    open_live(page, world, f"tasks/{task_id}")
     expect(page.locator(".progress-line .share")).to_have_text("83 %")
     expect(page.get_by_text("Nearly", exact=True)).to_be_visible()
     world.open_gate()
@@ -149,7 +142,7 @@ def test_a_task_ends_before_ones_eyes(world: World, page: Page) -> None:
 def test_rows_stay_where_they_are_while_somebody_points_at_them(world: World, page: Page) -> None:
     for number in range(5):
         world.submit("report", message=f"Report {number}")
-    open_at(page, world, "tasks")
+    open_live(page, world, "tasks")
     row = page.locator("tbody tr").nth(2)
     row.hover()
     before, text = row.bounding_box(), row.inner_text()
@@ -168,7 +161,7 @@ def test_rows_stay_where_they_are_while_somebody_points_at_them(world: World, pa
 
 def test_a_restart_of_the_server_is_shown_and_outlived(world: World, page: Page) -> None:
     task_id = world.submit("export", percent=20)
-    open_at(page, world, f"tasks/{task_id}")
+    open_live(page, world, f"tasks/{task_id}")
     world.hang_up()
     expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
     world.open_gate()
@@ -207,7 +200,7 @@ def test_under_a_prefix_and_where_no_stream_comes_through_it_looks_every_few_sec
 def test_a_search_is_in_the_address_and_chips_write_into_it(world: World, page: Page) -> None:
     world.submit("report", error="The moon is full")
     world.submit("report", message="Written")
-    open_at(page, world, "tasks")
+    open_live(page, world, "tasks")
     page.get_by_role("button", name=re.compile("^Failed")).click()
     search = page.get_by_label("Search tasks")
     expect(search).to_have_value("status:failed")
@@ -229,7 +222,7 @@ def test_a_search_is_in_the_address_and_chips_write_into_it(world: World, page: 
 
 def test_a_failure_says_why_and_each_attempt_is_shown(world: World, page: Page) -> None:
     task_id = world.submit("newsletter", error="451 try again later")
-    open_at(page, world, f"tasks/{task_id}")
+    open_live(page, world, f"tasks/{task_id}")
     expect(page.locator(".under .badge")).to_have_text("Retrying")
     expect(page.locator(".moments")).to_contain_text("Attempt 1 failed")
     expect(page.locator(".moments")).to_contain_text("451 try again later")
@@ -241,7 +234,7 @@ def test_a_failure_says_why_and_each_attempt_is_shown(world: World, page: Page) 
 
 def test_what_a_body_writes_to_its_log_is_there_while_it_runs(world: World, page: Page) -> None:
     silent = world.submit("export", percent=5)
-    open_at(page, world, f"tasks/{silent}")
+    open_live(page, world, f"tasks/{silent}")
     log = page.get_by_label("Log lines")
     expect(log).to_be_hidden()
     told = world.submit("export", percent=5, log=f"row one is odd\n{HOSTILE}")
@@ -263,7 +256,7 @@ def test_hostile_and_endless_text_is_shown_as_text(world: World, page: Page) -> 
     failed = world.submit("report", error=f"{HOSTILE} {LONG}")
     running = world.submit("export", percent=5, message=f"{HOSTILE} {LONG}")
     for place in ["", "tasks", f"tasks/{bad}", f"tasks/{failed}", f"tasks/{running}"]:
-        open_at(page, world, place)
+        open_live(page, world, place)
         expect(page.get_by_text("<img src=x").first).to_be_attached()
         assert page.locator("img[src=x]").count() == 0
         assert "taken" not in page.title()
@@ -273,7 +266,7 @@ def test_hostile_and_endless_text_is_shown_as_text(world: World, page: Page) -> 
 
 def test_numbers_keep_all_their_digits(world: World, page: Page) -> None:
     task_id = world.submit("report", result={"big": 12345678901234567890, "rows": 1234567})
-    open_at(page, world, f"tasks/{task_id}")
+    open_live(page, world, f"tasks/{task_id}")
     expect(page.get_by_text("12345678901234567890", exact=True)).to_be_visible()
     expect(page.get_by_text("1,234,567", exact=True)).to_be_visible()
 
