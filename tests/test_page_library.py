@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, FilePayload, Page, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from tests.documents import ROOT
 from tests.page_browser import PHONE, a_page, needs_chromium
@@ -92,6 +92,14 @@ def test_a_community_shows_its_summary_its_members_and_its_documents(
         expect(panel.get_by_role("heading", name="relationships")).to_be_visible()
 
 
+def show_first_member(panel: Locator) -> None:
+    """Show it, and wait until it is: before, the buttons there are still the community's."""
+    member = panel.locator(".members button").first
+    name = member.inner_text()
+    member.click()
+    expect(panel.get_by_role("heading", level=2)).to_have_text(name)
+
+
 def test_a_click_on_the_picture_shows_what_is_there(
     world: World, filled: dict[str, str], browser: Browser
 ) -> None:
@@ -99,13 +107,13 @@ def test_a_click_on_the_picture_shows_what_is_there(
         open_at(page, world, "graph")
         panel = page.get_by_role("complementary", name="Communities")
         page.locator(".communities button").first.click()  # brings its middle into sight
-        panel.locator(".members button").first.click()  # and then one entity to the middle
+        show_first_member(panel)  # and then one entity to the middle
         page.get_by_role("button", name="Its community").or_(
             page.get_by_role("button", name="All communities")
         ).click()
         expect(panel.get_by_role("heading", name="members")).to_be_visible()
         name = panel.get_by_role("heading", level=2).inner_text()
-        panel.locator(".members button").first.click()
+        show_first_member(panel)
         box = page.locator("canvas").bounding_box()
         assert box is not None
         page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + 14)
