@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 
@@ -23,6 +26,8 @@ log = logging.getLogger("cortex_tasks.http")
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 KILLED_ITSELF = 70  # exit code; EX_SOFTWARE of sysexits.h
 HASTE = 5.0  # seconds that everything has once it was told twice
+LAST_WORDS = 2.0  # seconds for the line of the log that says why
+CALLED = 0x80  # added to a signal's number where a handler tells of it
 
 
 class StopSignals:
@@ -31,6 +36,9 @@ class StopSignals:
     The first sets `draining`. The second calls `cut_off`. The third, or `patience` seconds after
     the first, ends the process whatever holds it up: a task that blocks the event loop, say. No
     record is lost by that: what was acknowledged is on disk.
+
+    They are heard by a thread of its own, from the socket into which the interpreter writes their
+    numbers as they come: the event loop's thread, where Python calls handlers, may be deep in C.
 
     Does nothing outside the main thread, where signals cannot be heard.
     """
@@ -41,35 +49,68 @@ class StopSignals:
         self._steps = [draining.set, cut_off]
         self._patience = [patience, min(patience, HASTE)]
         self._before: dict[int, Any] = {}
-        self._last_resort: threading.Timer | None = None
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> None:
         """Listen, from inside the event loop."""
         if threading.current_thread() is not threading.main_thread():
             return
         self._call_soon = _call_soon()
+        self._ear, self._mouth = socket.socketpair()
+        self._mouth.setblocking(False)
+        self._thread = threading.Thread(target=self._listen, name="stop signals", daemon=True)
+        self._thread.start()
+        self._loop_wakes_by = signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
         for number in SIGNALS:
-            self._before[number] = signal.signal(number, self._heard)
+            self._before[number] = signal.signal(number, self._called)
 
     def __exit__(self, *error: object) -> None:
         """Leave signals to whoever heard them before."""
+        if self._thread is None:
+            return
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        self._disarm()
+        signal.set_wakeup_fd(self._loop_wakes_by)
+        self._mouth.shutdown(socket.SHUT_WR)
+        self._thread.join()
+        self._mouth.close()
+        self._ear.close()
 
-    def _heard(self, number: int, _frame: FrameType | None) -> None:
-        """Called between two instructions of the main thread, even where the loop is blocked."""
-        if not self._steps:
-            os._exit(128 + number)
-        self._disarm()
-        self._last_resort = threading.Timer(self._patience.pop(0), _end_process)
-        self._last_resort.daemon = True
-        self._last_resort.start()
-        self._call_soon(self._steps.pop(0))
+    def _called(self, number: int, _frame: FrameType | None) -> None:
+        """Tell the thread, in case that somebody has taken the interpreter's socket from us."""
+        with contextlib.suppress(BlockingIOError):  # full: then it has enough to hear
+            self._mouth.send(bytes([number | CALLED]))
 
-    def _disarm(self) -> None:
-        if self._last_resort is not None:
-            self._last_resort.cancel()
+    def _listen(self) -> None:
+        """Take the steps as signals come; end the process when its time is up."""
+        written = called = taken = 0
+        ends: float | None = None
+        while True:
+            self._ear.settimeout(None if ends is None else max(0.001, ends - time.monotonic()))
+            try:
+                numbers = self._ear.recv(4096)
+            except TimeoutError:
+                _end_process()
+            if not numbers:
+                return
+            self._pass_on(bytes(number for number in numbers if number < CALLED))
+            for number in numbers:
+                if number & ~CALLED in SIGNALS:
+                    written += number < CALLED
+                    called += number >= CALLED
+                # Each is told twice, but for two that came at once, or what others heard.
+                while taken < max(written, called):
+                    if not self._steps:
+                        os._exit(128 + (number & ~CALLED))
+                    ends = time.monotonic() + self._patience.pop(0)
+                    self._call_soon(self._steps.pop(0))
+                    taken += 1
+
+    def _pass_on(self, numbers: bytes) -> None:
+        """Wake the event loop, as the interpreter would have: it may hear other signals."""
+        if numbers and self._loop_wakes_by != -1:
+            with contextlib.suppress(OSError):  # full: it is being woken
+                os.write(self._loop_wakes_by, numbers)
 
 
 class DrainSignals:
@@ -105,8 +146,12 @@ class DrainSignals:
         self._before[number](number, frame)
 
 
-def _end_process() -> None:
-    log.critical("the server did not stop in time: something in it will not end. Killing it.")
+def _end_process() -> NoReturn:
+    # What does not end may be a line of the log, which nobody reads: the next one would wait too.
+    words = "the server did not stop in time: something in it will not end. Killing it."
+    saying = threading.Thread(target=log.critical, args=(words,), daemon=True)
+    saying.start()
+    saying.join(LAST_WORDS)
     os._exit(KILLED_ITSELF)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
 import signal
 import socket
@@ -71,6 +72,23 @@ async def blocking(ctx: TaskContext) -> None:
     time.sleep(1000)  # noqa: ASYNC251  # what it is for
 
 
+@task_type("unheard")
+async def unheard(ctx: TaskContext) -> None:
+    # As if a signal came between the interpreter's last look for one and a call into C.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+    print("blocked", flush=True)  # noqa: T201
+    time.sleep(1000)  # noqa: ASYNC251
+
+
+@task_type("speechless")
+async def speechless(ctx: TaskContext) -> None:
+    # As if it were in the midst of a line of the log that nobody takes.
+    assert logging.lastResort
+    logging.lastResort.acquire()
+    print("blocked", flush=True)  # noqa: T201
+    time.sleep(1000)  # noqa: ASYNC251
+
+
 class Obstinate:
     """A task that hears of its cancel and stops when it is let go."""
 
@@ -128,7 +146,10 @@ async def failing_halfway(request: Request) -> Response:
 async def main(patience: float, grace: float, keep_alive: float) -> None:
     draining = anyio.Event()
     obstinate = Obstinate()
-    types: list[TaskType[Any, Any]] = [big, quick, endless, deaf, blocking, obstinate.task_type()]
+    types: list[TaskType[Any, Any]] = [
+        *(big, quick, endless, deaf, blocking, unheard, speechless),
+        obstinate.task_type(),
+    ]
     with (
         anyio.CancelScope() as all_of_it,
         StopSignals(draining, all_of_it.cancel, patience=patience),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
+import socket
+import subprocess
 
+import anyio
 import pytest
 
-from cortex_tasks.http.stopping import KILLED_ITSELF
-from tests.http_process import BIG, PATIENCE, a_server
+from cortex_tasks.http.stopping import KILLED_ITSELF, StopSignals
+from tests.http_process import BIG, PATIENCE, Server, a_server
 from tests.test_http_strangers import CHUNKED, CLEANUP, GET_HEALTH, SIZED, read_all, read_answer
 
 LONG = PATIENCE * 2  # a grace that must not be waited for
@@ -111,16 +115,37 @@ def test_a_second_signal_cuts_off_what_the_first_would_wait_for(loop: str) -> No
         assert "Traceback" not in server.log()
 
 
-@pytest.mark.parametrize("name", ["deaf", "blocking"])
-def test_a_task_that_never_stops_does_not_keep_the_process(loop: str, name: str) -> None:
-    with a_server(loop, patience=1.0) as server, server.connect() as connection:
-        if name == "deaf":
-            server.start(name)
-        else:
-            connection.sendall(b"POST /start/blocking HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert server.line() == "blocked"
+def begin_blocking(server: Server, connection: socket.socket, name: str) -> None:
+    """Start a task that holds the event loop, so that its start is never answered."""
+    connection.sendall(f"POST /start/{name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert server.line() == "blocked"
+
+
+def test_a_task_that_never_stops_does_not_keep_the_process(loop: str) -> None:
+    with a_server(loop, patience=1.0) as server:
+        server.start("deaf")
         assert server.stop() == KILLED_ITSELF
         assert "did not stop in time" in server.log()
+
+
+@pytest.mark.parametrize("name", ["blocking", "unheard"])
+def test_a_task_that_blocks_the_loop_does_not_keep_the_process(loop: str, name: str) -> None:
+    with a_server(loop, patience=1.0) as server, server.connect() as connection:
+        begin_blocking(server, connection, name)
+        assert server.stop() == KILLED_ITSELF
+        assert "did not stop in time" in server.log()
+
+
+def test_a_log_that_nobody_takes_does_not_keep_the_process(loop: str) -> None:
+    with a_server(loop, patience=1.0) as server, server.connect() as connection:
+        begin_blocking(server, connection, "speechless")
+        assert server.stop() == KILLED_ITSELF
+
+
+def test_a_third_signal_ends_even_what_blocks_the_loop(loop: str) -> None:
+    with a_server(loop) as server, server.connect() as connection:
+        begin_blocking(server, connection, "unheard")
+        assert signal_until_it_ends(server, signal.SIGTERM) == 128 + signal.SIGTERM
 
 
 def test_a_third_signal_ends_the_process_at_once(loop: str) -> None:
@@ -128,9 +153,41 @@ def test_a_third_signal_ends_the_process_at_once(loop: str) -> None:
         server.start("deaf")
         server.process.send_signal(signal.SIGTERM)
         server.wait_until_it_refuses()
-        code: int | None = None
-        while code is None:
-            server.process.send_signal(signal.SIGINT)
-            with contextlib.suppress(Exception):
-                code = server.process.wait(0.1)
-        assert code == 128 + signal.SIGINT
+        assert signal_until_it_ends(server, signal.SIGINT) == 128 + signal.SIGINT
+
+
+def signal_until_it_ends(server: Server, number: signal.Signals) -> int:
+    """Send it again and again, as two that come at once are one; gives the exit code."""
+    while True:
+        server.process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return server.process.wait(0.1)
+
+
+async def test_signals_are_heard_though_someone_else_took_the_interpreters_socket() -> None:
+    draining, cut_off = anyio.Event(), anyio.Event()
+    before = signal.getsignal(signal.SIGTERM)
+    with anyio.fail_after(PATIENCE), StopSignals(draining, cut_off.set, patience=LONG):
+        loops = signal.set_wakeup_fd(-1)
+        signal.raise_signal(signal.SIGTERM)
+        await draining.wait()
+        signal.set_wakeup_fd(loops)
+        signal.raise_signal(signal.SIGINT)
+        await cut_off.wait()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_what_asyncio_hears_it_hears_on(anyio_backend: str) -> None:
+    theirs = anyio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, theirs.set)
+    try:
+        with (
+            anyio.fail_after(PATIENCE),
+            StopSignals(anyio.Event(), anyio.Event().set, patience=LONG),
+        ):
+            signal.raise_signal(signal.SIGUSR1)
+            await theirs.wait()
+    finally:
+        loop.remove_signal_handler(signal.SIGUSR1)
