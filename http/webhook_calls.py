@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ from msgspec import Meta
 
 from .calls import Answer, Call, encode
 from .problems import FieldError, invalid_parameters
-from .webhooks.model import Delivery, DeliveryState, Hook, HookEvent
+from .webhooks.model import Delivery, DeliveryState, Hook, HookEvent, Standing
 
 AskedFor = Literal["task.completed", "task.failed", "task.cancelled"]
 ENDS: tuple[AskedFor, ...] = ("task.completed", "task.failed", "task.cancelled")
@@ -31,7 +32,9 @@ class DeliveryFilter(msgspec.Struct, frozen=True):
 
 
 class HookView(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook. `waiting` deliveries will be tried (again), `dead` ones were given up."""
+    """A webhook. `waiting` deliveries will be tried (again), `dead` ones were given up. `last_…`
+    is of the newest attempt at any of them: no error if it was taken.
+    """
 
     id: str
     url: str
@@ -40,6 +43,9 @@ class HookView(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     delivered: int
     dead: int
+    last_attempt_at: datetime | None
+    last_status: int | None
+    last_error: str | None
 
 
 class HookMade(HookView, frozen=True, kw_only=True):
@@ -94,8 +100,8 @@ class DeliveryList(msgspec.Struct, frozen=True):
 async def list_hooks(call: Call[None]) -> Answer:
     """Show all webhooks."""
     webhooks = call.services.webhooks
-    counts = await webhooks.counts()
-    shown = [_view(hook, counts) for hook in webhooks.hooks()]
+    standings = await webhooks.standings()
+    shown = [_view(hook, standings) for hook in webhooks.hooks()]
     return Answer(encode(HookList(shown, len(shown))))
 
 
@@ -103,7 +109,7 @@ async def show_hook(call: Call[None]) -> Answer:
     """Show one."""
     webhooks = call.services.webhooks
     hook = webhooks.hook(call.path("hook_id"))
-    return Answer(encode(_view(hook, await webhooks.counts())))
+    return Answer(encode(_view(hook, await webhooks.standings())))
 
 
 async def add_hook(call: Call[NewHook]) -> Answer:
@@ -154,15 +160,10 @@ def _of_comma_list(text: str) -> list[AskedFor]:
         raise invalid_parameters(FieldError(("query", "events"), said)) from None
 
 
-def _view(hook: Hook, counts: dict[tuple[str, DeliveryState], int]) -> HookView:
+def _view(hook: Hook, standings: Mapping[str, Standing]) -> HookView:
+    standing = msgspec.structs.asdict(standings.get(hook.id, Standing()))
     return HookView(
-        id=hook.id,
-        url=hook.url,
-        events=hook.events,
-        created_at=hook.created_at,
-        waiting=counts.get((hook.id, DeliveryState.WAITING), 0),
-        delivered=counts.get((hook.id, DeliveryState.DELIVERED), 0),
-        dead=counts.get((hook.id, DeliveryState.DEAD), 0),
+        id=hook.id, url=hook.url, events=hook.events, created_at=hook.created_at, **standing
     )
 
 

@@ -16,7 +16,12 @@ _HOOK: dict[str, Any] = {
     "waiting": 1,
     "delivered": 40,
     "dead": 0,
+    "last_attempt_at": at(5),
+    "last_status": 502,
+    "last_error": "HTTP 502",
 }
+_NEW = _HOOK | dict.fromkeys(("last_attempt_at", "last_status", "last_error"))
+_NEW |= {"waiting": 0, "delivered": 0}
 _DELIVERY = calls.DeliveryView(
     id="evt_01k5s3c7v9m2x4n8_1234",
     event=HookEvent.FAILED,
@@ -34,7 +39,7 @@ WEBHOOK_EXAMPLES = by_type(
     calls.NewHook("https://example.org/hook", ["task.completed", "task.failed"]),
     calls.DeliveryFilter(state=DeliveryState.DEAD),
     calls.HookView(**_HOOK),
-    calls.HookMade(**_HOOK, secret="whsec_" + "0" * 64),
+    calls.HookMade(**_NEW, secret="whsec_" + "0" * 64),
     calls.HookList([calls.HookView(**_HOOK)], 1),
     calls.HookRemoved(_HOOK["id"], "Webhook removed"),
     calls.Tested(True, 204, None),

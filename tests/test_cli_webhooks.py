@@ -80,6 +80,8 @@ def test_a_hook_that_the_command_line_adds_is_told_with_a_signature_that_the_pag
             [delivery] = set(re.findall(r"evt_\w+", said("webhooks", "deliveries", hook_id)))
             said("webhooks", "retry", hook_id, delivery)
             assert came.get(timeout=LIMIT)[1] == body
+            while "taken (HTTP 204)" not in said("webhooks", "list"):
+                pass  # until it has written down that it was
         stored = b"".join(file.read_bytes() for file in data.rglob("*") if file.is_file())
         assert secret.encode() not in stored
         with serving(data, **loop) as (url, _, _):

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 
@@ -14,7 +15,7 @@ from cortex_tasks.http.app import create_app
 from cortex_tasks.http.keys import Permission
 from tests.engine_setting import virtual_time
 from tests.http_setting import a_key_store, assert_problem, client_of
-from tests.webhook_setting import BROKEN, URL, Told, telling
+from tests.webhook_setting import BROKEN, DONE, URL, Told, telling
 
 HOOKS = "/api/admin/webhooks"
 
@@ -102,6 +103,29 @@ async def test_deliveries_and_dead_letters_are_shown_and_tried_again(tmp_path: P
         assert (again.json()["state"], again.json()["attempts"]) == ("waiting", 0)
         assert_problem(await client.post(f"{path}/evt_unheard/retry"), 404)
         assert_problem(await client.get(path, params={"state": "odd"}), 422)
+
+
+async def test_a_hook_shows_what_came_of_its_newest_attempt(tmp_path: Path) -> None:
+    async with served(tmp_path, DONE, BROKEN) as (told, client):
+        made = (await client.post(HOOKS, json={"url": URL})).json()
+        path = f"{HOOKS}/{made['id']}"
+
+        async def standing() -> list[Any]:
+            shown = (await client.get(path)).json()
+            return [shown[f"last_{what}"] for what in ("attempt_at", "status", "error")]
+
+        assert await standing() == [None, None, None]
+        await told.ended("bad")
+        await told.settled(made["id"])
+        [at, status, error] = await standing()
+        assert at is not None
+        assert (status, error) == (200, None)
+        await told.ended("bad")
+        while (await client.get(path)).json()["waiting"] != 1 or (await standing())[0] == at:  # noqa: ASYNC110
+            await anyio.sleep(1)
+        [later, status, error] = await standing()
+        assert later > at
+        assert (status, error) == (BROKEN.status, BROKEN.error)
 
 
 async def test_a_test_says_what_came_of_it(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from ..client.webhook_models import (
     HookEvent,
     NewWebhook,
     Tested,
+    Webhook,
     WebhookList,
 )
 from .arguments import Commands, add_command, add_connection, text, words_of
@@ -78,13 +79,24 @@ def list_hooks(arguments: argparse.Namespace) -> int:
         print_json(answer.body)
         return Exit.DONE
     rows = [
-        (each.id, str(each.waiting), str(each.dead), ",".join(each.events), each.url)
+        (
+            *(each.id, str(each.waiting), str(each.dead), _last_attempt(each)),
+            *(",".join(each.events), each.url),
+        )
         for each in answer.read(WebhookList).webhooks
     ]
     if rows:
-        print_table(("ID", "WAITING", "DEAD", "EVENTS", "URL"), rows)
+        print_table(("ID", "WAITING", "DEAD", "LAST ATTEMPT", "EVENTS", "URL"), rows)
     note(f"{len(rows)} webhooks")
     return Exit.DONE
+
+
+def _last_attempt(hook: Webhook) -> str:
+    if hook.last_attempt_at is None:
+        return "-"
+    if hook.last_error is None:
+        return f"taken (HTTP {hook.last_status})"
+    return hook.last_error
 
 
 def remove(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,9 @@ DeliveryState: TypeAlias = Literal["waiting", "delivered", "dead"]
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is told. `waiting` deliveries will be tried (again), `dead` ones were given up."""
+    """Who is told. `waiting` deliveries will be tried (again), `dead` ones were given up. `last_…`
+    is of the newest attempt at any of them: no error if it was taken.
+    """
 
     id: str
     url: str
@@ -21,6 +23,9 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int = 0
     delivered: int = 0
     dead: int = 0
+    last_attempt_at: datetime | None = None
+    last_status: int | None = None
+    last_error: str | None = None
 
 
 class NewWebhook(Webhook, frozen=True, kw_only=True):

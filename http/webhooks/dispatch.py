@@ -23,7 +23,17 @@ from ...engine.engine import TaskEngine
 from ...engine.errors import CallerError, EventsMissed, StorageError
 from ...engine.records import TaskRecord
 from ...engine.surroundings import Clock, WallClock
-from .model import Delivery, DeliveryState, Hook, HookEvent, Outcome, after_attempt, body_of, end_of
+from .model import (
+    Delivery,
+    DeliveryState,
+    Hook,
+    HookEvent,
+    Outcome,
+    Standing,
+    after_attempt,
+    body_of,
+    end_of,
+)
 from .outbox import Outbox
 from .signing import Secrets
 from .targets import check_target
@@ -186,9 +196,9 @@ class Webhooks:
         self.hook(hook_id)
         return await self._outbox.newest(hook_id, state=state, limit=limit)
 
-    async def counts(self) -> dict[tuple[str, DeliveryState], int]:
-        """Give how many deliveries there are, by hook and state."""
-        return await self._outbox.counts()
+    async def standings(self) -> dict[str, Standing]:
+        """Give how each hook stands that has deliveries."""
+        return await self._outbox.standings()
 
     async def try_again(self, hook_id: str, delivery_id: str) -> Delivery:
         """Tell it again from now on, with all attempts before it; gives how it stands.

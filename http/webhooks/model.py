@@ -64,6 +64,17 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str | None = None
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """How many deliveries of a hook are in each state, and what came of the newest attempt."""
+
+    waiting: int = 0
+    delivered: int = 0
+    dead: int = 0
+    last_attempt_at: datetime | None = None
+    last_status: int | None = None
+    last_error: str | None = None
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """What came of one attempt: delivered if `error` is None."""
 

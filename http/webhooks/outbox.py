@@ -19,7 +19,7 @@ import msgspec
 from ...engine.surroundings import Offload
 from ...jobs.library.database import Database
 from ...jobs.library.tables import refuse_lacking
-from .model import Delivery, DeliveryState, Hook, HookEvent
+from .model import Delivery, DeliveryState, Hook, HookEvent, Standing
 
 OUTBOX_FILE = "webhooks.db"
 OUTBOX = "an outbox of webhooks"  # what errors call it
@@ -174,14 +174,21 @@ class Outbox:
             "hook_id = ? AND state = ?", (hook_id, state), "number DESC", limit
         )
 
-    async def counts(self) -> dict[tuple[str, DeliveryState], int]:
-        """Give how many deliveries there are, by hook and state."""
+    async def standings(self) -> dict[str, Standing]:
+        """Give how each hook stands that has deliveries."""
         rows = await self._database.read(
             lambda db: db.execute(
-                "SELECT hook_id, state, count(*) FROM deliveries GROUP BY hook_id, state"
+                # Columns beside max() are those of the row that has it: SQLite says so.
+                "SELECT hook_id, sum(state = 'waiting'), sum(state = 'delivered'), "
+                "sum(state = 'dead'), max(last_attempt_at), last_status, last_error "
+                "FROM deliveries GROUP BY hook_id"
             ).fetchall()
         )
-        return {(hook_id, DeliveryState(state)): count for hook_id, state, count in rows}
+        fields = Standing.__struct_fields__
+        return {
+            hook_id: msgspec.convert(dict(zip(fields, row, strict=True)), Standing)
+            for hook_id, *row in rows
+        }
 
     async def _select(
         self, where: str, values: Sequence[str], order: str, limit: int
