@@ -19,11 +19,15 @@ class MemoryBackend:
 
     What was committed is there again when the same object is opened after a close, as after a
     restart. Nothing that it hands out or was handed can change what it holds.
+
+    numbering_from: the changes are numbered from the next number on. Where programs follow them
+    over a restart, give each process higher ones, say milliseconds since 1970: else they may take
+    the changes of this process for those that they know from the one before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, numbering_from: int = 0) -> None:
         self._open = False
-        self._last_seq = 0
+        self._last_seq = numbering_from
         self._records: dict[str, TaskRecord] = {}
         self._params: dict[str, msgspec.Raw] = {}
         self._results: dict[str, msgspec.Raw] = {}

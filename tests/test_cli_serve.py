@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from cortex_tasks.http.keys import KeyStore
+
 from .cli_process import LIMIT, command, serving
 
 
@@ -35,6 +37,34 @@ def status_of(url: str, key: str | None = None) -> int:
     headers = {} if key is None else {"X-API-Key": key}
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
         return int(answer.status)
+
+
+def detect(url: str, key: str) -> tuple[int, bytes]:
+    """Submit a detection; gives the status and the body of the answer."""
+    asked = urllib.request.Request(f"{url}/api/graph/communities/detect", method="POST")
+    asked.add_header("X-API-Key", key)
+    try:
+        with urllib.request.urlopen(asked) as answer:
+            return int(answer.status), answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def first_events(url: str, key: str, *, after: int) -> list[tuple[str, int]]:
+    """Follow all tasks from a change on, until two events came; gives what each was."""
+    query = f"?last_event_id={after}"
+    asked = urllib.request.Request(f"{url}/api/tasks/events{query}", headers={"X-API-Key": key})
+    told: list[tuple[str, int]] = []
+    with urllib.request.urlopen(asked, timeout=LIMIT) as answer:
+        kind = ""
+        while len(told) < 2:
+            line = answer.readline().decode()
+            if line.startswith("event: "):
+                kind = line.removeprefix("event: ").strip()
+            elif line.startswith("data: "):
+                told.append((kind, json.loads(line.removeprefix("data: "))["seq"]))
+    return told
 
 
 def test_the_first_start_makes_a_key_and_later_ones_do_not(
@@ -100,27 +130,33 @@ def test_with_the_memory_backend_no_task_touches_the_disk(tmp_path: Path) -> Non
         assert not (tmp_path / "tasks").exists()
 
 
-def test_what_it_is_told_of_keeping_and_limits_reaches_its_engine(tmp_path: Path) -> None:
-    def detect(url: str) -> tuple[int, bytes]:
-        asked = urllib.request.Request(f"{url}/api/graph/communities/detect", method="POST")
-        asked.add_header("X-API-Key", key)
-        try:
-            with urllib.request.urlopen(asked) as answer:
-                return int(answer.status), answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read()
+def test_who_follows_over_a_restart_of_the_memory_backend_is_told_that_all_is_new(
+    tmp_path: Path,
+) -> None:
+    key = KeyStore.in_folder(tmp_path).create("laws")
+    with serving(tmp_path, "--backend", "memory") as (url, _, _):
+        detect(url, key)
+        [_, (kind, known)] = first_events(url, key, after=0)
+        assert kind == "reset"  # it forgets nothing, and has not begun with 1
+    with serving(tmp_path, "--backend", "memory") as (url, _, _):
+        for _ in range(3):
+            detect(url, key)
+        [(_, first), (kind, seq)] = first_events(url, key, after=known)
+        assert (kind, seq) == ("reset", first)
+        assert seq > known
 
+
+def test_what_it_is_told_of_keeping_and_limits_reaches_its_engine(tmp_path: Path) -> None:
     with serving(tmp_path) as (url, said, _):
         [key] = set(re.findall(r"cortex_admin_\S+", said))
-        status, answer = detect(url)
+        status, answer = detect(url, key)
         assert status == 200, answer
         path = f"{url}/api/tasks/{json.loads(answer)['task_id']}"
         while json.loads(text_of(path + "?wait=30", key))["status"] != "completed":
             pass
     limited = ("--limits", "max_params_bytes=2", "--keep-count", "0")
     with serving(tmp_path, *limited) as (url, _, _):
-        status, answer = detect(url)
+        status, answer = detect(url, key)
         assert (status, b"over the limit of 2 " in answer) == (422, True), answer
         while json.loads(text_of(f"{url}/api/tasks?wait=30", key))["total"]:
             pass

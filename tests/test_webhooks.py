@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from copy import deepcopy
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -221,6 +222,47 @@ async def test_what_ended_and_was_not_yet_written_down_is_found_in_the_records(
         assert body["data"]["task_id"] == missed
         told_of = {each.task_id for each in await told.settled(hook.id)}
         assert told_of == {known, missed}
+
+
+@pytest.mark.parametrize("anew_from", [0, 7, 1_000_000])
+async def test_tasks_that_are_others_than_the_outbox_knew_are_told(
+    tmp_path: Path, anew_from: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with telling(tmp_path) as told:
+        for _ in range(5):
+            await told.ended("good")  # before the hook's time
+        hook, _ = await told.webhooks.add(URL, ALL)
+        before = await told.ended("good")
+        await told.settled(hook.id)
+    backend = MemoryBackend(numbering_from=anew_from)
+    async with telling(tmp_path, backend=backend) as told:
+        after = [await told.ended("good") for _ in range(3)]
+        bodies = await told.receiver.wait_told(3)
+        assert [each["data"]["task_id"] for each in bodies] == after
+        assert [each.task_id for each in await told.settled(hook.id)] == [before, *after]
+    assert ("the outbox knows of changes" in caplog.text) == (anew_from < 15)
+
+
+async def test_a_backup_of_the_tasks_beside_a_newer_outbox_has_nothing_told_twice(
+    tmp_path: Path,
+) -> None:
+    tasks = MemoryBackend()
+    async with telling(tmp_path, backend=tasks) as told:
+        hook, _ = await told.webhooks.add(URL, ALL)
+        known = await told.ended("good")
+        await told.settled(hook.id)
+    backup = deepcopy(tasks)
+    async with telling(tmp_path, backend=tasks) as told:
+        newer, _ = await told.webhooks.add(URL, ALL)
+        lost = await told.ended("good")
+        await told.settled(newer.id)
+        await told.settled(hook.id)
+    async with telling(tmp_path, backend=backup) as told:
+        after = await told.ended("good")
+        await told.receiver.wait_told(2)
+        assert [each.task_id for each in await told.settled(hook.id)] == [known, lost, after]
+        assert [each.task_id for each in await told.settled(newer.id)] == [lost, after]
+        assert {delivery.task_id for _, delivery, _ in told.receiver.told} == {after}
 
 
 async def test_an_end_is_put_into_the_outbox_once_however_often_it_is_found(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,7 +152,7 @@ def _missing_extra_named() -> Iterator[None]:
 def _backend(kind: str, data: Path) -> Backend:
     match kind:
         case "memory":
-            return MemoryBackend()
+            return MemoryBackend(numbering_from=int(time.time() * 1000))
         case "json":
             return JsonBackend(data / TASKS_FOLDER)
         case _:

@@ -107,11 +107,14 @@ class Webhooks:
         failure: Exception | None = None
         await self._outbox.open()
         try:
+            if await self._outbox.begin_anew_after(engine.seq):
+                log.warning(
+                    "the outbox knows of changes that these tasks have not seen: they are others, "
+                    "or older ones. It goes on from the newest change that they know."
+                )
             for hook in await self._outbox.hooks():
                 self._hooks[hook.id] = hook
             self._position = await self._outbox.position()
-            if self._position > engine.seq:  # other task records than those that it was kept for
-                self._position = 0
             await self._catch_up()
             async with anyio.create_task_group() as self._nursery:
                 for hook in self._hooks.values():

@@ -119,6 +119,20 @@ class Outbox:
 
         return await self._database.read(read)
 
+    async def begin_anew_after(self, seq: int) -> bool:
+        """Where the outbox is ahead of this change, the newest of all tasks, let no hook be, and
+        have all ends looked for again; gives whether that was so.
+        """
+
+        def write(db: sqlite3.Connection) -> bool:
+            hooks = db.execute(
+                "UPDATE hooks SET since_seq = ? WHERE since_seq > ?", (seq, seq)
+            ).rowcount
+            ahead = db.execute("UPDATE position SET seq = 0 WHERE seq > ?", (seq,)).rowcount
+            return hooks + ahead > 0
+
+        return await self._database.write(write)
+
     async def put(self, deliveries: Iterable[Delivery], *, position: int) -> None:
         """Put these in, unless they are or their hook is gone, and move the position there."""
         rows = [_row(each) for each in deliveries]
