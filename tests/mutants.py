@@ -48,6 +48,7 @@ CHECKPOINTS = ("test_checkpoints.py", "test_simulation.py")
 FILES = ("test_journal_damage.py", "test_journal_faults.py", "test_journal_power_cuts.py")
 
 SCHEDULING = "engine/scheduling.py"
+ADMISSION = "engine/admission.py"
 LIVE = "engine/live_tasks.py"
 RECOVERY = "engine/recovery.py"
 SEGMENT = "backends/segment.py"
@@ -300,7 +301,7 @@ MUTANTS = (
     ),
     Mutant(
         "take more than the queue may hold",
-        SCHEDULING,
+        ADMISSION,
         "            if not queue.has_room_for(ready, early):\n",
         "            if False:\n",
         DECISIONS,
