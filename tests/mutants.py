@@ -409,6 +409,13 @@ MUTANTS = (
         FILES,
     ),
     Mutant(
+        "overlook that a line has vanished before pauses",
+        "backends/salvage.py",
+        "        self.end_lost |= self._places.lacking\n",
+        "",
+        ("test_doctor_vanished_lines.py",),
+    ),
+    Mutant(
         "read a value from beside its place",
         "backends/batch.py",
         "        at -= RESULT_KEY\n",
