@@ -40,7 +40,7 @@ class DiskFiles:
 
         After an OSError something of it may be there.
         """
-        descriptor = DiskFiles.create(self, path)
+        descriptor = self.create(path)
         try:
             _take_room(descriptor, size + beyond)
             os.ftruncate(descriptor, size)

@@ -1,7 +1,8 @@
 """Reads from a damaged folder each line that can still be read, and says what cannot be known.
 
 Changes are numbered without gaps, so a number that no readable line brings was in a line that is
-lost. Which task it was of nobody knows: it may have been of any.
+lost. Which task it was of nobody knows: it may have been of any. After the newest number that is
+left only pauses follow, which have none: there the numbers of the lines tell.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def salvage(folder: Path) -> Salvage:
         if snapshots[0].whole:  # it stands for all before it
             numbers[JOURNAL] = [one for one in numbers[JOURNAL] if one > number]
             break
-    history = _History(folder, numbers, found)
+    history = _History(folder, numbers, snapshots, found)
     _replay(found, snapshots, history)
     _account(found, snapshots, history)
     return found
@@ -122,21 +123,33 @@ class _Snapshot:
 class _History:
     """What can be read of the journal files, in the order of the numbers of the changes."""
 
-    def __init__(self, folder: Path, numbers: dict[str, list[int]], found: Salvage) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        numbers: dict[str, list[int]],
+        snapshots: list[_Snapshot],
+        found: Salvage,
+    ) -> None:
         self.changes: dict[int, Held | Drop] = {}
         self.pauses: list[tuple[int, Pause]] = []  # with the number of the file; they have no other
         self.lines: list[tuple[int, int]] = []  # number of the line, highest of its changes
         self.end_lost = False  # whether changes after the last that can be read may be missing
         self._newest = 0
+        self._places = _Places()
+        # The file after a snapshot goes on where that stands; without one the history begins.
+        starts = {0: 0} | {one.number: one.start.line for one in snapshots if one.start}
         before = newest_snapshot = max(numbers[SNAPSHOT], default=0)
         for number in sorted(numbers[JOURNAL]):
             if number > newest_snapshot:
                 self._expect(folder, before + 1, number, found)
                 before = number
+            if number - 1 in starts:
+                self._places.begin(starts[number - 1])
             path = folder / file_name(JOURNAL, number)
             self._read(_Reader(path, JOURNAL, number, found), number)
         if before == newest_snapshot:
             self._expect(folder, before + 1, before + 2, found)
+        self.end_lost |= self._places.lacking
 
     def _expect(self, folder: Path, number: int, there: int, found: Salvage) -> None:
         """Note that the files up to the one that is there are missing, if any is."""
@@ -158,8 +171,41 @@ class _History:
             self.changes |= kept
             highest = max(kept, default=0)
             self.lines.append((n, highest))
+            self._places.take(n, settles=highest > self._newest)
             if highest > self._newest:
                 self._newest, self.end_lost = highest, False
+
+
+class _Places:
+    """Compares the numbers of the lines with how many there are: where a line vanished, those after
+    it are ahead of their count by one more.
+
+    A number is under no check sum. A damaged one is told by its neighbours, but for the very last,
+    which looks like one before which lines have vanished, and is taken for it.
+    """
+
+    def __init__(self) -> None:
+        self.lacking = False  # whether a line may have vanished after the last that settles
+        self._numbers: set[int] = set()
+        self._ahead: int | None = None  # the line before, of its count
+        self._settled: set[int | None] = set()
+
+    def begin(self, line: int) -> None:
+        """All lines up to this one are accounted for."""
+        self._ahead = line - len(self._numbers)
+        self._settled, self.lacking = {self._ahead}, False
+
+    def take(self, n: int, *, settles: bool) -> None:
+        """Take the next line; one settles if its changes tell what has vanished before it."""
+        before = self._ahead
+        if n not in self._numbers:  # else it is there twice
+            self._numbers.add(n)
+            self._ahead = n - len(self._numbers)
+        if settles:
+            # The one before it too: if this number is damaged, that one tells.
+            self._settled, self.lacking = {self._ahead, before}, False
+        else:
+            self.lacking = self._ahead not in self._settled
 
 
 def _seq(change: Held | Drop) -> int:

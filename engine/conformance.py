@@ -14,7 +14,7 @@ import msgspec
 
 from .errors import CortexTasksError, StorageError, StorageInUse, TaskNotFound
 from .lifecycle import TaskStatus
-from .records import AttemptRecord, ChainStep, TaskRecord
+from .records import AttemptRecord, ChainStep, RequestRecord, TaskRecord, TraceContext
 from .storage import Backend, Change, Drop, Pause, Put, Recovered, ValueName
 
 MakeBackend = Callable[[], Backend]
@@ -241,12 +241,16 @@ async def _check_every_field(make: MakeBackend) -> None:
         ),
         cancel_requested_at=_BEGIN,
         dedupe_key="key/with:signs",
+        idempotency_key="schlüssel",
+        fingerprint="0a1b",
+        requests=(RequestRecord("another", "2c3d"), RequestRecord("ключ", "")),
         then=(
             ChainStep("next", msgspec.Raw(b'{"a":[1]}'), "k", timedelta(days=400, microseconds=1)),
             ChainStep("last"),
         ),
         previous_id="before",
         next_id="after",
+        trace=TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "a=1,b=2"),
         result_size=0,
     )
     recovered = await _commit_and_reopen(make, [Put(record, params=_raw("{}"))])

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import assert_never
 
+from .admission import Admission
 from .errors import (
     AttemptOver,
     EngineNotRunning,
     IdempotencyConflict,
-    QueueFull,
     StorageFull,
     TaskAlreadyFinal,
     TaskNotFound,
@@ -23,7 +23,6 @@ from .errors import (
 from .lifecycle import LifeEvent, TaskStatus
 from .live_tasks import Decision, LiveTask, LiveTasks
 from .messages import (
-    Accepted,
     Cancel,
     CleanUp,
     Drain,
@@ -52,7 +51,6 @@ from .queues import Queues
 from .records import TaskRecord
 from .recovery import recover
 from .registry import Registry
-from .requests import Requests
 from .reviving import no_revival
 from .settings import Limits
 from .storage import Change, Drop, Put, Recovered
@@ -76,7 +74,7 @@ class Scheduler:
         self._tasks = LiveTasks(registry, (limits or Limits()).max_error_chars)
         self._outcomes = Outcomes(self._tasks, registry, new_task_id, jitter)
         self._dropping: set[str] = set()  # to be dropped, and not yet gone from what is kept
-        self._requests = Requests()
+        self._admission = Admission(self._tasks, kept)
         self._draining = False
         self._drain_replies: list[Reply] = []
         # While it is set, nothing is begun: no task is taken or started, no checkpoint is kept,
@@ -91,7 +89,7 @@ class Scheduler:
         self._tasks.pause(recovered.paused)
         recover(self._tasks, recovered, self._registry)
         for record in recovered.records:
-            self._requests.note(record)
+            self._admission.requests.note(record)
         return self._end()
 
     def hear(self, messages: Iterable[Heard], now: datetime) -> Decision:  # noqa: C901, PLR0912  a case a message
@@ -132,16 +130,9 @@ class Scheduler:
 
     def needs_room(self, message: Submit | Revive | SetPaused | Save) -> bool:
         """Whether it asks for something to be kept that is not kept yet."""
-        return not isinstance(message, Submit) or any(map(self._is_new, message.submissions))
-
-    def _is_new(self, submission: Submission) -> bool:
-        try:
-            if self._of_same_request(submission) is not None:
-                return False
-        except IdempotencyConflict:
-            return False
-        twin = self._tasks.holder(submission.task_type, submission.dedupe_key)
-        return twin is None or submission.idempotency_key is not None
+        return not isinstance(message, Submit) or any(
+            map(self._admission.is_new, message.submissions)
+        )
 
     def roll_back(self, refused: Sequence[Decision], seq: int) -> None:
         """Be again as before these decisions, the newest ones: none of them has been kept, and
@@ -179,10 +170,10 @@ class Scheduler:
                 self._dropping.discard(change.task_id)
                 tasks.add(change.task_id)
             elif isinstance(change, Put):
-                self._requests.forget(change.record)
+                self._admission.requests.forget(change.record)
                 tasks.add(change.record.id)
         for task_id in tasks & self._kept.keys():
-            self._requests.note(self._kept[task_id])
+            self._admission.requests.note(self._kept[task_id])
 
     def settle(self, changes: Sequence[Change]) -> None:
         """Let go of tasks that are final, now that these changes are kept."""
@@ -227,66 +218,21 @@ class Scheduler:
         refusal = self._refusal(message.submissions)
         if refusal is not None:
             self._tasks.answer(message.reply, refusal, refused=True)
-            return
-        accepted = []
-        for submission in message.submissions:
-            earlier = self._of_same_request(submission)
-            if earlier is not None:
-                accepted.append(Accepted(earlier, deduplicated=True))
-                continue
-            twin = self._tasks.holder(submission.task_type, submission.dedupe_key)
-            live = twin or self._tasks.admit(submission)
-            self._note_request(submission, live, new=twin is None)
-            accepted.append(Accepted(live.record, twin is not None))
-        self._tasks.answer(message.reply, accepted)
-
-    def _recall(self, message: Recall) -> None:
-        try:
-            record = self._of_same_request(message)
-        except IdempotencyConflict as conflict:
-            self._tasks.answer(message.reply, conflict, refused=True)
         else:
-            self._tasks.answer(message.reply, record)
-
-    def _note_request(self, submission: Submission, live: LiveTask, *, new: bool) -> None:
-        """Remember by its key which task a request was given; it is kept with that task."""
-        key, asked = submission.idempotency_key, submission.fingerprint
-        if key is None or asked is None:
-            return
-        if new:
-            self._requests.note(live.record)
-        else:
-            requests = self._requests.given_too(live.record, key, asked)
-            self._tasks.change(live, {"requests": requests})
-
-    def _of_same_request(self, request: Submission | Recall) -> TaskRecord | None:
-        """The task that an earlier request with the key was given; raises IdempotencyConflict."""
-        task_id = self._requests.task_of(request.idempotency_key, request.fingerprint)
-        if task_id is None:
-            return None
-        live = self._tasks.by_id.get(task_id)
-        return self._kept[task_id] if live is None else live.record
+            self._tasks.answer(message.reply, self._admission.take(message.submissions))
 
     def _refusal(self, submissions: tuple[Submission, ...]) -> Exception | None:
         if self._draining:
             return EngineNotRunning(_SHUTTING_DOWN)
-        wanted: dict[str, list[int]] = {}  # by type: how many are ready, and how many are not yet
-        for submission in submissions:
-            try:
-                earlier = self._of_same_request(submission)
-            except IdempotencyConflict as conflict:
-                return conflict
-            if earlier is not None:
-                continue
-            task_type = submission.task_type
-            if self._tasks.holder(task_type, submission.dedupe_key) is None:
-                counts = wanted.setdefault(task_type, [0, 0])
-                counts[self._tasks.in_future(submission.run_at) is not None] += 1
-        for task_type, (ready, early) in wanted.items():
-            queue = self._tasks.queues.of(task_type)
-            if not queue.has_room_for(ready, early):
-                return QueueFull(task_type, queue.max_pending)
-        return None
+        return self._admission.refusal(submissions)
+
+    def _recall(self, message: Recall) -> None:
+        try:
+            record = self._admission.of_same_request(message)
+        except IdempotencyConflict as conflict:
+            self._tasks.answer(message.reply, conflict, refused=True)
+        else:
+            self._tasks.answer(message.reply, record)
 
     # -- what bodies report ----------------------------------------------------------------------
 
@@ -397,7 +343,7 @@ class Scheduler:
             if task_id not in self._dropping:  # by another cleanup, in a commit under way
                 self._dropping.add(task_id)
                 self._tasks.drop(task_id)
-                self._requests.forget(record)
+                self._admission.requests.forget(record)
                 dropped += 1
         self._tasks.answer(message.reply, dropped)
 

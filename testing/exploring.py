@@ -117,6 +117,8 @@ def explore(
     it still fails, and with one line that replays it. That seed is run once more, to say so if it
     does not repeat itself (not if it is the one that was asked for). Starts event loops of its own:
     call it from a plain function. Logging is off meanwhile; `replay` has it on.
+
+    Raises ValueError if nothing came to be tried: there is no seed, or no run came to `crash_at`.
     """
     check_not_given(options, "seed", "explore(..., seeds=[3]), or replay(..., seed=3)")
     forced = forced_seed()
@@ -129,7 +131,22 @@ def explore(
                 smallest = run.smallest(error)
                 raise smallest.failure(again=forced is None) from error
             exploration.add(run.harness)
+    _check_tried(exploration, options.get("crash_at", 0))
     return exploration
+
+
+def _check_tried(exploration: Exploration, crash_at: int) -> None:
+    """Raise ValueError if what was asked for did not happen once."""
+    if not exploration.runs:
+        raise ValueError(
+            "seeds= holds no seed, so nothing was run and nothing is shown: give some, as "
+            "seeds=range(1000) (a generator gives its seeds only once)"
+        )
+    if crash_at and "crash" not in exploration.injected:
+        raise ValueError(
+            f"crash_at={crash_at} comes too late: no run had so many steps, so the power never "
+            "failed (explore_crashes has it fail after each step that there is)"
+        )
 
 
 def explore_crashes(

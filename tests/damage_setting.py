@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -121,6 +122,12 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def line_files(folder: Path) -> list[Path]:
     """The snapshot, and the journal files after it."""
     return [*sorted(folder.glob("snapshot-*.jsonl")), *sorted(folder.glob("journal-*.jsonl"))]
+
+
+def holds_newer(folder: Path) -> bool:
+    """Whether damage has made a header that of a newer program."""
+    one = re.compile(rb'{"format":"cortex-tasks (journal|snapshot)","version":[2-9],"number":\d+}')
+    return any(one.match(path.read_bytes()) for path in line_files(folder))
 
 
 def damage(folder: Path, chance: Random) -> None:

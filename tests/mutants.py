@@ -48,6 +48,7 @@ CHECKPOINTS = ("test_checkpoints.py", "test_simulation.py")
 FILES = ("test_journal_damage.py", "test_journal_faults.py", "test_journal_power_cuts.py")
 
 SCHEDULING = "engine/scheduling.py"
+ADMISSION = "engine/admission.py"
 LIVE = "engine/live_tasks.py"
 RECOVERY = "engine/recovery.py"
 SEGMENT = "backends/segment.py"
@@ -300,7 +301,7 @@ MUTANTS = (
     ),
     Mutant(
         "take more than the queue may hold",
-        SCHEDULING,
+        ADMISSION,
         "            if not queue.has_room_for(ready, early):\n",
         "            if False:\n",
         DECISIONS,
@@ -406,6 +407,13 @@ MUTANTS = (
         "    found.index.last_seq = max(found.index.last_seq, start.seq)",
         "    pass",
         FILES,
+    ),
+    Mutant(
+        "overlook that a line has vanished before pauses",
+        "backends/salvage.py",
+        "        self.end_lost |= self._places.lacking\n",
+        "",
+        ("test_doctor_vanished_lines.py",),
     ),
     Mutant(
         "read a value from beside its place",

@@ -11,6 +11,7 @@ from cortex_tasks.backends.json_backend import JsonBackend
 from cortex_tasks.backends.memory import MemoryBackend
 from cortex_tasks.engine.conformance import check_backend
 from cortex_tasks.engine.errors import StorageError
+from cortex_tasks.engine.records import TaskRecord
 from cortex_tasks.engine.storage import Change, Drop, Put, Recovered, ValueName
 from cortex_tasks.engine.surroundings import offload_inline
 
@@ -167,3 +168,23 @@ async def test_the_check_finds_a_backend_that_breaks_a_promise(kind: type[Memory
     backend = kind()
     with pytest.raises(AssertionError):
         await check_backend(lambda: backend)
+
+
+@pytest.mark.parametrize(
+    "name", [field.name for field in msgspec.structs.fields(TaskRecord) if not field.required]
+)
+async def test_the_check_finds_a_backend_that_forgets_a_field_of_a_record(name: str) -> None:
+    class Forgetting(MemoryBackend):
+        async def open(self) -> Recovered:
+            found = await super().open()
+            records = [forgotten(record, name) for record in found.records]
+            return msgspec.structs.replace(found, records=records)
+
+    backend = Forgetting()
+    with pytest.raises(AssertionError):
+        await check_backend(lambda: backend, large=10)
+
+
+def forgotten(record: TaskRecord, name: str) -> TaskRecord:
+    kept = {field: getattr(record, field) for field in record.__struct_fields__ if field != name}
+    return TaskRecord(**kept)

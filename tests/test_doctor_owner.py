@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from cortex_tasks.backends.doctor import accept_loss, examine, repair
+from cortex_tasks.backends.owner import files_of
+from cortex_tasks.backends.reserve import RESERVE_FILE, Reserve
 from cortex_tasks.cli import main
 from cortex_tasks.engine.errors import StorageCorrupt
 from cortex_tasks.http.keys import KeyStore
@@ -96,6 +98,19 @@ def test_a_repair_gives_no_file_of_others_away(data: Path, tmp_path: Path) -> No
     (tasks / "lock").hardlink_to(secret)
     with pytest.raises(StorageCorrupt, match="link to another file"):
         repair(tasks)
+    assert (secret.stat().st_uid, secret.read_text()) == (0, "secret")
+
+
+def test_a_reserve_that_root_makes_is_the_services_and_is_written_through_no_link(
+    data: Path, tmp_path: Path
+) -> None:
+    tasks = data / "tasks"
+    secret = tmp_path / "of root"
+    secret.write_text("secret")
+    (tasks / RESERVE_FILE).hardlink_to(secret)
+    Reserve(files_of(tasks), tasks, 4096).restore()
+    assert (tasks / RESERVE_FILE).stat().st_size == 4096
+    assert set(owners(data).values()) == {SERVICE}
     assert (secret.stat().st_uid, secret.read_text()) == (0, "secret")
 
 

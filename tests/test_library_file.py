@@ -23,7 +23,7 @@ from cortex_tasks.engine.errors import (
 )
 from cortex_tasks.engine.surroundings import offload_inline
 from cortex_tasks.jobs.library import Library, LibraryClosed, session
-from cortex_tasks.jobs.library.schema import VERSION
+from cortex_tasks.jobs.library.schema import VERSION, create, prepare
 from tests.knowledge import learn, relation, saying
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
@@ -141,6 +141,22 @@ async def test_a_library_of_a_newer_version_is_refused_with_both_versions(path: 
     with pytest.raises(StorageError, match=f"format {VERSION + 1}.*reads format {VERSION}"):
         async with Library(path):
             pass
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("PRAGMA application_id = 1", "is a database of some other program"),
+        ("PRAGMA user_version = 9", "has format 9"),
+        ("DROP TABLE chunks", "is damaged: the table chunks is missing"),
+    ],
+)
+def test_a_library_in_memory_is_called_so_by_whatever_refuses_it(damage: str, said: str) -> None:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        create(connection)
+        connection.execute(damage)
+        with pytest.raises(StorageError, match=f"^the library in memory {said}"):
+            prepare(connection)
 
 
 async def test_a_path_that_cannot_be_opened_is_an_error_that_names_it(tmp_path: Path) -> None:

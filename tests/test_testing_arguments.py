@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -69,6 +69,18 @@ def test_an_exploration_is_told_apart_from_a_replay(monkeypatch: pytest.MonkeyPa
         explore(settle, nap)
     monkeypatch.setenv("CORTEX_TASKS_SEED", "")  # as good as not set
     assert explore(settle, nap, seeds=range(2)).runs == 2
+
+
+@pytest.mark.parametrize("seeds", [[], range(3, 0), iter([])], ids=["none", "backwards", "used up"])
+def test_an_exploration_that_ran_nothing_does_not_pass(seeds: Iterable[int]) -> None:
+    with pytest.raises(ValueError, match=r"seeds= holds no seed.*seeds=range\(1000\)"):
+        explore(settle, nap, seeds=seeds)
+
+
+def test_an_exploration_in_which_the_power_never_failed_as_asked_does_not_pass() -> None:
+    with pytest.raises(ValueError, match="crash_at=5000 comes too late: no run had so many steps"):
+        explore(settle, nap, seeds=range(3), crash_at=5000)
+    assert explore(settle, nap, seeds=range(3), crash_at=5).crashes == 3
 
 
 async def test_time_does_not_go_back_and_has_units() -> None:

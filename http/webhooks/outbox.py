@@ -66,7 +66,7 @@ class Outbox:
         def prepare(db: sqlite3.Connection) -> None:
             [tables] = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             if tables:
-                refuse_lacking(db, make, self._path)
+                refuse_lacking(db, make, self._path or f"{OUTBOX} in memory")
             make(db)
 
         await self._database.open(prepare)

@@ -181,6 +181,7 @@ def prepare(connection: sqlite3.Connection, file: Path | None = None) -> None:
             f"SQLite {sqlite3.sqlite_version} is too old for the library; "
             f"{'.'.join(map(str, OLDEST_SQLITE))} or newer is needed."
         )
+    name = file or "the library in memory"
     application_id, version, tables = connection.execute(
         "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema)"
         " FROM pragma_application_id AS a, pragma_user_version AS v"
@@ -189,16 +190,16 @@ def prepare(connection: sqlite3.Connection, file: Path | None = None) -> None:
         create(connection)
     elif application_id != APPLICATION_ID:
         raise StorageError(
-            f"{file} is a database of some other program. Nothing was changed; "
+            f"{name} is a database of some other program. Nothing was changed; "
             "give the library another file."
         )
     elif version != VERSION:
         raise StorageError(
-            f"{file} has format {version}; this program reads format {VERSION}. Nothing was "
+            f"{name} has format {version}; this program reads format {VERSION}. Nothing was "
             "changed; open it with the version of cortex-tasks that wrote it, or a newer one."
         )
     else:
-        refuse_lacking(connection, create, file)
+        refuse_lacking(connection, create, name)
 
 
 def create(connection: sqlite3.Connection) -> None:

@@ -35,11 +35,11 @@ def lacking(connection: sqlite3.Connection, make: Make) -> list[str]:
     ]
 
 
-def refuse_lacking(connection: sqlite3.Connection, make: Make, file: Path | None) -> None:
-    """Raise StorageCorrupt if any is missing."""
+def refuse_lacking(connection: sqlite3.Connection, make: Make, name: Path | str) -> None:
+    """Raise StorageCorrupt, which calls the file so, if any is missing."""
     missing = lacking(connection, make)
     if missing:
         raise StorageCorrupt(
-            f"{file or 'the file in memory'} is damaged: {'; '.join(missing)}. Nothing was "
+            f"{name} is damaged: {'; '.join(missing)}. Nothing was "
             "changed. Restore it from a copy, or move it away to begin a new one."
         )
