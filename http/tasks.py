@@ -10,6 +10,7 @@ import anyio.lowlevel
 import msgspec
 from msgspec import Meta
 
+from ..engine.errors import CortexTasksError
 from ..engine.lifecycle import TaskStatus
 from ..engine.records import TaskRecord
 from ..engine.search import parse_search
@@ -138,13 +139,18 @@ async def _waited_for(
     record = await services.engine.get(call.path("task_id"))
     if wanted.seconds and not record.final and Condition(call).allows_waiting(record.seq):
         known = record
-        record = await wait_for_news(
-            known,
-            lambda: news(known),
-            seconds=wanted.seconds,
-            receive=call.receive,
-            draining=services.draining,
-        )
+        try:
+            record = await wait_for_news(
+                known,
+                lambda: news(known),
+                seconds=wanted.seconds,
+                receive=call.receive,
+                draining=services.draining,
+            )
+        except CortexTasksError:
+            call.check_again()  # that the task has gone is news, too
+            raise
+        call.check_again()
     return record, wanted.applied
 
 
