@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from operator import le
 
+from .cursors import Cursor, write_cursor
 from .lifecycle import TaskStatus
 from .ordered import Ordered
 from .records import TaskPage, TaskRecord
@@ -108,13 +110,22 @@ class Catalogue:
         task_type: str | None = None,
         limit: int | None = None,
         offset: int = 0,
+        cursor: Cursor | None = None,
     ) -> TaskPage:
-        """Give the matching records, newest first, and how many match in all."""
+        """Give the matching records, newest first, and how many match in all.
+
+        cursor: only those that are older; the offset counts from there.
+        """
         listed = self._lists.get((task_type, status))
         if listed is None:
             return TaskPage([], 0)
+        if cursor is not None:
+            offset += len(listed) - bisect_left(listed, self.place_after(cursor))
         shown = listed.newest(offset, limit)
-        return TaskPage([self._at[number] for number in shown], len(listed))
+        records = [self._at[number] for number in shown]
+        more = records and offset + len(records) < len(listed)
+        following = write_cursor(shown[-1], records[-1]) if more else None
+        return TaskPage(records, len(listed), following)
 
     def count(self, *, status: TaskStatus | None = None, task_type: str | None = None) -> int:
         """How many records match."""
@@ -147,6 +158,25 @@ class Catalogue:
         """Give the place of this task; None for one that is not there."""
         return self._number.get(task_id)
 
+    def place_after(self, cursor: Cursor) -> int:
+        """Give the place before which everything is that was submitted before the cursor's task.
+
+        Exact, also for a task that has gone. Only of one that went before a restart nothing is
+        known but the time of its submission: of those of the very same time some may be taken for
+        older, and where a clock had been set back, newer ones as well.
+        """
+        place = self._number.get(cursor.task_id)
+        if place is not None:
+            return place
+        if not self.by_age:
+            return cursor.place  # a restart only ever moves tasks to lower places
+        everything = self.places()
+        first = bisect_left(everything, cursor.created_at, key=self._created_at)
+        after = bisect_right(everything, cursor.created_at, key=self._created_at)
+        lowest = everything[first] if first < len(everything) else self._next
+        highest = everything[after] if after < len(everything) else self._next
+        return min(max(cursor.place, lowest), highest)
+
     def ended(self) -> Iterator[TaskRecord]:
         """Final records, the one that ended longest ago first. Do not change anything meanwhile."""
         for _, number in self._ended:
@@ -161,6 +191,9 @@ class Catalogue:
     def ended_count(self) -> int:
         """How many records are final."""
         return len(self._ended)
+
+    def _created_at(self, place: int) -> datetime:
+        return self._at[place].created_at
 
     def _note_age(self, record: TaskRecord) -> None:
         if self._newest is not None and record.created_at < self._newest:

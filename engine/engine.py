@@ -14,6 +14,7 @@ import msgspec
 
 from .actors import Actors, Declaration
 from .context import Children
+from .cursors import Cursor, read_cursor
 from .errors import (
     EngineNotRunning,
     ResultNotReady,
@@ -283,31 +284,41 @@ class TaskEngine:
         task_type: str | None = None,
         limit: int | None = None,
         offset: int = 0,
+        cursor: str | None = None,
     ) -> TaskPage:
         """Give the matching records, newest first, and how many match in all.
 
-        An unknown status or type matches nothing. Without a limit: all.
+        An unknown status or type matches nothing. Without a limit: all. cursor: the `next` of the
+        page before, in place of an offset: whatever is submitted or cleaned up meanwhile, no task
+        comes twice and none is left out. Raises InvalidParameters for what is no cursor.
         """
         self._actors.entered()
+        after = _after(cursor, limit, offset)
         if status is not None and status not in TaskStatus.__members__.values():
             return TaskPage([], 0)
         wanted = None if status is None else TaskStatus(status)
-        if offset < 0 or (limit is not None and limit < 0):
-            raise ValueError("limit and offset must be 0 or more")
         return self._actors.ledger.catalogue.page(
-            status=wanted, task_type=task_type, limit=limit, offset=offset
+            status=wanted, task_type=task_type, limit=limit, offset=offset, cursor=after
         )
 
-    async def find(self, search: Search, *, limit: int | None = None, offset: int = 0) -> TaskPage:
+    async def find(
+        self,
+        search: Search,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
+        cursor: str | None = None,
+    ) -> TaskPage:
         """Give the records that fit the search, newest first, and how many fit in all.
 
         Free text is looked for in every record that fits all else; others have their turn
-        meanwhile.
+        meanwhile. cursor: as in `list`.
         """
         self._actors.entered()
-        if offset < 0 or (limit is not None and limit < 0):
-            raise ValueError("limit and offset must be 0 or more")
-        finding = Finding(self._actors.ledger.catalogue, search, limit=limit, offset=offset)
+        after = _after(cursor, limit, offset)
+        finding = Finding(
+            self._actors.ledger.catalogue, search, limit=limit, offset=offset, cursor=after
+        )
         await anyio.lowlevel.checkpoint()
         for _ in finding.steps():
             await anyio.lowlevel.checkpoint()
@@ -508,3 +519,14 @@ class TaskEngine:
     async def cleanup(self, max_age: timedelta) -> int:
         """Drop the final tasks that ended longer ago than `max_age`; gives how many."""
         return await self._actors.clean_up(max_age=max_age)
+
+
+def _after(cursor: str | None, limit: int | None, offset: int) -> Cursor | None:
+    """Give where a page begins; raises ValueError for one that cannot be."""
+    if offset < 0 or (limit is not None and limit < 0):
+        raise ValueError("limit and offset must be 0 or more")
+    if cursor is None:
+        return None
+    if offset or limit == 0:
+        raise ValueError("with a cursor there is no offset, and a limit must be 1 or more")
+    return read_cursor(cursor)

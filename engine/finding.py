@@ -16,6 +16,7 @@ from itertools import chain, islice
 import msgspec
 
 from .catalogue import Catalogue
+from .cursors import Cursor, write_cursor
 from .records import TaskPage, TaskRecord
 from .search import Search
 
@@ -38,12 +39,19 @@ class Finding:
     """
 
     def __init__(
-        self, catalogue: Catalogue, search: Search, *, limit: int | None, offset: int
+        self,
+        catalogue: Catalogue,
+        search: Search,
+        *,
+        limit: int | None,
+        offset: int,
+        cursor: Cursor | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._search = search
         self._offset = offset
         self._end = None if limit is None else offset + limit
+        self._before = None if cursor is None else catalogue.place_after(cursor)
         self._long = limit is None or limit > _LONG_PAGE
         self.page = TaskPage([], 0)
 
@@ -59,22 +67,36 @@ class Finding:
     def _cut(self, parts: list[_Part]) -> TaskPage:
         assert self._end is not None
         total = sum(part.end - part.start for part in parts)
-        places = islice(_newest_first(parts, self._offset), self._end - self._offset)
-        found = (self._catalogue.at(place) for place in places)
-        return TaskPage([record for record in found if record is not None], total)
+        older = parts if self._before is None else _older(parts, self._before)
+        places = _newest_first(older, self._offset)
+        shown = list(islice(places, self._end - self._offset))
+        more = next(places, None) is not None
+        found = (self._catalogue.at(place) for place in shown)
+        records = [record for record in found if record is not None]
+        return self._page(records, total, shown[-1] if shown and more else None)
+
+    def _page(self, records: list[TaskRecord], total: int, left_at: int | None) -> TaskPage:
+        """left_at: the place of the last record, where there are more."""
+        following = None if left_at is None else write_cursor(left_at, records[-1])
+        return TaskPage(records, total, following)
 
     def _look_at(self, places: Sequence[int]) -> Iterator[None]:
         found: list[TaskRecord] = []
-        total = 0
+        total = older = last = 0
         for start in range(0, len(places), _AT_A_TIME):
             for place in places[start : start + _AT_A_TIME]:
                 record = self._catalogue.at(place)
                 if record is not None and self._search.matches(record):
-                    if total >= self._offset and (self._end is None or total < self._end):
-                        found.append(record)
                     total += 1
+                    if self._before is not None and place >= self._before:
+                        continue
+                    if older >= self._offset and (self._end is None or older < self._end):
+                        found.append(record)
+                        last = place
+                    older += 1
             yield
-        self.page = TaskPage(found, total)
+        more = found and self._end is not None and older > self._end
+        self.page = self._page(found, total, last if more else None)
 
 
 def _parts(catalogue: Catalogue, search: Search) -> list[_Part]:
@@ -121,6 +143,16 @@ def _bounds(catalogue: Catalogue, search: Search) -> tuple[int | None, int | Non
         at = bisect_right(everything, search.created_until, key=age)
         last = everything[at] if at < len(everything) else None
     return first, last
+
+
+def _older(parts: list[_Part], before: int) -> list[_Part]:
+    """Give what there is in these parts before a place."""
+    ends = [bisect_left(part.places, before, part.start, part.end) for part in parts]
+    return [
+        _Part(part.places, part.start, end)
+        for part, end in zip(parts, ends, strict=True)
+        if part.start < end
+    ]
 
 
 def _all_newest_first(parts: list[_Part]) -> list[int]:

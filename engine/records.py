@@ -97,6 +97,7 @@ class TaskPage(msgspec.Struct, frozen=True):
 
     records: list[TaskRecord]
     total: int
+    next: str | None = None  # the cursor of the page after this one; None: there is none
 
 
 class TaskEvent(msgspec.Struct, frozen=True, gc=False):

@@ -62,8 +62,8 @@ def create_app(
     """Make the application; the engine and the library are the caller's to enter and to leave.
 
     library: without one, only the task routes and /health are served.
-    keys: a KeyStore, or anything with its `check`; without, no key is asked for, and whoever
-    reaches the application may do everything.
+    keys: a KeyStore, or anything with its `check` (and `version`, for the sake of many streams);
+    without, no key is asked for, and whoever reaches the application may do everything.
     webhooks: kept and told where they are running; without them there are no routes for them.
     draining: set it when the server is to stop: requests that wait for a task are answered then.
     upload_limit, json_limit: bytes of a body. upload_seconds, json_seconds: how long it may take.

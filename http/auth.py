@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from starlette.types import Scope
 
@@ -33,19 +33,43 @@ class Keys(Protocol):
         ...
 
 
+@runtime_checkable
+class VersionedKeys(Keys, Protocol):
+    """Keys that can be asked whether any has changed, for less than it costs to check each."""
+
+    def version(self) -> object:
+        """Give something that equals what it was for as long as every check gives the same."""
+        ...
+
+
+class Admission:
+    """How a request was let in. Shown nowhere: it holds the key itself."""
+
+    __slots__ = ("by_cookie", "key", "presented", "wanted")
+
+    def __init__(
+        self, key: ApiKey, presented: bytes, wanted: Permission, *, by_cookie: bool
+    ) -> None:
+        self.key = key
+        self.presented = presented
+        self.wanted = wanted
+        self.by_cookie = by_cookie
+
+
 def authorise(
     keys: Keys | None, scope: Scope, wanted: Permission, *, cookies: bool = False
-) -> ApiKey | None:
-    """Give the key if the request may do that, raise a Problem if not.
+) -> Admission | None:
+    """Let the request in if it may do that, raise a Problem if not.
 
-    Without `keys` anybody may do anything, and there is no key: the surrounding program guards
-    the way here. cookies: whether one that the page was given counts as a key.
+    Without `keys` anybody may do anything, and None is given: the surrounding program guards the
+    way here. cookies: whether one that the page was given counts as a key.
     """
     if keys is None:
         return None
     headers: Mapping[bytes, bytes] = scope[HEADERS]
     presented = _presented(headers)
-    if not presented and cookies:
+    by_cookie = not presented and cookies
+    if by_cookie:
         presented = key_in_cookie(headers)
         if presented and scope["method"] not in _HARMLESS and not asked_by_own_page(headers):
             raise Problem(
@@ -56,6 +80,16 @@ def authorise(
             )
     if not presented:
         raise Problem(401, "API key required", "API key required", headers=_CHALLENGE)
+    key = _key_for(keys, presented, wanted)
+    return Admission(key, presented, wanted, by_cookie=by_cookie)
+
+
+def readmit(keys: Keys, admission: Admission) -> None:
+    """Raise a Problem if the request would not be let in any more."""
+    _key_for(keys, admission.presented, admission.wanted)
+
+
+def _key_for(keys: Keys, presented: bytes, wanted: Permission) -> ApiKey:
     key = known_key(keys, presented)
     if not key.allows(wanted):
         raise Problem(

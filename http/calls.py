@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from .auth import authorise
+from .auth import Admission, authorise, readmit
 from .bodies import Body, BodyLimit
 from .envelope import HEADERS
 from .headers import Header
@@ -52,10 +52,11 @@ class Streamed(Protocol):
 class Call(Generic[P]):
     """What a handler is given.
 
-    `params` is the struct that its endpoint names, or None. `key` is None where none is asked for.
+    `params` is the struct that its endpoint names, or None. `admission` is None where no key is
+    asked for.
     """
 
-    __slots__ = ("idempotency_key", "key", "params", "receive", "scope", "services")
+    __slots__ = ("admission", "idempotency_key", "params", "receive", "scope", "services")
 
     def __init__(
         self,
@@ -64,14 +65,24 @@ class Call(Generic[P]):
         receive: Receive,
         params: P,
         idempotency_key: str | None = None,
-        key: ApiKey | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self.services = services
         self.scope = scope
         self.receive = receive
         self.params = params
         self.idempotency_key = idempotency_key  # only where the endpoint heeds it
-        self.key = key
+        self.admission = admission
+
+    @property
+    def key(self) -> ApiKey | None:
+        """The key that it came with; None where none is asked for."""
+        return None if self.admission is None else self.admission.key
+
+    def check_again(self) -> None:
+        """Raise a Problem if the key has been revoked since: for what was held back for long."""
+        if self.services.keys is not None and self.admission is not None:
+            readmit(self.services.keys, self.admission)
 
     def path(self, name: str) -> str:
         """Give a part of the path by its name in the endpoint's path."""
@@ -139,9 +150,11 @@ class Resource:
         endpoint, parameters = self._by_method[scope["method"]]
         scope[ROUTE].append(endpoint.path)
         services = self._services
-        key = None
+        admission = None
         if endpoint.permission is not None:
-            key = authorise(services.keys, scope, endpoint.permission, cookies=services.has_page)
+            admission = authorise(
+                services.keys, scope, endpoint.permission, cookies=services.has_page
+            )
         repeat = idempotency_key(scope["headers"]) if endpoint.idempotent else None
         params = None
         if parameters is not None and endpoint.body != "form":
@@ -151,7 +164,7 @@ class Resource:
                 body = await _read_json(scope, receive, limit)
             query = b"" if endpoint.secret else scope["query_string"]
             params = parameters.read(query, body)
-        answer = await endpoint.handler(Call(services, scope, receive, params, repeat, key))
+        answer = await endpoint.handler(Call(services, scope, receive, params, repeat, admission))
         if not isinstance(answer, Answer):
             await answer.answer(scope, receive, send)
             return

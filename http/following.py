@@ -53,7 +53,7 @@ async def follow_task(call: Call[TaskFeed]) -> EventStream:
     except BaseException:
         follower.leave()
         raise
-    return EventStream(follower, services.draining)
+    return EventStream(follower, services.visits.begin(call.admission), services.draining)
 
 
 async def follow_tasks(call: Call[TasksFeed]) -> EventStream:
@@ -66,7 +66,7 @@ async def follow_tasks(call: Call[TasksFeed]) -> EventStream:
         search = parse_search(wanted.q, services.engine.overview.now, type_aliases=TYPE_ALIASES)
         key = search.narrowed(status=wanted.status, task_type=task_type)
     follower = Follower(services.engine, services.feed, key, _known(call))
-    return EventStream(follower, services.draining)
+    return EventStream(follower, services.visits.begin(call.admission), services.draining)
 
 
 def _known(call: Call[Any]) -> int | None:

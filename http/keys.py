@@ -99,6 +99,11 @@ class KeyStore:
                 found = key
         return found
 
+    def version(self) -> object:
+        """Give something that is another one once a key was made or revoked, by whomever."""
+        self._refresh()
+        return self._seen
+
     def create(
         self, name: str, permissions: Iterable[str] = (Permission.READ, Permission.MANAGE)
     ) -> str:

@@ -13,6 +13,7 @@ from .bodies import BodyLimit
 from .feed import Feed
 from .measuring import RequestStatistics
 from .metrics import Metrics
+from .visits import Visits
 
 if TYPE_CHECKING:
     from ..jobs.library import Library
@@ -38,6 +39,7 @@ class Services:
         self.engine = engine
         self.keys = keys
         self.feed = Feed(engine)
+        self.visits = Visits(engine, keys)
         self.draining = draining  # set: every wait ends now, with what there is
         self.version = version
         self.limits = limits  # by the kind of body that an endpoint takes

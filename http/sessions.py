@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from .auth import asked_by_own_page, known_key
 from .calls import Answer, Call, encode
-from .cookies import LONGEST_KEY, cookie_gone, cookie_with
+from .cookies import LONGEST_KEY, cookie_gone, cookie_with, key_in_cookie
 from .envelope import HEADERS
 from .keys import ApiKey, Permission
 from .problems import Problem
@@ -35,13 +35,16 @@ class SignedOut(msgspec.Struct, frozen=True):
 
 
 async def sign_in(call: Call[SignIn]) -> Answer:
-    """Check a key, and give it back as a cookie."""
+    """Check a key, and give it back as a cookie in place of an earlier one."""
     _refuse_other_sites(call)
     keys = call.services.keys
     if keys is None:
         return Answer(encode(_session(None)))
     secret = call.params.key.strip()
     key = known_key(keys, secret.encode())
+    earlier = key_in_cookie(call.scope[HEADERS])
+    if earlier != secret.encode():
+        call.services.visits.sign_out(earlier)
     cookie = (b"set-cookie", cookie_with(secret, call.scope))
     return Answer(encode(_session(key)), headers=(cookie,))
 
@@ -52,8 +55,9 @@ async def show_session(call: Call[None]) -> Answer:
 
 
 async def sign_out(call: Call[None]) -> Answer:
-    """Take the cookie back."""
+    """Take the cookie back, and end the streams that it opened."""
     _refuse_other_sites(call)
+    call.services.visits.sign_out(key_in_cookie(call.scope[HEADERS]))
     cookie = (b"set-cookie", cookie_gone(call.scope))
     return Answer(encode(SignedOut("Signed out")), headers=(cookie,))
 

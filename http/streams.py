@@ -1,6 +1,7 @@
 """Answers that go on: server-sent events, sent until the client, the server or the task has done.
 
-Here the client, the server's stop and a silence are watched. What is sent is the follower's.
+Here the client, its key, the server's stop and a silence are watched. What is sent is the
+follower's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from .followers import Follower
 from .frames import PING
 from .problems import Problem
+from .visits import Visit
 
 PING_EVERY = 15.0  # seconds of silence until a ping, which a proxy takes for life
 PATIENCE = 10.0  # seconds that a client has to make room for what it is sent
@@ -26,15 +28,20 @@ _HEAD = (
 
 
 class EventStream:
-    """The answer to who follows. A client that does not take what it is sent is cut loose."""
+    """The answer to who follows. A client that does not take what it is sent is cut loose.
 
-    def __init__(self, follower: Follower, draining: anyio.Event) -> None:
+    Whoever would be refused by now is sent nothing more: that ends the stream, at the latest
+    when a ping is due.
+    """
+
+    def __init__(self, follower: Follower, visit: Visit, draining: anyio.Event) -> None:
         self._follower = follower
+        self._visit = visit
         self._draining = draining
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        with self._follower as follower:
+        with self._follower as follower, self._visit:
             await send({"type": "http.response.start", "status": 200, "headers": list(_HEAD)})
             orderly = scope["method"] == "HEAD" or await self._flow(follower, receive, send)
         if orderly:
@@ -47,6 +54,7 @@ class EventStream:
         able = True
         async with anyio.create_task_group() as group:
             follower.on_lost(group.cancel_scope.cancel)
+            self._visit.on_end(group.cancel_scope.cancel)
 
             async def watch_client() -> None:
                 while (await receive())["type"] != "http.disconnect":
@@ -61,6 +69,8 @@ class EventStream:
             group.start_soon(watch_server)
             while able and not follower.ended:
                 portion = await _next(follower)
+                if portion and not self._visit.goes_on:
+                    break
                 if portion:
                     # Cancelled half-way, nothing can follow; the server then closes the connection.
                     able = False

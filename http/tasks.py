@@ -10,6 +10,8 @@ import anyio.lowlevel
 import msgspec
 from msgspec import Meta
 
+from ..engine.cursors import LONGEST_CURSOR, read_cursor
+from ..engine.errors import CortexTasksError
 from ..engine.lifecycle import TaskStatus
 from ..engine.records import TaskRecord
 from ..engine.search import parse_search
@@ -17,7 +19,7 @@ from .calls import Answer, Call, encode
 from .conditions import Condition, etag, patience, unchanged
 from .long_poll import wait_for_news
 from .parameters import alias
-from .problems import Headers, Problem
+from .problems import FieldError, Headers, Problem, invalid_parameters
 from .wire import TYPE_ALIASES, CleanedUp, TaskProgress, TaskStopped, detail, view
 
 POLL_AGAIN = ((b"retry-after", b"1"),)
@@ -31,7 +33,9 @@ _SLICE = 500  # tasks that are written before others have their turn
 class TaskFilter(msgspec.Struct, frozen=True):
     """Which tasks to list; an unknown status or type matches none.
 
-    `q` is a search: `type:a,b status:failed older:1h newer:2d id:task_1 free text`.
+    `q` is a search: `type:a,b status:failed older:1h newer:2d id:task_1 free text`. `cursor` turns
+    pages: `start`, then what `next` of the page before says. So no task comes twice and none is
+    left out, whatever is submitted or cleaned up meanwhile; there is no `offset` with it.
     """
 
     q: Annotated[str, Meta(max_length=LONGEST_SEARCH)] | None = None
@@ -39,6 +43,7 @@ class TaskFilter(msgspec.Struct, frozen=True):
     task_type: Annotated[str | None, Meta(extra=alias("type"))] = None
     limit: Annotated[int, Meta(ge=0)] | None = None  # without it: all
     offset: Annotated[int, Meta(ge=0)] = 0
+    cursor: Annotated[str, Meta(max_length=LONGEST_CURSOR)] | None = None
 
 
 class TaskWait(msgspec.Struct, frozen=True):
@@ -62,6 +67,7 @@ class CleanupAge(msgspec.Struct, frozen=True):
 async def list_tasks(call: Call[TaskFilter]) -> Answer:
     """Show many tasks, newest first."""
     wanted = call.params
+    _check_cursor(wanted)
     task_type = wanted.task_type and TYPE_ALIASES.get(wanted.task_type, wanted.task_type)
     engine = call.services.engine
     seq = engine.seq  # before: what changes meanwhile may be in the list, and is told again
@@ -69,15 +75,34 @@ async def list_tasks(call: Call[TaskFilter]) -> Answer:
         if Condition(call).knows(seq):
             return unchanged(seq)
         page = await engine.list(
-            status=wanted.status, task_type=task_type, limit=wanted.limit, offset=wanted.offset
+            status=wanted.status,
+            task_type=task_type,
+            limit=wanted.limit,
+            offset=wanted.offset,
+            cursor=wanted.cursor,
         )
     else:
         search = parse_search(wanted.q, engine.overview.now, type_aliases=TYPE_ALIASES)
         search = search.narrowed(status=wanted.status, task_type=task_type)
-        page = await engine.find(search, limit=wanted.limit, offset=wanted.offset)
+        page = await engine.find(
+            search, limit=wanted.limit, offset=wanted.offset, cursor=wanted.cursor
+        )
     # What a search finds may depend on the time of day: it has no ETag.
     headers = ((b"etag", etag(seq)),) if wanted.q is None else ()
-    return Answer(await _write_list(page.records, page.total, seq), headers=headers)
+    following = b"" if wanted.cursor is None else b',"next":%b' % encode(page.next)
+    return Answer(await _write_list(page.records, page.total, seq, following), headers=headers)
+
+
+def _check_cursor(wanted: TaskFilter) -> None:
+    if wanted.cursor is None:
+        return
+    read_cursor(wanted.cursor)  # before anything is said of what the client knows
+    if wanted.offset:
+        wrong = "With a cursor there is none: it says itself where the page begins"
+        raise invalid_parameters(FieldError(("query", "offset"), wrong))
+    if wanted.limit == 0:
+        wrong = "With a cursor it is 1 or more: a page of nothing has no next one"
+        raise invalid_parameters(FieldError(("query", "limit"), wrong))
 
 
 async def show_task(call: Call[TaskWait]) -> Answer:
@@ -138,13 +163,18 @@ async def _waited_for(
     record = await services.engine.get(call.path("task_id"))
     if wanted.seconds and not record.final and Condition(call).allows_waiting(record.seq):
         known = record
-        record = await wait_for_news(
-            known,
-            lambda: news(known),
-            seconds=wanted.seconds,
-            receive=call.receive,
-            draining=services.draining,
-        )
+        try:
+            record = await wait_for_news(
+                known,
+                lambda: news(known),
+                seconds=wanted.seconds,
+                receive=call.receive,
+                draining=services.draining,
+            )
+        except CortexTasksError:
+            call.check_again()  # that the task has gone is news, too
+            raise
+        call.check_again()
     return record, wanted.applied
 
 
@@ -163,10 +193,11 @@ async def clean_up(call: Call[CleanupAge]) -> Answer:
     return Answer(encode(CleanedUp(removed, engine.count(), f"Cleaned up {removed} old tasks")))
 
 
-async def _write_list(records: list[TaskRecord], total: int, seq: int) -> bytes:
+async def _write_list(records: list[TaskRecord], total: int, seq: int, following: bytes) -> bytes:
     """Write a TaskList; a long one holds up nobody while it is written."""
     slices: list[bytes] = []
     for start in range(0, len(records), _SLICE):
         slices.append(encode([view(record) for record in records[start : start + _SLICE]])[1:-1])
         await anyio.lowlevel.checkpoint()
-    return b'{"tasks":[%b],"total":%d,"seq":%d}' % (b",".join(slices), total, seq)
+    tasks = b",".join(slices)
+    return b'{"tasks":[%b],"total":%d,"seq":%d%b}' % (tasks, total, seq, following)

@@ -63,6 +63,8 @@ class TaskList(msgspec.Struct, frozen=True):
     tasks: list[TaskView]
     total: int
     seq: int  # of the newest change of any task: follow /api/tasks/events from here
+    # There only for who asked with a cursor: that of the page after this one, null after the last.
+    next: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 Result = Annotated[

@@ -65,6 +65,19 @@ def test_list_prints_tasks_newest_first_and_takes_filters(
     assert said.err.startswith("2 of ")
 
 
+def test_list_turns_pages_that_do_not_move_while_tasks_are_submitted(
+    server: SampleServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = [server.submit("echo") for _ in range(3)]
+    said = Said(capsys, "list", "--type", "echo", "--limit", "2", "--cursor", "start")
+    assert [line.split()[0] for line in said.out.splitlines()[1:]] == made[:0:-1]
+    cursor = said.err.rpartition("go on with --cursor ")[2].strip()
+    server.submit("echo")
+    further = Said(capsys, "list", "--type", "echo", "--limit", "1", "--cursor", cursor, "--json")
+    assert [task["task_id"] for task in further.json["tasks"]] == made[:1]
+    assert Said(capsys, "list", "--cursor", "nonsense").code == 1
+
+
 def test_json_prints_the_whole_answer_and_nothing_else(
     server: SampleServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,13 +10,13 @@ from tests.client_setting import a_task, json
 
 
 class Tasks:
-    """A server of nothing but a list, the newest first."""
+    """An older server of nothing but a list, the newest first: it gives no cursor."""
 
     def __init__(self, number: int) -> None:
         self.ids = [f"task_{n}" for n in range(number, 0, -1)]
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
-        limit, offset = (int(request.url.params[name]) for name in ("limit", "offset"))
+        limit, offset = (int(request.url.params.get(name, 0)) for name in ("limit", "offset"))
         shown = [a_task() | {"task_id": each} for each in self.ids[offset : offset + limit]]
         return json({"tasks": shown, "total": len(self.ids)})
 
@@ -25,7 +25,7 @@ class Tasks:
 
 
 @pytest.mark.parametrize("submitted", [1, 2, 3, 5, 7])
-async def test_no_task_comes_twice_and_none_is_left_out_however_many_are_submitted_meanwhile(
+async def test_without_cursors_too_no_task_comes_twice_and_none_is_left_out_as_others_come(
     submitted: int,
 ) -> None:
     server = Tasks(9)

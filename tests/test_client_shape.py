@@ -26,7 +26,7 @@ CALLS: list[Call[Any]] = [
     calls.submit(
         "t", {}, delay=1, run_at=None, priority=1, dedupe_key="k", then=["u"], idempotency_key="i"
     ),
-    calls.list_tasks(q="q", status="s", task_type="t", limit=1, offset=1),
+    calls.list_tasks(q="q", status="s", task_type="t", limit=1, offset=1, cursor="start"),
     calls.get_task("x", wait=1),
     calls.get_result("x"),
     calls.get_log("x"),

@@ -17,6 +17,7 @@ from cortex_tasks.client import (
     Client,
     ClientError,
     NoAnswerInTime,
+    NotAuthenticated,
     NotFound,
     ServerTrouble,
     Unreachable,
@@ -210,6 +211,14 @@ async def test_a_stream_that_ends_again_and_again_is_not_opened_without_a_pause(
             with pytest.raises(NotFound):
                 await anext(changes)
         assert anyio.current_time() - before > 19 * 0.05
+
+
+async def test_a_key_that_is_revoked_meanwhile_ends_following_with_an_error_that_says_so() -> None:
+    ended = events("retry: 0", 'event: ready\ndata: {"seq":3}')
+    answers = [ended, problem(401, "Invalid API key")]
+    async with talking_to(lambda _: answers.pop(0)) as client, client.follow() as changes:
+        with pytest.raises(NotAuthenticated, match="Not now"):
+            await anext(changes)
 
 
 def test_no_number_of_repeats_is_too_high_to_pause_after() -> None:

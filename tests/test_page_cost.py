@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cortex_tasks.engine.catalogue import Catalogue
+from cortex_tasks.engine.cursors import Cursor
 from cortex_tasks.engine.finding import Finding
 from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.search import Search
@@ -118,6 +119,17 @@ def test_a_page_from_the_middle_costs_no_more_than_the_first() -> None:
         return len(catalogue.page(limit=SHOWN, offset=len(catalogue.records) // 2).records)
 
     assert looks_for(FEW, show) == looks_for(MANY, show) == 2 * SHOWN
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_page_by_cursor_costs_little_more_wherever_it_begins(gone: bool) -> None:
+    def show(catalogue: Catalogue) -> int:
+        number = len(catalogue.records) // 2
+        cursor = Cursor(number, START, "gone" if gone else f"old_{number}")
+        return len(catalogue.page(limit=SHOWN, cursor=cursor).records)
+
+    # Some 20 looks for each time that a place is looked for in a list.
+    assert looks_for(MANY, show) <= looks_for(FEW, show) + 100 <= 300
 
 
 def test_a_search_without_free_text_looks_at_little_more_with_more_records() -> None:

@@ -46,6 +46,12 @@ def add_to(commands: Commands) -> None:
     listing.add_argument(
         "--limit", type=whole_number(1, 10**9), metavar="N", help="at most so many (default: all)"
     )
+    listing.add_argument(
+        "--cursor",
+        type=text,
+        metavar="CURSOR",
+        help="turn pages of --limit that do not move meanwhile: 'start', then what each names",
+    )
     add_connection(listing)
     for name, run, help in (
         ("show", show, "show one task"),
@@ -74,6 +80,7 @@ def list_tasks(arguments: argparse.Namespace) -> int:
         "status": arguments.status,
         "task_type": arguments.type,
         "limit": arguments.limit,
+        "cursor": arguments.cursor,
     }
     with connect(arguments) as connection:
         answer = connection.ask("GET", "/api/tasks", params=wanted)
@@ -95,6 +102,8 @@ def list_tasks(arguments: argparse.Namespace) -> int:
     if rows:
         print_table(("ID", "TYPE", "STATUS", "DONE", "CREATED", "MESSAGE"), rows)
     note(f"{len(rows)} of {found.total} tasks")
+    if found.next is not None:
+        note(f"go on with --cursor {found.next}")
     return Exit.DONE
 
 

@@ -112,10 +112,21 @@ class AsyncClient:
         task_type: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
+        cursor: str | None = None,
     ) -> models.TaskPage:
-        """List tasks, newest first; `q` is a search (`type:a,b status:failed older:1h words`)."""
+        """List tasks, newest first; `q` is a search (`type:a,b status:failed older:1h words`).
+
+        cursor: in place of an offset, "start" and then the `next` of the page before.
+        """
         return await self.connection.carry_out(
-            calls.list_tasks(q=q, status=status, task_type=task_type, limit=limit, offset=offset)
+            calls.list_tasks(
+                q=q,
+                status=status,
+                task_type=task_type,
+                limit=limit,
+                offset=offset,
+                cursor=cursor,
+            )
         )
 
     def iterate_tasks(
@@ -126,9 +137,9 @@ class AsyncClient:
         task_type: str | None = None,
         page_size: int = 100,
     ) -> AsyncTasks:
-        """Give every task that matches, newest first, page by page; none comes twice.
+        """Give every task that matches, newest first, page by page.
 
-        What is submitted meanwhile may be among them; what is cleaned up may hide another.
+        None comes twice or is left out, whatever is submitted or cleaned up meanwhile.
         """
         return AsyncTasks(self.connection, page_size, q=q, status=status, task_type=task_type)
 

@@ -54,8 +54,9 @@ async def wait_for_end(
 class AsyncTasks:
     """Every task that matches, newest first, asked for page by page.
 
-    None comes twice: the id of each is remembered. What is submitted meanwhile may be among them,
-    and out of its order. What ceases to match meanwhile, or is cleaned up, may hide another.
+    None comes twice and none is left out; what is submitted meanwhile is not among them. An older
+    server, which gives no cursor, is asked by offsets: then the id of each task is remembered, what
+    is submitted meanwhile may be among them, and what ceases to match meanwhile may hide another.
     """
 
     def __init__(self, connection: AsyncConnection, page_size: int, **wanted: Any) -> None:
@@ -64,6 +65,7 @@ class AsyncTasks:
         self._connection = connection
         self._page_size = page_size
         self._wanted = wanted
+        self._cursor: str | None = "start"
         self._offset = 0
         self._page: deque[Task] = deque()
         self._seen: set[str] = set()  # new tasks move the pages, by any number
@@ -80,8 +82,24 @@ class AsyncTasks:
         return self._page.popleft()
 
     async def _turn(self) -> None:
+        if self._cursor is None:
+            await self._turn_by_offset()
+            return
+        call = list_tasks(limit=self._page_size, cursor=self._cursor, **self._wanted)
+        page = await self._connection.carry_out(call)
+        older_server = self._cursor == "start" and page.next is None
+        self._cursor = page.next
+        if older_server and len(page.tasks) < page.total:
+            self._take(page.tasks)
+        else:
+            self._last = page.next is None
+            self._page.extend(page.tasks)
+
+    async def _turn_by_offset(self) -> None:
         call = list_tasks(limit=self._page_size, offset=self._offset, **self._wanted)
-        found = (await self._connection.carry_out(call)).tasks
+        self._take((await self._connection.carry_out(call)).tasks)
+
+    def _take(self, found: list[Task]) -> None:
         self._offset += len(found)
         self._last = len(found) < self._page_size
         self._page.extend(task for task in found if task.task_id not in self._seen)

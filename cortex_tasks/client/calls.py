@@ -137,9 +137,12 @@ def list_tasks(
     task_type: str | None = None,
     limit: int | None = None,
     offset: int | None = None,
+    cursor: str | None = None,
 ) -> Call[models.TaskPage]:
     """List tasks, newest first."""
-    query = _given(q=q, status=status, task_type=task_type, limit=limit, offset=offset)
+    query = _given(
+        q=q, status=status, task_type=task_type, limit=limit, offset=offset, cursor=cursor
+    )
     return Call(method="GET", path="/api/tasks", query=query, answer=models.TaskPage)
 
 

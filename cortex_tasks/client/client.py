@@ -114,10 +114,21 @@ class Client:
         task_type: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
+        cursor: str | None = None,
     ) -> models.TaskPage:
-        """List tasks, newest first; `q` is a search (`type:a,b status:failed older:1h words`)."""
+        """List tasks, newest first; `q` is a search (`type:a,b status:failed older:1h words`).
+
+        cursor: in place of an offset, "start" and then the `next` of the page before.
+        """
         return self.connection.carry_out(
-            calls.list_tasks(q=q, status=status, task_type=task_type, limit=limit, offset=offset)
+            calls.list_tasks(
+                q=q,
+                status=status,
+                task_type=task_type,
+                limit=limit,
+                offset=offset,
+                cursor=cursor,
+            )
         )
 
     def iterate_tasks(
@@ -128,9 +139,9 @@ class Client:
         task_type: str | None = None,
         page_size: int = 100,
     ) -> Tasks:
-        """Give every task that matches, newest first, page by page; none comes twice.
+        """Give every task that matches, newest first, page by page.
 
-        What is submitted meanwhile may be among them; what is cleaned up may hide another.
+        None comes twice or is left out, whatever is submitted or cleaned up meanwhile.
         """
         return Tasks(self.connection, page_size, q=q, status=status, task_type=task_type)
 

@@ -73,6 +73,7 @@ class TaskPage(msgspec.Struct, frozen=True, kw_only=True):
     tasks: list[Task]
     total: int
     seq: int = 0  # of the newest change of any task: `follow` goes on from here
+    next: str | None = None  # asked for with a cursor: that of the page after this one
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
