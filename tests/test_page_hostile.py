@@ -105,6 +105,20 @@ def test_a_column_that_only_later_rows_have_is_there(world: World, page: Page) -
     expect(page.get_by_role("columnheader", name="Late")).to_be_visible()
 
 
+def test_a_row_without_a_column_shows_nothing_there_whatever_the_column_is_called(
+    world: World, page: Page
+) -> None:
+    names = ("constructor", "toString", "__proto__", "valueOf")
+    rows: list[dict[str, Any]] = [{"n": 1}, *({name: 7} for name in names)]
+    open_at(page, world, f"tasks/{world.submit('report', result=rows)}")
+    table = page.get_by_role("region", name="Table")
+    expect(table.get_by_role("columnheader")).to_have_count(len(rows))
+    for number, row in enumerate(table.locator("tbody tr").all()):
+        shown = ["" for _ in rows]
+        shown[number] = "7" if number else "1"
+        expect(row.get_by_role("cell")).to_have_text(shown)
+
+
 def test_text_that_turns_its_direction_leaves_what_stands_beside_it(
     world: World, page: Page
 ) -> None:

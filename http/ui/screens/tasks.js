@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { moving, timeAgo } from "../clock.js";
 import { fill, h, icon, reconcile, say } from "../dom.js";
 import { brief, count, duration, plural, ran, title } from "../format.js";
-import { badge, button, empty, failure, progressBar, STATUSES, taskLink, timeLeftOf } from "../parts.js";
+import { badge, button, empty, failure, progressBar, STATUSES, taskLink, timeLeftOf, uploadCommand } from "../parts.js";
 import { go, note } from "../router.js";
 import { isPlain, mayMatch, valuesOf, withValues } from "../search.js";
 import { mayManage } from "../session.js";
@@ -340,5 +340,5 @@ const noneFits = (forget) => empty("search", "No task fits this search",
   button("Show all tasks", "", forget));
 
 const noneYet = () => empty("tasks", "No task yet",
-  h("p", {}, "Each task that a program, a terminal or the library submits appears here by itself. To see some:"),
-  h("p", {}, h("code", {}, "cortex-tasks upload docs/sample")));
+  h("p", {}, "Each task that a program, a terminal or the library submits appears here by itself. To see some, with documents of yours:"),
+  h("p", {}, h("code", {}, uploadCommand())));
