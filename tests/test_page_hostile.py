@@ -105,6 +105,34 @@ def test_a_column_that_only_later_rows_have_is_there(world: World, page: Page) -
     expect(page.get_by_role("columnheader", name="Late")).to_be_visible()
 
 
+@pytest.mark.parametrize("kind", ["alone", "list", "field"])
+@pytest.mark.parametrize("digits", ["12345678901234567890", "-9007199254740993"])
+def test_a_long_number_keeps_its_digits_wherever_it_stands(
+    world: World, page: Page, kind: str, digits: str
+) -> None:
+    number = int(digits)
+    result = {"alone": number, "list": [1, number], "field": {"n": number}}[kind]
+    open_at(page, world, f"tasks/{world.submit('report', result=result)}")
+    expect(page.locator(".result-part").get_by_text(digits, exact=True)).to_be_visible()
+
+
+def test_where_no_number_is_long_the_values_of_an_answer_are_not_looked_at_one_by_one(
+    world: World, page: Page
+) -> None:
+    page.add_init_script(
+        """const parse = JSON.parse;
+        window.lookedAt = 0;
+        JSON.parse = (text, look) => {
+            if (look) window.lookedAt += 1;
+            return parse(text, look);
+        };"""
+    )
+    result = [{"n": number, "share": number / 7, "name": "4" * 30} for number in range(300)]
+    open_at(page, world, f"tasks/{world.submit('report', result=result)}")
+    expect(page.get_by_role("columnheader", name="Share")).to_be_visible()
+    assert page.evaluate("() => window.lookedAt") == 0
+
+
 def test_a_row_without_a_column_shows_nothing_there_whatever_the_column_is_called(
     world: World, page: Page
 ) -> None:
