@@ -107,7 +107,7 @@ function makeDocuments(state, look, remember) {
   const table = h("table", { class: "rows doc-table", "aria-label": "Documents" },
     h("thead", {}, h("tr", {}, h("th", { class: "c-name", scope: "col" }, "Document"), h("th", { scope: "col" }, "State"),
       h("th", { class: "number c-wide", scope: "col" }, "Size"), h("th", { class: "number c-wide", scope: "col" }, "Entities"), h("th", { class: "number c-wide", scope: "col" }, "Uploaded"),
-      mayManage() && h("th", { class: "number c-wide", scope: "col" }, h("span", { class: "unseen" }, "Delete")))),
+      mayManage() && h("th", { class: "number c-delete", scope: "col" }, h("span", { class: "unseen" }, "Delete")))),
     body);
   const nothing = h("div", {});
   const pages = h("div", { class: "pager" });
@@ -152,7 +152,7 @@ function cells(one, look) {
     h("td", { class: "number c-wide" }, bytes(one.file_size)),
     h("td", { class: "number c-wide" }, one.status === "completed" ? count(one.entity_count) : h("span", { class: "muted" }, "–")),
     h("td", { class: "number c-wide muted" }, timeAgo(one.upload_date)),
-    mayManage() && h("td", { class: "number c-wide" }, h("button", { class: "button bare tiny", type: "button", "aria-label": `Delete ${one.filename}`, title: "Delete", onclick: () => forget(one, path, look) }, icon("trash"))),
+    mayManage() && h("td", { class: "number c-delete" }, h("button", { class: "button bare tiny", type: "button", "aria-label": `Delete ${one.filename}`, title: "Delete", onclick: () => forget(one, path, look) }, icon("trash"))),
   ];
 }
 

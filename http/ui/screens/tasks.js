@@ -311,13 +311,14 @@ function makeRow(first, pick) {
   const below = h("div", { class: "clip" });
   const bar = progressBar();
   const box = pick && h("input", { type: "checkbox", "aria-label": `Choose ${task.task_id}`, onchange: (event) => pick([task.task_id], event.target.checked) });
+  const onPhone = h("div", { class: "on-phone quiet" }, timeAgo(task.created_at), moving(h("span", {}), () => (ran(task) === null ? "" : `, ran ${ranFor(task)}`)));
   const row = h("tr", {},
     box && h("td", { class: "c-check" }, box),
     state,
-    h("td", {}, h("div", { class: "what" }, name, below, bar)),
+    h("td", {}, h("div", { class: "what" }, name, below, onPhone, bar)),
     h("td", { class: "c-id" }, h("div", { class: "clip mono muted", title: task.task_id }, task.task_id)),
     h("td", { class: "c-age number quiet" }, timeAgo(task.created_at)),
-    h("td", { class: "c-ran number quiet" }, moving(h("span", {}), () => duration(ran(task) === null ? null : Math.round(ran(task) * (ran(task) < 10 ? 10 : 1)) / (ran(task) < 10 ? 10 : 1)))));
+    h("td", { class: "c-ran number quiet" }, moving(h("span", {}), () => ranFor(task))));
   row.box = box;
   const left = timeLeftOf(() => task, " · ");
   row.update = ({ task: next, past, gone }) => {
@@ -333,6 +334,13 @@ function makeRow(first, pick) {
     bar.update(task);
   };
   return row;
+}
+
+/** How long it ran or has run, without tenths that only flicker. */
+function ranFor(task) {
+  const seconds = ran(task);
+  if (seconds === null) return duration(null);
+  return duration(seconds < 10 ? Math.round(seconds * 10) / 10 : Math.round(seconds));
 }
 
 const noneFits = (forget) => empty("search", "No task fits this search",
