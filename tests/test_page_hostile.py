@@ -213,19 +213,20 @@ def test_uploads_wait_for_a_server_that_is_away_and_outlive_a_change_of_screen(
     expect(page.get_by_role("row", name="away4.txt")).to_be_visible()
 
 
-def test_of_very_many_files_those_that_are_refused_are_told_first(world: World, page: Page) -> None:
-    open_at(page, world, "library")
-    page.get_by_label("Process them at once").uncheck()
+def test_of_very_many_files_those_that_are_refused_are_told_first(browser: Browser) -> None:
     refused = [text("refused1.txt", ""), text("refused2.txt", "")]
     files = [text(f"many{number}.txt", f"Words {number}.") for number in range(203)]
-    page.locator("input[type=file]").set_input_files([*refused, *files])
-    uploads = page.get_by_role("region", name="Uploads")
-    expect(uploads.get_by_text("203 of 205, 2 failed", exact=True)).to_be_visible()
-    for number, each in enumerate(refused):
-        item = uploads.get_by_role("listitem").nth(number)
-        expect(item).to_contain_text(each["name"])
-        expect(item.locator(".wrong")).to_contain_text("empty")
-    expect(uploads.get_by_text("and 3 more", exact=True)).to_be_visible()
+    with a_world(with_library=True) as world, a_page(browser) as page:
+        open_at(page, world, "library")
+        page.get_by_label("Process them at once").uncheck()
+        page.locator("input[type=file]").set_input_files([*refused, *files])
+        uploads = page.get_by_role("region", name="Uploads")
+        expect(uploads.get_by_text("203 of 205, 2 failed", exact=True)).to_be_visible()
+        for number, each in enumerate(refused):
+            item = uploads.get_by_role("listitem").nth(number)
+            expect(item).to_contain_text(each["name"])
+            expect(item.locator(".wrong")).to_contain_text("empty")
+        expect(uploads.get_by_text("and 3 more", exact=True)).to_be_visible()
 
 
 def test_a_page_of_the_library_that_is_not_there_is_the_last_one(world: World, page: Page) -> None:
