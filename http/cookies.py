@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from starlette.types import Scope
 
@@ -16,6 +16,9 @@ NAME = b"cortex_session"
 
 # Encoded, it is well within the 4,096 bytes that browsers keep of a cookie.
 LONGEST_KEY = 2048
+
+# What browsers write of a path as it stands, beside letters, digits and `_.-~`.
+_WRITTEN_PLAINLY = "/!$&'()*+,:;=@[]"
 
 
 def key_in_cookie(headers: Mapping[bytes, bytes]) -> bytes:
@@ -43,8 +46,28 @@ def cookie_gone(scope: Scope) -> bytes:
 
 
 def _attributes(scope: Scope) -> bytes:
-    path = quote(scope.get("root_path", ""), safe="/").encode()
     # Behind a proxy that ends TLS the scheme here is http; the browser knows what it speaks.
     origin: bytes = dict(scope["headers"]).get(b"origin", b"")
     secure = scope["scheme"] == "https" or origin.startswith(b"https://")
+    path = _path_for(_prefix(scope))
     return b"Path=%b/; HttpOnly; SameSite=Strict%b" % (path, b"; Secure" if secure else b"")
+
+
+def _prefix(scope: Scope) -> bytes:
+    """Give the path that the page lies under, as its browser writes it.
+
+    A browser compares it letter by letter: where it writes `@`, a cookie for `%40` is never sent.
+    """
+    root: str = scope.get("root_path", "")
+    inside = scope["path"].removeprefix(root).encode()
+    written: bytes = (scope.get("raw_path") or b"").removesuffix(inside)
+    if unquote(written.decode("latin-1")) == root:
+        return written
+    # A proxy has taken the prefix away: what it was is known, but not how it was written.
+    return quote(root, safe=_WRITTEN_PLAINLY).encode()
+
+
+def _path_for(prefix: bytes) -> bytes:
+    """Give the nearest folder that a cookie can be for: a semicolon would end the attribute."""
+    nearest, semicolon, _ = prefix.partition(b";")
+    return nearest.rpartition(b"/")[0] if semicolon else prefix

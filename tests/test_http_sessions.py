@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx2
 import pytest
@@ -76,17 +77,48 @@ async def test_a_cookie_that_came_by_https_is_never_sent_without(
         assert answer.headers["set-cookie"].endswith("; Secure")
 
 
-async def test_under_a_prefix_the_cookie_stays_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("prefix", "path"),
+    [
+        ("/a/b", "/a/b/"),
+        ("/user/ada@example.org/tasks", "/user/ada@example.org/tasks/"),
+        ("/user/ada%40example.org/tasks", "/user/ada%40example.org/tasks/"),
+        ("/caf%C3%A9/50%25", "/caf%C3%A9/50%25/"),
+        ("/a/b;c/d", "/a/"),
+        ("/a;b", "/"),
+    ],
+)
+async def test_under_a_prefix_the_cookie_stays_there(
+    prefix: str, path: str, tmp_path: Path
+) -> None:
     from starlette.applications import Starlette  # noqa: PLC0415
     from starlette.routing import Mount  # noqa: PLC0415
 
     keys = a_key_store(tmp_path)
     async with serving(echo) as api:
-        host = Starlette(routes=[Mount("/a/b", app=create_app(api.engine, keys=keys))])
+        app = create_app(api.engine, keys=keys)
+        host = Starlette(routes=[Mount(unquote(prefix), app=app)])
         async with client_of(host) as client:
-            answer = await client.post("/a/b/api/session", json={"key": keys.create("me")})
-            assert "Path=/a/b/;" in answer.headers["set-cookie"]
-            assert (await client.get("/a/b/api/tasks")).status_code == 200
+            answer = await client.post(f"{prefix}/api/session", json={"key": keys.create("me")})
+            assert f"Path={path};" in answer.headers["set-cookie"]
+            cookie = answer.headers["set-cookie"].partition(";")[0]
+            told = await client.get(f"{prefix}/api/tasks", headers={"Cookie": cookie})
+            assert told.status_code == 200
+
+
+async def test_behind_a_proxy_that_takes_the_prefix_away_the_cookie_is_for_what_it_was(
+    tmp_path: Path,
+) -> None:
+    keys = a_key_store(tmp_path)
+    async with serving(echo) as api:
+        app = create_app(api.engine, keys=keys)
+
+        async def told_of_prefix(scope: Any, receive: Any, send: Any) -> None:
+            await app({**scope, "root_path": "/user/ada@example.org/50%"}, receive, send)
+
+        async with client_of(told_of_prefix) as client:
+            answer = await client.post("/api/session", json={"key": keys.create("me")})
+            assert "Path=/user/ada@example.org/50%25/;" in answer.headers["set-cookie"]
 
 
 @pytest.mark.parametrize("key", ["cortex_ro_wrong", "ключ", "x" * 2048])

@@ -105,6 +105,48 @@ def test_a_column_that_only_later_rows_have_is_there(world: World, page: Page) -
     expect(page.get_by_role("columnheader", name="Late")).to_be_visible()
 
 
+@pytest.mark.parametrize("kind", ["alone", "list", "field"])
+@pytest.mark.parametrize("digits", ["12345678901234567890", "-9007199254740993"])
+def test_a_long_number_keeps_its_digits_wherever_it_stands(
+    world: World, page: Page, kind: str, digits: str
+) -> None:
+    number = int(digits)
+    result = {"alone": number, "list": [1, number], "field": {"n": number}}[kind]
+    open_at(page, world, f"tasks/{world.submit('report', result=result)}")
+    expect(page.locator(".result-part").get_by_text(digits, exact=True)).to_be_visible()
+
+
+def test_where_no_number_is_long_the_values_of_an_answer_are_not_looked_at_one_by_one(
+    world: World, page: Page
+) -> None:
+    page.add_init_script(
+        """const parse = JSON.parse;
+        window.lookedAt = 0;
+        JSON.parse = (text, look) => {
+            if (look) window.lookedAt += 1;
+            return parse(text, look);
+        };"""
+    )
+    result = [{"n": number, "share": number / 7, "name": "4" * 30} for number in range(300)]
+    open_at(page, world, f"tasks/{world.submit('report', result=result)}")
+    expect(page.get_by_role("columnheader", name="Share")).to_be_visible()
+    assert page.evaluate("() => window.lookedAt") == 0
+
+
+def test_a_row_without_a_column_shows_nothing_there_whatever_the_column_is_called(
+    world: World, page: Page
+) -> None:
+    names = ("constructor", "toString", "__proto__", "valueOf")
+    rows: list[dict[str, Any]] = [{"n": 1}, *({name: 7} for name in names)]
+    open_at(page, world, f"tasks/{world.submit('report', result=rows)}")
+    table = page.get_by_role("region", name="Table")
+    expect(table.get_by_role("columnheader")).to_have_count(len(rows))
+    for number, row in enumerate(table.locator("tbody tr").all()):
+        shown = ["" for _ in rows]
+        shown[number] = "7" if number else "1"
+        expect(row.get_by_role("cell")).to_have_text(shown)
+
+
 def test_text_that_turns_its_direction_leaves_what_stands_beside_it(
     world: World, page: Page
 ) -> None:
@@ -169,6 +211,22 @@ def test_uploads_wait_for_a_server_that_is_away_and_outlive_a_change_of_screen(
     page.get_by_role("link", name="Library", exact=True).click()
     expect(uploads.get_by_text("5 of 5", exact=True)).to_be_visible()
     expect(page.get_by_role("row", name="away4.txt")).to_be_visible()
+
+
+def test_of_very_many_files_those_that_are_refused_are_told_first(browser: Browser) -> None:
+    refused = [text("refused1.txt", ""), text("refused2.txt", "")]
+    files = [text(f"many{number}.txt", f"Words {number}.") for number in range(203)]
+    with a_world(with_library=True) as world, a_page(browser) as page:
+        open_at(page, world, "library")
+        page.get_by_label("Process them at once").uncheck()
+        page.locator("input[type=file]").set_input_files([*refused, *files])
+        uploads = page.get_by_role("region", name="Uploads")
+        expect(uploads.get_by_text("203 of 205, 2 failed", exact=True)).to_be_visible()
+        for number, each in enumerate(refused):
+            item = uploads.get_by_role("listitem").nth(number)
+            expect(item).to_contain_text(each["name"])
+            expect(item.locator(".wrong")).to_contain_text("empty")
+        expect(uploads.get_by_text("and 3 more", exact=True)).to_be_visible()
 
 
 def test_a_page_of_the_library_that_is_not_there_is_the_last_one(world: World, page: Page) -> None:

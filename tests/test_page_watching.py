@@ -173,20 +173,21 @@ def test_a_restart_of_the_server_is_shown_and_outlived(world: World, page: Page)
     expect(page.locator(".under .badge")).to_have_text("Completed")
 
 
+@pytest.mark.parametrize("prefix", ["/user/ada@example.org/tasks", "/deep;er,down"])
 def test_under_a_prefix_and_where_no_stream_comes_through_it_looks_every_few_seconds(
-    browser: Browser, tmp_path: Path
+    browser: Browser, tmp_path: Path, prefix: str
 ) -> None:
     def without_streams(app: ASGIApp) -> ASGIApp:
         async def no_stream(request: Request) -> Response:
             return Response(status_code=502)
 
-        routes = [Route("/deep/down/api/tasks/events", no_stream), Mount("/deep/down", app=app)]
+        routes = [Route(f"{prefix}/api/tasks/events", no_stream), Mount(prefix, app=app)]
         return Starlette(routes=routes)
 
     with a_world(keys=tmp_path, around=without_streams) as world, a_page(browser) as page:
         assert world.keys is not None
         task_id = world.submit("export", percent=20, message="Under way")
-        page.goto(f"{world.url}/deep/down/#/tasks/{task_id}")
+        page.goto(f"{world.url}{prefix}/#/tasks/{task_id}")
         page.get_by_label("API key").fill(world.keys.create("Ada"))
         page.keyboard.press("Enter")
         expect(page.locator(".under .badge")).to_have_text("Running")

@@ -1,13 +1,14 @@
 // The last hour: how many tasks ended each minute and how, and how long they ran.
 
 import { fill, h, svg } from "./dom.js";
-import { count, duration, minuteOf, plural } from "./format.js";
+import { brief, count, duration, minuteOf, plural } from "./format.js";
 
 const HEIGHT = 190;
 const TOP = 14;
 const BOTTOM = 20;
-const LEFT = 34;
-const RIGHT = 52;
+const BESIDE = 6; // between a figure and the plot
+const SPARE = 2; // beyond it: a browser draws letters a little wider than it measures them
+const LEAST = 20; // at each side: half of the time of day below the first minute and the last
 const OUTCOMES = ["completed", "failed", "cancelled"];
 
 export function makeChart() {
@@ -17,16 +18,34 @@ export function makeChart() {
   const box = h("div", { class: "chart" }, drawing, tip, words);
   let points = [];
   let cursor = null;
+  let plot = null; // where the figures leave room for it
 
   const draw = () => {
     const width = Math.max(280, box.clientWidth);
     drawing.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-    const plot = { width, step: (width - LEFT - RIGHT) / Math.max(1, points.length), floor: HEIGHT - BOTTOM };
+    plot = { width, floor: HEIGHT - BOTTOM };
     plot.most = nice(Math.max(4, ...points.map(total)));
     plot.longest = niceSeconds(Math.max(0, ...points.map((point) => point.mean_run_seconds ?? 0)));
+    const figures = grid(plot);
+    fill(drawing, figures.map((one) => [one.many, one.long]));
+    makeRoom(figures);
     cursor = svg("rect", { class: "cursor", y: TOP, height: plot.floor - TOP, width: plot.step, visibility: "hidden" });
-    fill(drawing, grid(plot), points.map((point, index) => column(plot, point, index)), line(plot), cursor);
+    fill(drawing, figures.map((one) => [one.rule, one.many, one.long]), points.map((point, index) => column(plot, point, index)), line(plot), cursor);
     say();
+  };
+
+  /** As much at the sides as the widest figure there takes: one that is cut off reads as another. */
+  const makeRoom = (figures) => {
+    const room = (name) => Math.max(LEAST, BESIDE + SPARE + Math.ceil(Math.max(...figures.map((one) => one[name]?.getComputedTextLength() ?? 0))));
+    plot.left = room("many");
+    plot.right = plot.width - room("long");
+    plot.step = (plot.right - plot.left) / Math.max(1, points.length);
+    for (const { rule, many, long } of figures) {
+      rule.setAttribute("x1", plot.left);
+      rule.setAttribute("x2", plot.right);
+      many.setAttribute("x", plot.left - BESIDE);
+      long?.setAttribute("x", plot.right + BESIDE);
+    }
   };
 
   const say = () => {
@@ -34,16 +53,17 @@ export function makeChart() {
     words.textContent = `In the last ${points.length} minutes: ${OUTCOMES.map((name) => `${count(sum(name))} ${name}`).join(", ")}.`;
   };
 
-  const grid = ({ width, floor, most, longest }) => [0, 0.5, 1].map((share) => {
+  const grid = ({ floor, most, longest }) => [0, 0.5, 1].map((share) => {
     const y = floor - (floor - TOP) * share;
-    return svg("g", {},
-      svg("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }),
-      svg("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, count(most * share)),
-      longest > 0 && svg("text", { x: width - RIGHT + 6, y: y + 4 }, duration(longest * share)));
+    return {
+      rule: svg("line", { class: "grid", y1: y, y2: y }),
+      many: svg("text", { y: y + 4, "text-anchor": "end" }, brief(most * share)),
+      long: longest > 0 ? svg("text", { y: y + 4 }, duration(longest * share)) : null,
+    };
   });
 
-  const column = ({ step, floor, most }, point, index) => {
-    const x = LEFT + index * step;
+  const column = ({ left, step, floor, most }, point, index) => {
+    const x = left + index * step;
     let y = floor;
     const parts = OUTCOMES.map((name) => {
       const height = ((floor - TOP) * point[name]) / most;
@@ -55,7 +75,7 @@ export function makeChart() {
     return svg("g", {}, parts, text);
   };
 
-  const line = ({ step, floor, longest }) => {
+  const line = ({ left, step, floor, longest }) => {
     if (!longest) return [];
     const path = [];
     const dots = [];
@@ -65,7 +85,7 @@ export function makeChart() {
         joined = false;
         return;
       }
-      const x = LEFT + (index + 0.5) * step;
+      const x = left + (index + 0.5) * step;
       const y = floor - ((floor - TOP) * point.mean_run_seconds) / longest;
       path.push(`${joined ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`);
       dots.push(svg("circle", { class: "mean-dot", cx: x, cy: y, r: 2 }));
@@ -75,18 +95,18 @@ export function makeChart() {
   };
 
   box.addEventListener("pointermove", (event) => {
-    const width = Math.max(280, box.clientWidth);
-    const step = (width - LEFT - RIGHT) / Math.max(1, points.length);
-    const index = Math.floor((event.clientX - box.getBoundingClientRect().left - LEFT) / step);
+    if (plot === null) return;
+    const { left, width, step } = plot;
+    const index = Math.floor((event.clientX - box.getBoundingClientRect().left - left) / step);
     const point = points[index];
     tip.hidden = !point;
     cursor?.setAttribute("visibility", point ? "visible" : "hidden");
     if (!point) return;
-    cursor.setAttribute("x", LEFT + index * step);
+    cursor.setAttribute("x", left + index * step);
     fill(tip, h("b", {}, minuteOf(point.at)), OUTCOMES.map((name) => h("div", {}, `${count(point[name])} ${name}`)),
       point.mean_run_seconds !== null && h("div", {}, `ran ${duration(point.mean_run_seconds)} on average`));
-    const at = LEFT + (index + 1) * step + 8;
-    tip.style.setProperty("--at", `${at + tip.offsetWidth > width ? LEFT + index * step - tip.offsetWidth - 8 : at}px`);
+    const at = left + (index + 1) * step + 8;
+    tip.style.setProperty("--at", `${at + tip.offsetWidth > width ? left + index * step - tip.offsetWidth - 8 : at}px`);
   });
   box.addEventListener("pointerleave", () => {
     tip.hidden = true;

@@ -90,6 +90,12 @@ export function timeLeft(task) {
   return spent < 1 ? null : (spent * (100 - done)) / done;
 }
 
-/** How long a task ran, or has run so far. */
-export const ran = (task) =>
-  task.started_at ? (task.completed_at ? between(task.started_at, task.completed_at) : task.status === "running" ? since(task.started_at) : null) : null;
+/** Whether a cancelled task was not running then: one that runs takes a moment to stop, and this one took none. */
+export const endedWaiting = (task) => task.status === "cancelled" && (!task.started_at || task.completed_at === task.cancel_requested_at);
+
+/** How long the newest attempt of a task ran, or has run so far; null where it did not, or an earlier one is the last that did. */
+export function ran(task) {
+  if (!task.started_at || endedWaiting(task)) return null;
+  if (task.completed_at) return between(task.started_at, task.completed_at);
+  return task.status === "running" ? since(task.started_at) : null;
+}

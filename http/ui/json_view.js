@@ -3,7 +3,7 @@
 import { Exact } from "./api.js";
 import { fill, h } from "./dom.js";
 import { count, plural, title } from "./format.js";
-import { button } from "./parts.js";
+import { button, byAndBy } from "./parts.js";
 
 const ROWS = 25; // of a table, and lines of a tree, before one asks for more
 const COLUMNS = 8;
@@ -14,6 +14,7 @@ const PARTS = 20; // those of its fields that are objects themselves
 const LOOKED_THROUGH = 10_000; // rows of a table, for its columns
 
 const isScalar = (value) => value === null || typeof value !== "object" || value instanceof Exact;
+const fieldOf = (row, name) => (Object.hasOwn(row, name) ? row[name] : undefined); // not what every object inherits: constructor, toString
 const isTable = (value) => Array.isArray(value) && value.length > 0 && value.every((each) => !isScalar(each) && !Array.isArray(each));
 
 /** As a person would like to read it. */
@@ -28,19 +29,6 @@ export function readable(value) {
     plain.length > 0 && part(null, null, byAndBy(h("dl", { class: "facts" }), plain, FIELDS, ([name, each]) => [h("dt", {}, title(name)), h("dd", {}, scalar(each))])),
     deep.length > 0 && byAndBy(h("div", {}), deep, PARTS, ([name, each]) => [part(title(name), howMany(each), isTable(each) ? table(each) : tree(each, true))]),
   ];
-}
-
-/** The first of many things, and a button for more of them, `size` at a time. */
-function byAndBy(place, all, size, make) {
-  const more = h("div", { class: "more-of-it" });
-  let shown = 0;
-  const show = () => {
-    place.append(...all.slice(shown, shown + size).flatMap(make));
-    shown = Math.min(all.length, shown + size);
-    fill(more, shown < all.length && button(`Show more (${count(all.length - shown)} left)`, "", show, { class: "button tiny" }));
-  };
-  show();
-  return h("div", {}, place, more);
 }
 
 const part = (name, more, content) => h("div", { class: "result-part" }, name && h("h3", {}, h("span", {}, name), more && h("span", { class: "muted small" }, more)), content);
@@ -78,12 +66,12 @@ function table(rows) {
   const more = h("div", {});
   let shown = 0;
   const show = (n) => {
-    body.append(...rows.slice(shown, shown + n).map((row) => h("tr", {}, columns.map((name) => cell(row[name])))));
+    body.append(...rows.slice(shown, shown + n).map((row) => h("tr", {}, columns.map((name) => cell(fieldOf(row, name))))));
     shown = Math.min(rows.length, shown + n);
     fill(more, shown < rows.length && button(`Show more (${count(rows.length - shown)} left)`, "", () => show(200), { class: "button tiny" }));
   };
   show(ROWS);
-  const isNumber = (name) => rows.slice(0, 50).every((row) => row[name] === undefined || row[name] === null || typeof row[name] === "number");
+  const isNumber = (name) => rows.slice(0, 50).every((row) => ["number", "undefined"].includes(typeof (fieldOf(row, name) ?? undefined)));
   return h("div", {}, h("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": "Table" },
     h("table", { class: "data" }, h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col", class: isNumber(name) ? "number" : null }, title(name))))), body)),
     names.length > columns.length && h("p", { class: "muted small" }, `Further fields, seen as JSON: ${names.slice(COLUMNS, COLUMNS + FIELDS).join(", ")}${names.length > COLUMNS + FIELDS ? `, and ${count(names.length - COLUMNS - FIELDS)} more` : ""}`), more);

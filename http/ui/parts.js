@@ -1,8 +1,8 @@
 // Small things that several screens show.
 
 import { moving } from "./clock.js";
-import { h, icon, say } from "./dom.js";
-import { roughly, timeLeft, title } from "./format.js";
+import { fill, h, icon, say } from "./dom.js";
+import { count, roughly, timeLeft, title } from "./format.js";
 
 export const STATUSES = ["pending", "running", "completed", "failed", "cancelled"];
 export const isFinal = (status) => status === "completed" || status === "failed" || status === "cancelled";
@@ -61,7 +61,23 @@ export function button(text, name, onclick, attributes = {}) {
   return h("button", { class: "button", type: "button", ...attributes, onclick }, name && icon(name), text);
 }
 
+/** What one types to upload documents to this very server, wherever it is. */
+export const uploadCommand = (...more) => ["cortex-tasks upload FOLDER", ...more, `--url ${new URL(".", location.href).href.replace(/\/$/, "")}`].join(" ");
+
 export function setCount(element, n, text) {
   say(element, text);
   element.hidden = !n;
+}
+
+/** The first of many things, and a button for more of them, `size` at a time. */
+export function byAndBy(place, all, size, make) {
+  const more = h("div", { class: "more-of-it" });
+  let shown = 0;
+  const show = () => {
+    place.append(...all.slice(shown, shown + size).flatMap(make));
+    shown = Math.min(all.length, shown + size);
+    fill(more, shown < all.length && button(`Show more (${count(all.length - shown)} left)`, "", show, { class: "button tiny" }));
+  };
+  show();
+  return h("div", {}, place, more);
 }

@@ -1,20 +1,27 @@
 // What became of a task, in the order of time: submitted, waited, ran (each attempt), ended.
 
 import { h } from "./dom.js";
-import { between, clock, duration, moment, now, plural, roughly, since } from "./format.js";
+import { between, clock, duration, endedWaiting, moment, now, plural, ran, roughly, since, title } from "./format.js";
 import { moving } from "./clock.js";
 
 /** The attempts that began, the newest last. Of those long ago only the last 20 are kept. */
 function attemptsOf(task) {
-  const past = (task.attempts ?? []).map((one) => ({ number: one.number, from: one.started_at, to: one.ended_at, error: one.error, tint: "failed" }));
+  const past = (task.attempts ?? []).map((one) => ({ number: one.number, from: one.started_at, to: one.ended_at, error: one.error, ...howEnded(one.error) }));
   const last = task.started_at && (past.length === 0 || past.at(-1).number < task.attempt);
   if (!last) return past;
   const tint = task.status === "pending" ? "failed" : task.status;
   return [...past, { number: task.attempt, from: task.started_at, to: task.completed_at, error: null, tint }];
 }
 
-export function timeline(task) {
-  return h("div", {}, stretch(task), h("ol", { class: "moments" }, moments(task)));
+/** What is kept of an attempt says in words how it ended; what a body raised begins with the name of its type. */
+function howEnded(error) {
+  if (error.startsWith("Task cancelled")) return { tint: "cancelled", word: "was cancelled" };
+  if (error.startsWith("interrupted")) return { tint: "pending", word: "was interrupted" };
+  return { tint: "failed", word: "failed" };
+}
+
+export function timeline(task, paused = false) {
+  return h("div", {}, stretch(task), h("ol", { class: "moments" }, moments(task, paused)));
 }
 
 /** One bar from submit to end: grey while it waited, coloured while it ran. */
@@ -34,7 +41,7 @@ function stretch(task) {
   return h("div", { class: "stretch", "aria-hidden": "true" }, parts.map(([look, length, words]) => h("span", { class: look, title: words, vars: { "--grow": (length / all) * 1000 } })));
 }
 
-function moments(task) {
+function moments(task, paused) {
   const attempts = attemptsOf(task);
   const list = [instant(task.created_at, "Submitted", null)];
   let before = task.created_at;
@@ -44,21 +51,32 @@ function moments(task) {
     const waited = between(before, one.from);
     const name = attempts.length > 1 || one.number > 1 ? `Attempt ${one.number} began` : "Began";
     list.push(instant(one.from, name, waited !== null && (waited < 0.001 ? "at once" : `after waiting ${duration(waited)}`), "running"));
-    if (one.error) list.push(instant(one.to, `Attempt ${one.number} failed`, [`after ${duration(between(one.from, one.to))}: `, h("span", { class: "anywhere" }, one.error)], "failed"));
+    if (one.error) list.push(instant(one.to, `Attempt ${one.number} ${one.word}`, [`after ${duration(between(one.from, one.to))}: `, h("span", { class: "anywhere" }, one.error)], one.tint));
     before = one.to ?? before;
   }
-  return [...list, ...ending(task)];
+  return [...list, ...ending(task, paused)];
 }
 
-function ending(task) {
+function ending(task, paused) {
   if (task.completed_at) {
-    const spent = between(task.started_at, task.completed_at);
-    const word = { completed: "Completed", failed: "Failed", cancelled: task.started_at ? "Stopped, and cancelled" : "Cancelled before it began" }[task.status];
-    return [instant(task.completed_at, word, spent !== null && `ran ${duration(spent)}`, task.status)];
+    const spent = ran(task);
+    return [instant(task.completed_at, endedAs(task), spent !== null && `ran ${duration(spent)}`, task.status)];
   }
   if (task.status === "running") return [ahead(() => `Runs for ${roughly(since(task.started_at) ?? 0)}`)];
-  if (task.run_at) return [ahead(() => (since(task.run_at) < 0 ? `Begins in ${roughly(-since(task.run_at))}, at ${clock(task.run_at)}` : "Begins as soon as there is room"))];
-  return [ahead(() => `Waits for a free place for ${roughly(since(task.updated_at) ?? 0)}`)];
+  return [ahead(() => waitsFor(task, paused))];
+}
+
+function endedAs(task) {
+  if (task.status !== "cancelled") return task.status === "failed" ? "Failed" : "Completed";
+  if (!endedWaiting(task)) return "Stopped, and cancelled";
+  return task.started_at ? "Cancelled while it waited" : "Cancelled before it began";
+}
+
+function waitsFor(task, paused) {
+  const type = `until ${title(task.task_type)} is resumed`;
+  if (task.run_at && since(task.run_at) < 0) return `Begins in ${roughly(-since(task.run_at))}, at ${clock(task.run_at)}${paused ? `, but not ${type}` : ""}`;
+  if (paused) return `Its type is paused: it waits ${type}`;
+  return task.run_at ? "Begins as soon as there is room" : `Waits for a free place for ${roughly(since(task.updated_at) ?? 0)}`;
 }
 
 const ahead = (text) => h("li", {}, moving(h("span", { class: "ahead" }), text));
@@ -70,9 +88,9 @@ function instant(at, what, more, tint = "") {
     more && h("span", { class: "more muted small" }, more));
 }
 
-/** The three stages of a cancel; nothing where none was asked for. */
+/** The three stages of a cancel; nothing where none was asked for, or nothing ran. */
 export function cancelStages(task) {
-  if (!task.cancel_requested_at) return null;
+  if (!task.cancel_requested_at || endedWaiting(task)) return null;
   const stopped = task.status === "cancelled";
   const finished = task.completed_at && !stopped;
   const stage = (look, word, more) => h("li", { class: look, "aria-current": look === "now" ? "step" : null }, h("b", {}, word), more);

@@ -2,7 +2,7 @@
 
 import { upload } from "./api.js";
 import { announce, h, icon, reconcile, say } from "./dom.js";
-import { bytes, plural } from "./format.js";
+import { bytes, count } from "./format.js";
 import { live } from "./live.js";
 
 const AT_ONCE = 3;
@@ -47,7 +47,21 @@ async function send(each) {
   }
   tell("change");
   work();
-  if (uploads.every((one) => one.over)) announce(`${plural(uploads.filter((one) => one.state === "done").length, "document")} uploaded.`);
+  if (uploads.every((one) => one.over)) announce(`Uploaded: ${summary()}.`);
+}
+
+const those = (state) => uploads.filter((each) => each.state === state);
+
+/** How many have arrived, and what became of the others: nobody has to look for those in the list. */
+function summary() {
+  const [arrived, there, failed] = ["done", "there", "failed"].map((state) => those(state).length);
+  return [`${count(arrived)} of ${count(uploads.length)}`, there > 0 && `${count(there)} there already`, failed > 0 && `${count(failed)} failed`].filter(Boolean).join(", ");
+}
+
+/** Those that failed first, however many came after them; then the newest of the others. */
+function shownFirst() {
+  const failed = those("failed").slice(0, SHOWN);
+  return [...failed, ...uploads.filter((each) => each.state !== "failed").slice(-SHOWN)];
 }
 
 /** While the server is away they all wait for it. */
@@ -90,9 +104,10 @@ async function filesOf(transfer) {
 
 export function makeUploads(whenOne, signal) {
   const list = h("ul", {});
-  const summary = h("span", { class: "muted small" });
+  const figures = h("span", { class: "muted small" });
+  const unshown = h("p", { class: "inside muted small" });
   const close = h("button", { class: "button bare tiny", type: "button", onclick: () => { uploads = uploads.filter((each) => !each.over); draw(); } }, "Clear");
-  const box = h("section", { class: "card uploads", hidden: true, "aria-label": "Uploads" }, h("header", {}, h("h2", {}, "Uploads"), summary, close), list);
+  const box = h("section", { class: "card uploads", hidden: true, "aria-label": "Uploads" }, h("header", {}, h("h2", {}, "Uploads"), figures, close), list, unshown);
   const together = h("input", { type: "checkbox" });
   together.checked = true;
   const take = (files) => add(files, together.checked);
@@ -125,9 +140,11 @@ export function makeUploads(whenOne, signal) {
   const TINTS = { waiting: "pending", sending: "running", done: "completed", there: "cancelled", failed: "failed" };
   function draw() {
     box.hidden = uploads.length === 0;
-    const done = uploads.filter((each) => each.over).length;
-    say(summary, `${done} of ${uploads.length}`);
-    reconcile(list, uploads.slice(-SHOWN), (each) => each.key, makeItem, (item, each) => item.update(each));
+    const shown = shownFirst();
+    say(figures, summary());
+    unshown.hidden = shown.length === uploads.length;
+    say(unshown, `and ${count(uploads.length - shown.length)} more`);
+    reconcile(list, shown, (each) => each.key, makeItem, (item, each) => item.update(each));
   }
 
   function makeItem(first) {

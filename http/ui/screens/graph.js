@@ -6,12 +6,14 @@ import { brief, count, plural, title } from "../format.js";
 import { colourOf, GraphCanvas } from "../graph_canvas.js";
 import { toast } from "../dialogs.js";
 import { LIBRARY_TYPES } from "../operations.js";
-import { button, empty, failure } from "../parts.js";
+import { button, byAndBy, empty, failure, uploadCommand } from "../parts.js";
 import { note } from "../router.js";
 
 const SIZES = [200, 1000, 5000];
 const USUAL = 1000;
 const LISTED = 200; // communities
+const MOST_RELATIONS = 200; // that the server tells of one entity
+const RELATIONS = 60; // of an entity that are shown before one asks for more
 const CALM = 2_000; // milliseconds between two looks
 
 export async function graph({ root, query, signal, on, keys }) {
@@ -42,14 +44,11 @@ export async function graph({ root, query, signal, on, keys }) {
   let total = 0;
   let drawn = ""; // what the picture is of
   let still = false; // it was looked again, and the picture is what it was
-  let shown = query.get("community") ? () => showCommunity(Number(query.get("community"))) : () => showList(); // what the panel is about
-  let community = query.get("community");
+  let place = placeIn(query); // what the panel is about, as the address keeps it
+  let shown = place.entity ? () => showEntity(place.entity) : place.community ? () => showCommunity(Number(place.community)) : () => showList();
   const complain = (error) => signal.aborted || error.status === 0 || toast(error.message, "failed");
   const remember = () => {
-    const said = new URLSearchParams();
-    if (limit.value !== String(USUAL)) said.set("limit", limit.value);
-    if (community !== null) said.set("community", community);
-    note(`#/graph${said.size ? `?${said}` : ""}`);
+    note(address(limit.value, place));
   };
   signal.addEventListener("abort", () => worker?.terminate());
 
@@ -116,7 +115,7 @@ export async function graph({ root, query, signal, on, keys }) {
 
   function showList() {
     shown = () => showList();
-    community = null;
+    place = {};
     remember();
     canvas.select(null);
     put(h("header", {}, h("h2", {}, plural(total, "community", "communities"))),
@@ -132,7 +131,7 @@ export async function graph({ root, query, signal, on, keys }) {
 
   async function showCommunity(id) {
     const mine = (shown = () => showCommunity(id));
-    community = id;
+    place = { community: id };
     remember();
     const number = groups.get(id) ?? null;
     canvas.select(number);
@@ -159,12 +158,14 @@ export async function graph({ root, query, signal, on, keys }) {
 
   async function showEntity(name) {
     const mine = (shown = () => showEntity(name));
+    place = { entity: name };
+    remember();
     const at = nodes.findIndex((node) => node.id === name || node.label === name);
     const its = at >= 0 ? nodes[at].community_id : null;
     canvas.select(at >= 0 && its !== null ? nodes[at].group : null, at);
     let one;
     try {
-      one = await get(`api/graph/entity/${name.split("/").map(encodeURIComponent).join("/")}`, { signal });
+      one = await get(`api/graph/entity/${pathOf(name)}`, { signal });
     } catch (error) {
       if (!signal.aborted && shown === mine) put(h("div", { class: "inside result-part" }, back(), failure(error)));
       return;
@@ -175,12 +176,14 @@ export async function graph({ root, query, signal, on, keys }) {
         h("h2", { class: "anywhere" }, one.name),
         h("p", { class: "under" }, h("span", { class: "badge plain" }, one.type), h("span", {}, `mentioned ${plural(one.mention_count, "time")} in ${plural(one.document_count, "document")}`)),
         one.description && h("p", { class: "anywhere" }, one.description),
-        h("h3", {}, plural(one.relationships.length, "relationship")),
-        h("ul", { class: "small relations" }, one.relationships.slice(0, 60).map((edge) => h("li", { class: "anywhere" },
-          h("span", { class: "muted" }, edge.direction === "incoming" ? "← " : "→ ", words(edge.type), " "),
-          h("a", { href: "#/graph", onclick: (event) => { event.preventDefault(); showEntity(edge.target); } }, edge.target))))));
+        h("h3", {}, one.relationships.length < MOST_RELATIONS ? plural(one.relationships.length, "relationship") : `The ${MOST_RELATIONS} strongest relationships`),
+        byAndBy(h("ul", { class: "small relations" }), one.relationships, RELATIONS, relation)));
     turnTo(one.name, { node: at });
   }
+
+  const relation = (edge) => h("li", { class: "anywhere" },
+    h("span", { class: "muted" }, edge.direction === "incoming" ? "← " : "→ ", words(edge.type), " "),
+    h("a", { href: address(limit.value, { entity: edge.target }), onclick: (event) => { if (elsewhere(event)) return; event.preventDefault(); showEntity(edge.target); } }, edge.target));
 
   function find(text) {
     const wanted = text.trim().toLowerCase();
@@ -224,6 +227,20 @@ export async function graph({ root, query, signal, on, keys }) {
   await look();
 }
 
+const placeIn = (query) => (query.get("entity") ? { entity: query.get("entity") } : query.get("community") ? { community: query.get("community") } : {});
+
+function address(limit, place) {
+  const said = new URLSearchParams(place);
+  if (limit !== String(USUAL)) said.set("limit", limit);
+  return `#/graph${said.size ? `?${said}` : ""}`;
+}
+
+/** An entity's name within a path. Of nothing but dots it would lead elsewhere; white space before it makes no other name. */
+const pathOf = (name) => encodeURIComponent(/^\.+$/.test(name) ? ` ${name}` : name);
+
+/** Whether a click asks the browser for another tab or window. */
+const elsewhere = (event) => event.ctrlKey || event.metaKey || event.shiftKey;
+
 const words = (type) => title(type.toLowerCase()).toLowerCase();
 
 /** The communities by size, so that the same ones keep their colours. */
@@ -236,6 +253,6 @@ function numbered(nodes, communities) {
 
 function nothingYet() {
   return empty("graph", "There is no graph yet",
-    h("p", {}, "It is taken from documents: upload some and process them in the ", h("a", { href: "#/library" }, "library"), ", or run the sample from a terminal:"),
-    h("p", {}, h("code", {}, "cortex-tasks demo")));
+    h("p", {}, "It is taken from documents: upload some and process them in the ", h("a", { href: "#/library" }, "library"), ", or from a terminal:"),
+    h("p", {}, h("code", {}, uploadCommand("--chain all"))));
 }

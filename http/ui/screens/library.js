@@ -6,7 +6,7 @@ import { confirm, toast } from "../dialogs.js";
 import { fill, h, icon, reconcile, say } from "../dom.js";
 import { brief, bytes, count, plural, title } from "../format.js";
 import { LIBRARY_TYPES, makeOperations } from "../operations.js";
-import { button, empty } from "../parts.js";
+import { button, empty, uploadCommand } from "../parts.js";
 import { note } from "../router.js";
 import { mayManage } from "../session.js";
 import { makeUploads } from "../uploading.js";
@@ -107,7 +107,7 @@ function makeDocuments(state, look, remember) {
   const table = h("table", { class: "rows doc-table", "aria-label": "Documents" },
     h("thead", {}, h("tr", {}, h("th", { class: "c-name", scope: "col" }, "Document"), h("th", { scope: "col" }, "State"),
       h("th", { class: "number c-wide", scope: "col" }, "Size"), h("th", { class: "number c-wide", scope: "col" }, "Entities"), h("th", { class: "number c-wide", scope: "col" }, "Uploaded"),
-      mayManage() && h("th", { class: "number c-wide", scope: "col" }, h("span", { class: "unseen" }, "Delete")))),
+      mayManage() && h("th", { class: "number c-delete", scope: "col" }, h("span", { class: "unseen" }, "Delete")))),
     body);
   const nothing = h("div", {});
   const pages = h("div", { class: "pager" });
@@ -135,7 +135,7 @@ function makeDocuments(state, look, remember) {
       });
       fill(nothing, page.documents.length === 0 && (state.status
         ? empty("search", `No document is ${state.status}`, button("Show all documents", "", () => turnTo("")))
-        : empty("library", "The library is empty", h("p", {}, mayManage() ? "Drop documents above: plain text, Markdown, HTML, and what else the server reads. Or from a terminal:" : "Whoever may manage this server can upload documents, here or from a terminal:"), h("p", {}, h("code", {}, "cortex-tasks upload FOLDER")))));
+        : empty("library", "The library is empty", h("p", {}, mayManage() ? "Drop documents above: plain text, Markdown, HTML, and what else the server reads. Or from a terminal:" : "Whoever may manage this server can upload documents, here or from a terminal:"), h("p", {}, h("code", {}, uploadCommand())))));
       const first = state.page * PAGE;
       pages.hidden = page.total <= PAGE;
       fill(pages, h("span", { class: "muted small figures" }, `${count(first + 1)}–${count(first + page.documents.length)} of ${plural(page.total, "document")}`),
@@ -152,7 +152,7 @@ function cells(one, look) {
     h("td", { class: "number c-wide" }, bytes(one.file_size)),
     h("td", { class: "number c-wide" }, one.status === "completed" ? count(one.entity_count) : h("span", { class: "muted" }, "–")),
     h("td", { class: "number c-wide muted" }, timeAgo(one.upload_date)),
-    mayManage() && h("td", { class: "number c-wide" }, h("button", { class: "button bare tiny", type: "button", "aria-label": `Delete ${one.filename}`, title: "Delete", onclick: () => forget(one, path, look) }, icon("trash"))),
+    mayManage() && h("td", { class: "number c-delete" }, h("button", { class: "button bare tiny", type: "button", "aria-label": `Delete ${one.filename}`, title: "Delete", onclick: () => forget(one, path, look) }, icon("trash"))),
   ];
 }
 

@@ -188,7 +188,7 @@ function makeTypes(look) {
   const body = h("tbody", {});
   const nothing = h("div", {});
   const heads = [["Type"], ["Running", 1], ["Pending", 1], ["Oldest pending"], ["Completed", 1], ["Failed", 1], ["Run time, half / 95 % / 99 %", 1], [""]];
-  const table = h("table", { class: "rows" },
+  const table = h("table", { class: "rows type-table" },
     h("thead", {}, h("tr", {}, heads.map(([word, number]) => h("th", { scope: "col", class: number ? "number" : null }, word || h("span", { class: "unseen" }, "Steering"))))),
     body);
   const box = card("Task types", {}, h("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": "Task types" }, table), nothing);

@@ -1,6 +1,7 @@
 // One task: how far it is, what became of it, what it was asked and what it gave.
 
 import { get } from "../api.js";
+import { copy } from "../clipboard.js";
 import { moving, timeAgo } from "../clock.js";
 import { toast } from "../dialogs.js";
 import { fill, h, say } from "../dom.js";
@@ -14,6 +15,7 @@ import { cancelOne, retryOne } from "../steering.js";
 import { cancelStages, timeline } from "../timeline.js";
 
 const LOOK_AT_LOG = 2_000;
+const LOOK_AT_TYPE = 5_000; // whether it is paused, while the task waits
 const CALM = 1_000; // milliseconds between two looks at the chain, however often its tasks tell of themselves
 
 export async function task({ root, parts, signal, on, keys, title: name }) {
@@ -76,8 +78,18 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
   });
   on("removed", (gone) => gone.task_id === id && view.removed());
   on("refresh", () => compare().catch(complain));
-  const timer = setInterval(() => !document.hidden && seen.status === "running" && log.look(), LOOK_AT_LOG);
-  signal.addEventListener("abort", () => clearInterval(timer));
+  /** No event tells of a pause. */
+  async function lookAtType() {
+    if (seen.status !== "pending") return;
+    const { task_types: types } = await get("api/task-types", { signal });
+    view.paused = types.find((type) => type.name === seen.task_type)?.paused ?? false;
+    draw();
+  }
+  const timers = [
+    setInterval(() => !document.hidden && seen.status === "running" && log.look(), LOOK_AT_LOG),
+    setInterval(() => document.hidden || lookAtType().catch(() => {}), LOOK_AT_TYPE),
+  ];
+  signal.addEventListener("abort", () => timers.forEach(clearInterval));
   log.look();
   keys({
     ...(mayManage() && {
@@ -87,7 +99,7 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
     u: ["Back to all tasks", () => go("#/tasks")],
     ".": ["Look again", quietly],
   });
-  await drawChain(view, seen, signal);
+  await Promise.all([drawChain(view, seen, signal), lookAtType().catch(() => {})]);
 }
 
 const canRetry = (seen) => seen.status === "failed" || seen.status === "cancelled";
@@ -119,6 +131,7 @@ function makeView(root, current) {
   };
   const view = {
     chained: new Set(),
+    paused: false, // its type, as far as is known
     place: (place, element) => fill(places[place], element),
     removed() {
       fill(places.gone, h("p", { class: "notice is-pending", role: "status" }, "This task has been cleaned up. What you see is the last that was known of it."));
@@ -133,8 +146,8 @@ function makeView(root, current) {
       say(message, [steps(seen), seen.message].filter(Boolean).join(" · "));
       once("error", [seen.status, seen.error, seen.message].join(), () => ending(seen));
       once("result", seen.status === "completed" ? String(seen.seq ?? seen.updated_at) + (seen.result !== null) : "", () => seen.status === "completed" && seen.result !== null && seen.result !== undefined && resultCard(seen));
-      once("params", JSON.stringify(seen.params ?? null), () => seen.params !== undefined && card("Parameters", {}, h("div", { class: "inside" }, emptyObject(seen.params) ? h("p", { class: "muted" }, "It was submitted without any.") : tree(seen.params, true))));
-      once("timeline", [seen.status, seen.attempt, seen.started_at, seen.completed_at, seen.cancel_requested_at, seen.run_at, seen.attempts?.length].join(), () => [timeline(seen), cancelStages(seen)]);
+      once("params", seen.params !== undefined, () => seen.params !== undefined && card("Parameters", {}, h("div", { class: "inside" }, emptyObject(seen.params) ? h("p", { class: "muted" }, "It was submitted without any.") : tree(seen.params, true))));
+      once("timeline", [seen.status, seen.attempt, seen.started_at, seen.completed_at, seen.cancel_requested_at, seen.run_at, seen.attempts?.length, view.paused].join(), () => [timeline(seen, view.paused), cancelStages(seen)]);
     },
   };
   view.chainPlace = places.chain;
@@ -149,15 +162,13 @@ function stateLine(seen) {
     h("span", {}, "submitted ", timeAgo(seen.created_at)),
     seen.attempt > 1 && h("span", {}, `attempt ${count(seen.attempt)}`),
     seen.priority !== 0 && seen.priority !== undefined && h("span", {}, `priority ${count(seen.priority)}`),
-    seen.run_at && h("span", {}, moving(h("span", {}), () => `begins ${since(seen.run_at) < 0 ? `in ${roughly(-since(seen.run_at))}` : "soon"}`)));
+    seen.run_at && seen.status === "pending" && h("span", {}, moving(h("span", {}), () => `begins ${since(seen.run_at) < 0 ? `in ${roughly(-since(seen.run_at))}` : "soon"}`)));
 }
 
 function actions(current) {
   const seen = current();
   return h("div", { class: "actions" },
-    button("Copy id", "", async () => {
-      await navigator.clipboard?.writeText(seen.task_id).then(() => toast("Copied."), () => toast("The browser does not let the page copy.", "pending"));
-    }, { class: "button" }),
+    button("Copy id", "", () => copy(seen.task_id), { class: "button" }),
     seen.status === "completed" && h("a", { class: "button", href: `api/tasks/${encodeURIComponent(seen.task_id)}/result`, download: `${seen.task_id}.json` }, "Download result"),
     mayManage() && canRetry(seen) && button("Retry", "again", () => retryOne(current()), { class: "button main" }),
     mayManage() && !isFinal(seen.status) && button(seen.cancel_requested_at ? "Cancel is under way" : "Cancel", "stop", () => cancelOne(current()), { class: "button danger", disabled: Boolean(seen.cancel_requested_at) }));
@@ -239,7 +250,8 @@ async function drawChain(view, seen, signal) {
   };
   const [before, after] = await Promise.all([walk(seen, "previous_task_id"), walk(seen, "next_task_id")]);
   if (signal.aborted) return;
-  const ahead = (after.at(-1) ?? seen).chain ?? [];
+  const last = after.at(-1) ?? seen; // it is this one's end that what is ahead waits for
+  const ahead = last.chain ?? [];
   view.chained = new Set([...before, ...after].map((each) => each.task_id));
   if (before.length + after.length + ahead.length === 0) {
     fill(view.chainPlace);
@@ -251,5 +263,5 @@ async function drawChain(view, seen, signal) {
     return h("li", {}, taskLink(task.task_id, [title(task.task_type), badge(task)], { class: "step" }));
   };
   fill(view.chainPlace, card("Chain", {}, h("div", { class: "inside" },
-    h("ol", { class: "chain" }, [...before.reverse(), seen, ...after].map(step), ahead.map((type) => h("li", {}, h("span", { class: "step ahead" }, title(type), h("span", { class: "small" }, isFinal(seen.status) && seen.status !== "completed" ? "will not begin" : "follows"))))))));
+    h("ol", { class: "chain" }, [...before.reverse(), seen, ...after].map(step), ahead.map((type) => h("li", {}, h("span", { class: "step ahead" }, title(type), h("span", { class: "small" }, canRetry(last) ? "will not begin" : "follows"))))))));
 }

@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { moving, timeAgo } from "../clock.js";
 import { fill, h, icon, reconcile, say } from "../dom.js";
 import { brief, count, duration, plural, ran, title } from "../format.js";
-import { badge, button, empty, failure, progressBar, STATUSES, taskLink, timeLeftOf } from "../parts.js";
+import { badge, button, empty, failure, progressBar, STATUSES, taskLink, timeLeftOf, uploadCommand } from "../parts.js";
 import { go, note } from "../router.js";
 import { isPlain, mayMatch, valuesOf, withValues } from "../search.js";
 import { mayManage } from "../session.js";
@@ -311,13 +311,14 @@ function makeRow(first, pick) {
   const below = h("div", { class: "clip" });
   const bar = progressBar();
   const box = pick && h("input", { type: "checkbox", "aria-label": `Choose ${task.task_id}`, onchange: (event) => pick([task.task_id], event.target.checked) });
+  const onPhone = h("div", { class: "on-phone quiet" }, timeAgo(task.created_at), moving(h("span", {}), () => (ran(task) === null ? "" : `, ran ${ranFor(task)}`)));
   const row = h("tr", {},
     box && h("td", { class: "c-check" }, box),
     state,
-    h("td", {}, h("div", { class: "what" }, name, below, bar)),
+    h("td", {}, h("div", { class: "what" }, name, below, onPhone, bar)),
     h("td", { class: "c-id" }, h("div", { class: "clip mono muted", title: task.task_id }, task.task_id)),
     h("td", { class: "c-age number quiet" }, timeAgo(task.created_at)),
-    h("td", { class: "c-ran number quiet" }, moving(h("span", {}), () => duration(ran(task) === null ? null : Math.round(ran(task) * (ran(task) < 10 ? 10 : 1)) / (ran(task) < 10 ? 10 : 1)))));
+    h("td", { class: "c-ran number quiet" }, moving(h("span", {}), () => ranFor(task))));
   row.box = box;
   const left = timeLeftOf(() => task, " · ");
   row.update = ({ task: next, past, gone }) => {
@@ -335,10 +336,17 @@ function makeRow(first, pick) {
   return row;
 }
 
+/** How long it ran or has run, without tenths that only flicker. */
+function ranFor(task) {
+  const seconds = ran(task);
+  if (seconds === null) return duration(null);
+  return duration(seconds < 10 ? Math.round(seconds * 10) / 10 : Math.round(seconds));
+}
+
 const noneFits = (forget) => empty("search", "No task fits this search",
   h("p", {}, "You can search by ", h("code", {}, "type:"), " ", h("code", {}, "status:"), " ", h("code", {}, "id:"), " ", h("code", {}, "older:1h"), " ", h("code", {}, "newer:2d"), " and by words of the message or the error."),
   button("Show all tasks", "", forget));
 
 const noneYet = () => empty("tasks", "No task yet",
-  h("p", {}, "Each task that a program, a terminal or the library submits appears here by itself. To see some:"),
-  h("p", {}, h("code", {}, "cortex-tasks upload docs/sample")));
+  h("p", {}, "Each task that a program, a terminal or the library submits appears here by itself. To see some, with documents of yours:"),
+  h("p", {}, h("code", {}, uploadCommand())));

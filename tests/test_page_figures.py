@@ -1,0 +1,139 @@
+"""The page in a browser with little room: long names, wide figures, a phone. Nothing is cut off."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from playwright.sync_api import Browser, FilePayload, Page, expect
+
+from tests.page_browser import DESK, PHONE, a_page, needs_chromium, open_at
+from tests.page_world import World, a_world
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with a_world(loop="asyncio", with_library=True) as world:
+        yield world
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize(
+    ("ended", "seconds", "shown"),
+    [
+        (8_000, 500.0, ["8,000", "8 min 20 s"]),
+        (3_000_000, 80_000.0, ["4M", "1 d 4 h"]),
+        (3, None, ["4"]),
+    ],
+    ids=str,
+)
+def test_no_figure_beside_the_chart_is_cut_off(
+    world: World,
+    browser: Browser,
+    size: tuple[int, int],
+    ended: int,
+    seconds: float | None,
+    shown: list[str],
+) -> None:
+    with a_page(browser, size=size) as page:
+        seen = page.request.get(f"{world.url}/api/overview").json()
+        for point in seen["series"]["points"]:
+            point.update(completed=ended, mean_run_seconds=seconds)
+        page.route("**/api/overview", lambda route: route.fulfill(json=seen))
+        open_at(page, world)
+        texts = page.locator(".chart text")
+        for each in shown:
+            expect(texts.filter(has_text=re.compile(f"^{each}$"))).to_be_visible()
+        assert outside(page, ".chart svg", ".chart text") == []
+
+
+def outside(page: Page, frame: str, parts: str) -> list[str]:
+    """What reaches out of its frame, by its words."""
+    found: list[str] = page.evaluate(
+        """([frame, parts]) => {
+            const around = document.querySelector(frame).getBoundingClientRect();
+            return [...document.querySelectorAll(parts)].filter((each) => {
+                const { left, right } = each.getBoundingClientRect();
+                return left < around.left || right > around.right;
+            }).map((each) => each.textContent);
+        }""",
+        [frame, parts],
+    )
+    return found
+
+
+LONG = "a_very_long_name_for_a_task_type_that_goes_on_and_on_and_still_does_not_end"
+
+
+def with_long_names(page: Page, world: World) -> None:
+    """Have the server name two of its task types at length, one of them in a single word."""
+    seen = page.request.get(f"{world.url}/api/task-types").json()
+    for name, row in zip([LONG, "W" * 75], seen["task_types"], strict=False):
+        row["name"] = name
+        row["run_seconds"] = {"count": 9, "p50": 200.0, "p95": 4_000.0, "p99": 400_000.0}
+        row.update(completed=1_234_567, failed=12_345)
+    page.route("**/api/task-types", lambda route: route.fulfill(json=seen))
+
+
+def test_a_type_with_a_long_name_leaves_room_for_its_figures_and_its_button(
+    world: World, browser: Browser
+) -> None:
+    with a_page(browser) as page:
+        with_long_names(page, world)
+        open_at(page, world)
+        expect(page.get_by_role("rowheader", name="A very long name")).to_be_visible()
+        around = page.get_by_role("region", name="Task types").last
+        assert around.evaluate("(each) => each.scrollWidth <= each.clientWidth")
+        assert outside(page, ".scrolls", ".scrolls .button") == []
+    with a_page(browser, size=(360, 760)) as page:
+        with_long_names(page, world)
+        open_at(page, world)
+        assert outside(page, ".scrolls", ".scrolls thead th:nth-child(-n + 3)") == []
+
+
+def test_a_type_with_a_long_name_stays_beside_the_search(world: World, browser: Browser) -> None:
+    with a_page(browser) as page:
+        with_long_names(page, world)
+        open_at(page, world, "tasks")
+        menu = page.get_by_label("Task type")
+        expect(menu.get_by_role("option")).not_to_have_count(1)
+        beside, search = menu.bounding_box(), page.get_by_label("Search tasks").bounding_box()
+        assert beside is not None
+        assert search is not None
+        assert beside["y"] == search["y"]
+        assert beside["width"] < search["width"] / 2
+
+
+def test_on_a_phone_a_document_can_be_deleted(world: World, browser: Browser) -> None:
+    name = "a-document-with-a-rather-long-name-of-which-not-all-is-seen.txt"
+    with a_page(browser, size=(360, 760)) as page:
+        open_at(page, world, "library")
+        page.get_by_label("Process them at once").uncheck()
+        file: FilePayload = {"name": name, "mimeType": "text/plain", "buffer": b"Some words."}
+        page.locator("input[type=file]").set_input_files(file)
+        row = page.get_by_role("row", name=name)
+        row.get_by_role("button", name="Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
+        expect(row).to_have_count(0)
+
+
+def test_on_a_phone_the_list_says_when_a_task_was_submitted_and_how_long_it_ran(
+    world: World, browser: Browser
+) -> None:
+    world.clock.behind = timedelta(hours=3)
+    task_id = world.submit("report", seconds=65, message="Written")
+    world.clock.behind = timedelta()
+    with a_page(browser, size=(360, 760)) as page:
+        open_at(page, world, f"tasks?q=id:{task_id}")
+        row = page.get_by_role("row", name="Report")
+        times = row.get_by_text("3 h ago, ran 1 min 5 s")
+        expect(times).to_be_visible()
+        assert times.evaluate("(each) => each.scrollWidth <= each.clientWidth")
+        expect(row.locator(".c-age, .c-ran").filter(visible=True)).to_have_count(0)
+    with a_page(browser) as page:
+        open_at(page, world, f"tasks?q=id:{task_id}")
+        expect(page.get_by_text("3 h ago, ran")).to_be_hidden()

@@ -1,0 +1,119 @@
+"""The graph on the page: entities with any name and any number of relationships, and none yet."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import anyio
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.cli_process import LIMIT, command
+from tests.page_browser import a_page, needs_chromium, open_at
+from tests.page_world import World, a_world
+
+pytestmark = needs_chromium
+
+CLIMBS = "../../tasks"  # an entity with this name, as a path, would be another call
+HUB = "Grace Kelly"  # an entity with 90 relationships
+FIRST = ("Ada", "Bela", "Cora", "Dora", "Edna", "Flora", "Greta", "Hanna", "Ida", "Jona")
+LAST = ("Anders", "Brook", "Carter", "Dalton", "Ellis", "Foster", "Gibson", "Hopper", "Irving")
+LETTERS = "\n\n".join(
+    f"{first} {last} wrote a letter to {HUB} in the year of the flood."
+    for first, last in itertools.product(FIRST, LAST)
+)
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with a_world(loop="asyncio", with_library=True) as world:
+        assert world.library is not None
+        content = f"# {CLIMBS}\n\n{LETTERS}\n".encode()
+        world.call(partial(world.library.documents.add, filename="letters.md", content=content))
+        process(world)
+        yield world
+
+
+def process(world: World) -> None:
+    async def process() -> None:
+        handle = await world.engine.submit("document_processing", {})
+        with anyio.fail_after(LIMIT):
+            await handle.result()
+
+    world.call(process)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with a_page(browser) as page:
+        yield page
+
+
+def panel(page: Page) -> Locator:
+    return page.get_by_role("complementary", name="Communities")
+
+
+def find(page: Page, name: str) -> None:
+    search = page.get_by_label("Find an entity")
+    search.fill(name)
+    search.press("Enter")
+
+
+def test_an_entity_is_asked_for_by_its_name_whatever_that_would_be_as_a_path(
+    world: World, page: Page
+) -> None:
+    open_at(page, world, "graph")
+    find(page, CLIMBS)
+    expect(panel(page).get_by_role("heading", level=2)).to_have_text(CLIMBS)
+    for name in (".", "..", "..."):
+        open_at(page, world, f"graph?entity={name}")
+        expect(panel(page).get_by_role("alert")).to_contain_text(f"' {name}'")
+
+
+def test_an_entity_with_many_relationships_shows_all_of_them_by_and_by(
+    world: World, page: Page
+) -> None:
+    open_at(page, world, "graph")
+    find(page, HUB)
+    expect(panel(page).get_by_role("heading", name="90 relationships")).to_be_visible()
+    lines = panel(page).locator(".relations li")
+    expect(lines).to_have_count(60)
+    panel(page).get_by_role("button", name="Show more (30 left)").click()
+    expect(lines).to_have_count(90)
+
+
+def test_the_address_keeps_the_entity_that_is_read(world: World, page: Page) -> None:
+    open_at(page, world, "graph")
+    heading = panel(page).get_by_role("heading", level=2)
+    for name in (HUB, CLIMBS):
+        find(page, name)
+        expect(heading).to_have_text(name)
+        page.reload()
+        expect(heading).to_have_text(name)
+    linked = panel(page).locator(".relations a").first
+    with page.context.expect_page() as opened:
+        linked.click(modifiers=["ControlOrMeta"])
+    other = panel(opened.value).get_by_role("heading", level=2)
+    expect(other).to_have_text(linked.inner_text())
+
+
+def test_where_there_is_no_graph_yet_the_command_that_is_named_makes_one(
+    browser: Browser, tmp_path: Path
+) -> None:
+    (tmp_path / "letters.md").write_text(f"# Letters\n\n{LETTERS}\n")
+    with a_world(with_library=True) as fresh, a_page(browser) as page:
+        words = ""
+        for place in ("tasks", "library", "graph"):
+            open_at(page, fresh, place)
+            words = page.locator(".empty code").inner_text().replace("FOLDER", str(tmp_path))
+            assert words.startswith("cortex-tasks upload ")
+            assert words.endswith(f" --url {fresh.url}")
+        told = subprocess.run(
+            command(*words.split()[1:], "--wait"), capture_output=True, timeout=LIMIT, check=False
+        )
+        assert told.returncode == 0, told.stderr
+        expect(page.get_by_role("img", name="Picture of the graph")).to_be_visible()

@@ -1,0 +1,104 @@
+"""One task on the page: what is said of how it ended, or of why it has not begun, is true."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.page_browser import a_page, needs_chromium, open_at
+from tests.page_world import World, a_world
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with a_world(loop="asyncio") as world:
+        yield world
+
+
+@pytest.fixture
+def page(browser: Browser, world: World) -> Iterator[Page]:
+    with a_page(browser) as page:
+        yield page
+    world.clear()
+
+
+def moment(page: Page, words: str) -> Locator:
+    """What the timeline says in a line with these words."""
+    return page.locator(".moments li").filter(has_text=words)
+
+
+def test_a_task_cancelled_before_it_was_tried_again_is_not_said_to_begin_or_to_have_run(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("newsletter", seconds=3, error="451 try again later")
+    world.call(world.engine.cancel, task_id)
+    open_at(page, world, f"tasks/{task_id}")
+    expect(moment(page, "Attempt 1 failed")).to_contain_text("after 3.0 s")
+    end = moment(page, "Cancelled while it waited")
+    expect(end).to_be_visible()
+    expect(end).not_to_contain_text("ran")
+    expect(page.locator(".under")).not_to_contain_text("begins")
+    expect(page.get_by_role("list", name="Stages of the cancel")).to_have_count(0)
+    open_at(page, world, f"tasks?q=id:{task_id}")
+    expect(page.locator("tbody .c-ran")).to_have_text("–")
+
+
+def test_an_attempt_that_was_cancelled_is_not_said_to_have_failed(world: World, page: Page) -> None:
+    task_id = world.submit("export", percent=10)
+    world.call(world.engine.cancel, task_id)
+    world.call(world.engine.wait, task_id)
+    world.call(world.engine.retry, task_id)
+    open_at(page, world, f"tasks/{task_id}")
+    expect(moment(page, "Attempt 1 was cancelled")).to_have_class("is-cancelled")
+    expect(moment(page, "Attempt 2 began")).to_be_visible()
+    expect(moment(page, "failed")).to_have_count(0)
+
+
+def test_what_follows_a_step_that_failed_will_not_begin(world: World, page: Page) -> None:
+    first = world.submit("report", then=[("report", {"error": "No luck"}), ("queue", {})])
+    open_at(page, world, f"tasks/{first}")
+    steps = page.locator(".chain li")
+    expect(steps.nth(1)).to_contain_text("Failed")
+    expect(steps.nth(2)).to_contain_text("will not begin")
+
+
+def test_a_task_that_waits_says_for_what_also_when_its_type_is_paused(
+    world: World, page: Page
+) -> None:
+    page.clock.install()
+    world.submit("queue", percent=5)
+    task_id = world.submit("queue")
+    open_at(page, world, f"tasks/{task_id}")
+    expect(moment(page, "Waits for a free place")).to_be_visible()
+    world.call(world.engine.pause, "queue")
+    page.clock.fast_forward(6_000)
+    expect(moment(page, "until Queue is resumed")).to_be_visible()
+    page.reload()
+    expect(moment(page, "until Queue is resumed")).to_be_visible()
+    world.call(world.engine.resume, "queue")
+    page.clock.fast_forward(6_000)
+    expect(moment(page, "Waits for a free place")).to_be_visible()
+
+
+@pytest.mark.parametrize("secure", [True, False], ids=["local or by https", "by plain http"])
+def test_the_id_can_be_copied(world: World, page: Page, *, secure: bool) -> None:
+    if secure:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    else:
+        # So it is for a page that comes by plain HTTP from another machine.
+        page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    task_id = world.submit("report")
+    open_at(page, world, f"tasks/{task_id}")
+    page.get_by_role("button", name="Copy id").click()
+    expect(page.get_by_role("region", name="Messages")).to_contain_text("Copied.")
+    expect(page.get_by_role("button", name="Copy id")).to_be_focused()
+    page.get_by_role("link", name=re.compile("^Tasks")).first.click()
+    search = page.get_by_label("Search tasks")
+    search.focus()
+    page.keyboard.press("ControlOrMeta+v")
+    expect(search).to_have_value(task_id)
