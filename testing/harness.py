@@ -19,7 +19,7 @@ from ..engine.records import TaskRecord
 from ..engine.registry import TaskType
 from ..engine.settings import Retention
 from ..engine.storage import Backend
-from ..engine.surroundings import Surroundings, offload_inline
+from ..engine.surroundings import Surroundings
 from ..engine.task_log import LogLine
 from .arguments import (
     check_count,
@@ -39,7 +39,7 @@ from .errors import HarnessError, Stuck
 from .event_log import EventLog
 from .faults import NO_FAULTS, Dice, Faults
 from .files import SimulatedFiles
-from .injected import NumberedIds, VirtualClock
+from .injected import NumberedIds, VirtualClock, offload_in_sight
 from .lasting import LastingEngine, lasting_handle
 from .lives import Lives
 from .promises import Promises
@@ -130,7 +130,7 @@ class TaskHarness:
                     clock=VirtualClock(self._elapsed),
                     new_task_id=NumberedIds(),
                     random=random.Random(f"{seed} engine"),
-                    offload=offload_inline,
+                    offload=offload_in_sight,
                     look_again=math.inf,
                     seed=seed,
                 ),
