@@ -64,7 +64,8 @@ class TaskHarness:
     2026-03-15 at 10:30 UTC; ids are task_000001, task_000002, … Calls that would go to a thread or
     to a child process run inline.
 
-    Leaving the block raises NotDeterministic, PromiseBroken or Stuck if there was cause for it.
+    Leaving the block raises NotDeterministic, LeftRunning, PromiseBroken or Stuck if there was
+    cause for it.
     Deadlines set around the block stand still within it. One harness at a time in a process.
     """
 
@@ -412,7 +413,7 @@ class TaskHarness:
 
     async def check(self) -> None:
         """Raise PromiseBroken if the engine has broken a promise by now, NotDeterministic if a
-        body has asked the world outside.
+        body has asked the world outside, LeftRunning if what it started outlives it.
         """
         self._check_at_work()
         if self._watch.found:
