@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -126,9 +126,9 @@ class Actors:
             async with self._watched_children(), anyio.create_task_group() as actors:
                 inner = [anyio.CancelScope(shield=True) for _ in workers]
                 for worker, scope in zip(workers, inner, strict=True):
-                    actors.start_soon(_shielded, worker.run, scope)
+                    actors.start_soon(_work, worker, supervisor, scope)
                 actors.start_soon(_supervise, supervisor)
-                actors.start_soon(_shielded, supervisor.writer.run, anyio.CancelScope(shield=True))
+                actors.start_soon(_write, supervisor)
                 if self._declaration.watchdog is not None:
                     watchdog = Watchdog(
                         self._declaration.watchdog,
@@ -294,10 +294,30 @@ async def _supervise(supervisor: Supervisor) -> None:
             raise
 
 
-async def _shielded(run: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
-    """Run an actor that only the engine stops: it must be there to write down how bodies end."""
+async def _write(supervisor: Supervisor) -> None:
+    """Run the journal writer, which must be there to write down how bodies end."""
+    with anyio.CancelScope(shield=True):
+        try:
+            await supervisor.writer.run()
+        except anyio.get_cancelled_exc_class():  # as above
+            raise
+        except BaseException as error:  # KeyboardInterrupt in a listener, SystemExit of a backend
+            # Nothing is kept from here on: who waits for that must not wait for ever.
+            supervisor.fail(f"the journal writer was ended by {type(error).__name__}")
+            raise
+
+
+async def _work(worker: Worker, supervisor: Supervisor, scope: anyio.CancelScope) -> None:
+    """Run a worker, which only the engine stops: it must be there until its bodies have ended."""
     with scope:
-        await run()
+        try:
+            await worker.run()
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException:
+            if worker.lost:  # or the drain would wait for outcomes that never come
+                supervisor.fail("a worker was ended while its tasks ran")
+            raise
 
 
 def _attempts(workers: list[Worker]) -> list[Attempt]:

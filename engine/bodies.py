@@ -170,15 +170,19 @@ class Bodies:
         self, attempt: Attempt, error: BaseException, text: str, trace: str | None = None
     ) -> Outcome:
         failed = _failed(attempt, text, trace)
-        if not attempt.ctx.last_attempt and self._retries_on(error, failed.task_id):
+        if not attempt.ctx.last_attempt and self._retries_on(error, attempt):
             failed = msgspec.structs.replace(failed, retriable=True, retry_after=asked_wait(error))
         return failed
 
-    def _retries_on(self, error: BaseException, task_id: str) -> bool:
+    def _retries_on(self, error: BaseException, attempt: Attempt) -> bool:
         try:
             return self._declared.retry_policy.covers(error)
-        except Exception:
-            log.exception("retry_on of %r raised; %s is not retried", self._declared.name, task_id)
+        except KeyboardInterrupt:  # as in a body
+            attempt.outcome = _stopped(attempt, "KeyboardInterrupt")
+            raise
+        except BaseException:  # SystemExit, say: it would end the worker, and all would wait
+            name, task_id = self._declared.name, attempt.record.id
+            log.exception("retry_on of %r raised; %s is not retried", name, task_id)
             return False
 
 

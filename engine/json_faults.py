@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence, Set
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -259,8 +261,20 @@ def _why_changed(value: Any, backs: Sequence[Any]) -> str:
         return f"{shown} is not JSON: use None or a text"
     came, name = type(backs[0]).__name__, type(value).__name__
     shown = f"{came} ({_short(backs[0])})" if came != name else _short(backs[0])
+    if isinstance(value, enum.Enum) and not _is_enum_of_one_kind(type(value)):
+        # Such a type cannot be declared either, so it is no help to ask for that.
+        advice = "its values are neither all texts nor all whole numbers: give .name or .value"
+        return f"{name} would come back as {shown}: {advice}"
+    if isinstance(value, datetime) and isinstance(backs[0], datetime):
+        # In an hour that comes twice, Python takes no time of a ZoneInfo for that of an offset.
+        return f"datetime would come back as {shown}: turn it into UTC first"
     instead = "a list" if isinstance(value, Set) else "text"
     return f"{name} would come back as {shown}: declare the type, or make it {instead}"
+
+
+def _is_enum_of_one_kind(kind: type[enum.Enum]) -> bool:
+    kinds = {type(member.value) for member in kind}
+    return kinds in ({int}, {str})
 
 
 def _why_lost(key: Any, backs: Sequence[Any]) -> str:

@@ -110,7 +110,7 @@ class Ledger:
             self._wake(*self._news)
             listeners, self._listeners = self._listeners, []
             for listener in listeners:
-                listener.closed()
+                _tell(listener.closed)
 
     def get(self, task_id: str) -> TaskRecord:
         """Give the record; raises TaskNotFound."""
@@ -200,14 +200,21 @@ class Ledger:
         for change, earlier in zip(changes, before, strict=True):
             event = _event(change if isinstance(change, Drop) else change.record)
             for listener in self._listeners:
-                try:
-                    listener.changed(event, earlier)
-                except Exception:
-                    log.exception("a listener failed")
+                _tell(listener.changed, event, earlier)
 
     def _raise_if_closed(self) -> None:
         if self._closed is not None:
             raise self._closed
+
+
+def _tell(call: Callable[..., None], *about: object) -> None:
+    """Tell a listener; what it raises ends nothing, unless it is meant for the whole program."""
+    try:
+        call(*about)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        log.exception("a listener failed")
 
 
 class _End:

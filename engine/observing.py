@@ -2,7 +2,8 @@
 
 The engine knows no observer by name: statistics.py counts for it, others trace or publish. They
 are called between a commit and the answers that rest on it, so they must be quick; they change
-nothing, and what one raises is logged and changes nothing either.
+nothing, and what one raises, SystemExit too, is logged and changes nothing either. Only a
+KeyboardInterrupt is meant for the whole program.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class Observers:
             for observer in self._observers:
                 try:
                     observer.moved(moves)
-                except Exception:
+                except KeyboardInterrupt:
+                    raise
+                except BaseException:
                     log.exception("an observer failed")
 
     def recovered(self, moves: Sequence[Move]) -> None:
@@ -60,5 +63,7 @@ class Observers:
             for observer in self._observers:
                 try:
                     observer.recovered(moves)
-                except Exception:
+                except KeyboardInterrupt:
+                    raise
+                except BaseException:
                     log.exception("an observer failed")

@@ -5,10 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from math import isfinite
+from typing import Any, Final
 
 import msgspec
 
 from .errors import InvalidParameters
+from .exact_json import ExactJson
+from .json_faults import Fault
+
+_ANY_JSON: Final = ExactJson(Any)
 
 HIGHEST_PRIORITY = 1_000  # and the lowest is as far below 0
 LONGEST_DELAY = timedelta(days=36_525)  # a hundred years: what is longer is a mistake in the unit
@@ -29,13 +34,26 @@ def check_idempotency_key(key: object) -> None:
 
 
 def fingerprint_of(asked: object) -> str:
-    """Give a hash of what a request asks for, as JSON, whatever the order of members."""
-    return sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+    """Give a hash of what a request asks for, as JSON, whatever the order of members.
+
+    Raises InvalidParameters for what JSON would not keep: NaN would be the same as null.
+    """
+    try:
+        _ANY_JSON.encode(asked, as_given=True)
+    except Fault as fault:
+        path = fault.place()
+        message = f"asked cannot be written as JSON: {path}: {fault}"
+        raise InvalidParameters(message, path=path) from None
+    return _hash(asked)
 
 
 def fingerprint(task_type: str, params: msgspec.Raw, *options: object) -> str:
     """Give the same of a submit."""
-    return fingerprint_of([task_type, msgspec.json.decode(params), options])
+    return _hash([task_type, msgspec.json.decode(params), options])
+
+
+def _hash(asked: object) -> str:
+    return sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
 
 
 def check_priority(priority: int) -> None:

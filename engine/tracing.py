@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import Protocol
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol, TypeVar
 
 from .messages import Outcome
 from .observing import Observer
 from .records import TaskRecord, TraceContext
+
+log = logging.getLogger("cortex_tasks.engine")
+
+T = TypeVar("T")
 
 
 class Tracer(Observer, Protocol):
@@ -32,3 +38,37 @@ class Tracer(Observer, Protocol):
         A context variable that is set when it is entered must be as before when it is left.
         """
         ...
+
+
+@contextmanager
+def noted(tracer: Tracer, record: TaskRecord) -> Iterator[Callable[[Outcome], None]]:
+    """`tracer.running`, of a tracer that may raise after all: the body runs, and it is logged."""
+    note = _unharmed(lambda: tracer.running(record))
+    ended = None if note is None else _unharmed(note.__enter__)
+
+    def say(outcome: Outcome) -> None:
+        if ended is not None:
+            _unharmed(lambda: ended(outcome))
+
+    try:
+        yield say
+    finally:
+        raised = sys.exc_info()
+        if note is not None and ended is not None:
+            try:
+                note.__exit__(*raised)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                if error is not raised[1]:  # handed on, as a generator does
+                    log.exception("the tracer failed")
+
+
+def _unharmed(ask: Callable[[], T]) -> T | None:
+    try:
+        return ask()
+    except KeyboardInterrupt:  # meant for the whole program
+        raise
+    except BaseException:
+        log.exception("the tracer failed")
+        return None

@@ -27,7 +27,7 @@ from .registry import TaskType
 from .replies import OneReply
 from .settings import Limits
 from .surroundings import Surroundings
-from .tracing import Tracer
+from .tracing import Tracer, noted
 
 log = logging.getLogger("cortex_tasks.engine")
 
@@ -63,6 +63,7 @@ class Worker:
         self._none_run = anyio.Event()
         self._started = anyio.Event()
         self._nursery: anyio.abc.TaskGroup
+        self.lost = False  # it was ended before some attempt could say how that ended
 
     # -- heard from the supervisor ---------------------------------------------------------------
 
@@ -141,13 +142,14 @@ class Worker:
 
     async def _carry_out_traced(self, attempt: Attempt) -> Outcome:
         assert self._tracer is not None
-        with self._tracer.running(attempt.record) as ended:
+        with noted(self._tracer, attempt.record) as ended:
             outcome = await self._bodies.carry_out(attempt)
             ended(outcome)
             return outcome
 
     def _note_over(self, place: Place, attempt: Attempt) -> None:
         attempt.over = True
+        self.lost = self.lost or attempt.outcome is None
         self._free.append(place)
         del self._attempts[attempt.record.id]
         self._moved.pop(attempt.record.id, None)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .errors import (
         DeterminismUnavailable,
         HarnessError,
+        LeftRunning,
         NotDeterministic,
         PowerLost,
         PromiseBroken,
@@ -27,6 +28,7 @@ __all__ = [
     "Exploration",
     "Faults",
     "HarnessError",
+    "LeftRunning",
     "LoggedEvent",
     "NotDeterministic",
     "PowerLost",
@@ -46,6 +48,7 @@ _PUBLIC = {
     "errors": (
         "DeterminismUnavailable",
         "HarnessError",
+        "LeftRunning",
         "NotDeterministic",
         "PowerLost",
         "PromiseBroken",

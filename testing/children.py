@@ -9,6 +9,7 @@ import anyio.lowlevel
 
 from ..engine.child_functions import name_of
 from ..engine.child_main import pack, unpack
+from .watch import call_in_sight
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ class InlineChildren:
         if on_save is not None:
             kwargs["save"] = saved.append
         try:
-            result = function(*args, **kwargs)
+            result = call_in_sight(function, *args, **kwargs)
         finally:
             if on_save is not None:
                 for checkpoint in saved:

@@ -3,6 +3,7 @@
 HarnessError
 ├── DeterminismUnavailable     this interpreter or event loop cannot be made to replay a run
 ├── NotDeterministic           a body took time, chance or threads from elsewhere than its context
+├── LeftRunning                a body has ended, and a task that it gave to asyncio runs on
 ├── Stuck                      everyone waits or somebody spins, and no time will ever pass again
 ├── PromiseBroken              the engine did not keep one of its promises
 └── ScenarioFailed             `explore` found a seed with which the scenario fails
@@ -42,6 +43,21 @@ class NotDeterministic(HarnessError):
         self.task_id = task_id
         self.task_type = task_type
         self.where = where
+
+
+class LeftRunning(HarnessError):
+    """A body has ended, and what it had asyncio run without a group (create_task) goes on.
+
+    No engine can wait for that, or stop it. `task_id` is whose it is.
+    """
+
+    def __init__(self, task_id: str, *, attempt: int, status: str, what: str) -> None:
+        super().__init__(
+            f"{task_id} is {status}, but {what}, which attempt {attempt} of its body gave to "
+            "asyncio (create_task, ensure_future), still runs: nobody waits for it or stops it. "
+            "Start it in a task group (anyio.create_task_group, asyncio.TaskGroup)."
+        )
+        self.task_id = task_id
 
 
 class Stuck(HarnessError):

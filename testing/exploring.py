@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -29,6 +30,8 @@ Scenario = Callable[[TaskHarness], Awaitable[object]]
 
 # Set to a number, it is the only seed that anything runs with: `explore` and the pytest fixture.
 SEED_VARIABLE: Final = "CORTEX_TASKS_SEED"
+# Set by the pytest plugin: the way from where pytest was started to where names of tests begin.
+ROOT_VARIABLE: Final = "CORTEX_TASKS_PYTEST_ROOT"
 _LAST_LINES = 60  # of the log, in the text of a failure
 _ANOTHER_WAY = (
     "This seed, run once more, went another way: something decides that the harness does not see "
@@ -276,7 +279,7 @@ class _Run:
         if test is not None and "crash_at" not in self.options:
             hashes = os.environ.get("PYTHONHASHSEED", "random")
             fixed = "" if hashes == "random" else f"PYTHONHASHSEED={hashes} "
-            asked = shlex.quote(test.rpartition(" ")[0])
+            asked = shlex.quote(_from_here(test.rpartition(" ")[0]))
             return f"{fixed}pytest {asked} --harness-seed={self.seed}"
         given = [_name(self.scenario), *map(_name, self.task_types), f"seed={self.seed}"]
         given += [f"faults={self.faults!r}"] if self.faults.names else []
@@ -286,6 +289,13 @@ class _Run:
         given += [f"{name}={_shown(value)}" for name, value in self.options.items()]
         line = f"replay({', '.join(given)})"
         return f"import datetime; {line}" if "datetime." in line else line
+
+
+def _from_here(test: str) -> str:
+    """The name of a test for who starts pytest in the same folder once more."""
+    file, colons, inside = test.partition("::")
+    root = os.environ.get(ROOT_VARIABLE, "")
+    return os.path.normpath(Path(root, file)) + colons + inside
 
 
 def _is_excused(error: BaseException) -> bool:

@@ -19,7 +19,7 @@ from ..engine.records import TaskRecord
 from ..engine.registry import TaskType
 from ..engine.settings import Retention
 from ..engine.storage import Backend
-from ..engine.surroundings import Surroundings, offload_inline
+from ..engine.surroundings import Surroundings
 from ..engine.task_log import LogLine
 from .arguments import (
     check_count,
@@ -39,7 +39,7 @@ from .errors import HarnessError, Stuck
 from .event_log import EventLog
 from .faults import NO_FAULTS, Dice, Faults
 from .files import SimulatedFiles
-from .injected import NumberedIds, VirtualClock
+from .injected import NumberedIds, VirtualClock, offload_in_sight
 from .lasting import LastingEngine, lasting_handle
 from .lives import Lives
 from .promises import Promises
@@ -64,7 +64,8 @@ class TaskHarness:
     2026-03-15 at 10:30 UTC; ids are task_000001, task_000002, … Calls that would go to a thread or
     to a child process run inline.
 
-    Leaving the block raises NotDeterministic, PromiseBroken or Stuck if there was cause for it.
+    Leaving the block raises NotDeterministic, LeftRunning, PromiseBroken or Stuck if there was
+    cause for it.
     Deadlines set around the block stand still within it. One harness at a time in a process.
     """
 
@@ -130,7 +131,7 @@ class TaskHarness:
                     clock=VirtualClock(self._elapsed),
                     new_task_id=NumberedIds(),
                     random=random.Random(f"{seed} engine"),
-                    offload=offload_inline,
+                    offload=offload_in_sight,
                     look_again=math.inf,
                     seed=seed,
                 ),
@@ -412,7 +413,7 @@ class TaskHarness:
 
     async def check(self) -> None:
         """Raise PromiseBroken if the engine has broken a promise by now, NotDeterministic if a
-        body has asked the world outside.
+        body has asked the world outside, LeftRunning if what it started outlives it.
         """
         self._check_at_work()
         if self._watch.found:

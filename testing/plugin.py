@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from ..engine.registry import TaskType
     from .harness import TaskHarness
 
-_SEED_VARIABLE = "CORTEX_TASKS_SEED"  # as in exploring.py, which is not to be imported here
+# As in exploring.py, which is not to be imported here.
+_SEED_VARIABLE = "CORTEX_TASKS_SEED"
+_ROOT_VARIABLE = "CORTEX_TASKS_PYTEST_ROOT"
 _IN_A_FIXTURE = (
     "enter the harness in the test itself (`async with task_harness(...) as harness:`), or in an "
     "async context manager that the test enters; not in a fixture: the test may run in another "
     "task or event loop than the fixture, and nobody could end it there when it is stuck"
 )
-_previous_seed = pytest.StashKey[str | None]()
+_previous = pytest.StashKey[dict[str, str | None]]()
 _harnesses = pytest.StashKey[list["TaskHarness"]]()
 
 
@@ -41,22 +43,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell `explore` of the seed by a variable, which child processes see too."""
+    """Tell `explore` by variables, which child processes see too: the seed, and where the names of
+    tests begin, seen from where pytest was started.
+    """
+    here = config.invocation_params.dir
+    told = {_ROOT_VARIABLE: os.path.relpath(config.rootpath, here)}
     seed = config.getoption("--harness-seed")
-    config.stash[_previous_seed] = os.environ.get(_SEED_VARIABLE)
     if seed is not None:
-        os.environ[_SEED_VARIABLE] = str(seed)
+        told[_SEED_VARIABLE] = str(seed)
+    config.stash[_previous] = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Put the variable back."""
-    if config.getoption("--harness-seed") is None:
-        return
-    previous = config.stash[_previous_seed]
-    if previous is None:
-        os.environ.pop(_SEED_VARIABLE, None)
-    else:
-        os.environ[_SEED_VARIABLE] = previous
+    """Put the variables back."""
+    for name, previous in config.stash[_previous].items():
+        if previous is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = previous
 
 
 class HarnessMaker:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import anyio
 import msgspec
 
 from ..engine.engine import TaskEngine
@@ -20,7 +21,7 @@ from ..engine.records import TaskEvent, TaskPage, TaskRecord
 from ..engine.storage import Change, Pause, Put, Recovered
 from .bodies import Ended, LiveBodies
 from .disk import Storage
-from .errors import PromiseBroken
+from .errors import HarnessError, LeftRunning, PromiseBroken
 from .watch import RunningBody
 
 
@@ -45,19 +46,22 @@ class Promises:
         self._begun: set[tuple[str, int]] = set()
         self._concurrency: Callable[[str], int | None] = lambda _name: None
         self.broken: list[str] = []
+        self._left_running: LeftRunning | None = None  # no fault of the engine's
         storage.on_commit = self._look_at_commit
         bodies.on_begin = self._look_at_begin
         bodies.on_step = self._look_at_step
         bodies.on_end = self._look_at_end
 
     def raise_broken(self) -> None:
-        """Raise PromiseBroken if any was."""
+        """Raise PromiseBroken if any was; LeftRunning where a body is to blame."""
         error = self.first_broken()
         if error is not None:
             raise error
 
-    def first_broken(self) -> PromiseBroken | None:
+    def first_broken(self) -> HarnessError | None:
         """The error that says which promises were broken, if any was."""
+        if self._left_running is not None:
+            return self._left_running
         return PromiseBroken("\n".join(self.broken[:5])) if self.broken else None
 
     def limit_concurrency(self, limit: Callable[[str], int | None]) -> None:
@@ -209,6 +213,13 @@ class Promises:
         kept = self._storage.kept.get(body.task_id)
         if kept is None or kept.final or kept.attempt != body.attempt:
             now = "gone" if kept is None else f"{kept.status}, attempt {kept.attempt}"
+            running = anyio.get_current_task()
+            if running.parent_id is None:  # no group has it: all that the engine starts is in one
+                what = str(getattr(running.coro, "__qualname__", running.name))
+                self._left_running = self._left_running or LeftRunning(
+                    body.task_id, attempt=body.attempt, status=now, what=what
+                )
+                return
             self.note_broken(
                 f"{body.task_id} is {now}, but code of its attempt {body.attempt} runs"
             )

@@ -8,7 +8,7 @@ import math
 import uuid
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeVar
 
@@ -40,6 +40,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 
 class Colour(enum.Enum):
     RED = 1
+
+
+class Mixed(enum.Enum):
+    ONE = 1
+    TWO = "two"
 
 
 class Word(enum.StrEnum):
@@ -227,6 +232,36 @@ def test_a_result_that_is_not_what_its_body_declares_is_refused(
         as_type(returns).encode_result(value)
     assert refused.value.path == path
     assert reason in str(refused.value)
+
+
+def test_an_enum_that_cannot_be_declared_is_refused_with_what_can_be_done() -> None:
+    for returns in (Any, Mixed):
+        with pytest.raises(NotJson, match=r"neither all texts nor all whole numbers: give \.name"):
+            as_type(returns).encode_result(Mixed.ONE)
+
+
+class SummerTime(tzinfo):
+    """A zone as a ZoneInfo is, which the system need not know; from 2 to 3 comes twice."""
+
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        assert moment is not None
+        over = (moment.month, moment.day, moment.hour) >= (10, 25, 3 - moment.fold)
+        return timedelta(hours=1 if over else 2)
+
+    dst = utcoffset
+
+    def tzname(self, moment: datetime | None) -> str:
+        return "summer"
+
+
+def test_a_time_comes_back_as_the_same_moment_with_an_offset_or_is_refused() -> None:
+    declared, zone = as_type(datetime), SummerTime()
+    summer = datetime(2026, 7, 1, 12, tzinfo=zone)
+    back = declared.decode_result(msgspec.Raw(declared.encode_result(summer)))
+    assert back == summer
+    assert back.tzinfo == timezone(timedelta(hours=2))
+    with pytest.raises(NotJson, match="turn it into UTC first"):  # that hour comes twice
+        declared.encode_result(datetime(2026, 10, 25, 2, 30, tzinfo=zone, fold=1))
 
 
 class Contrary:

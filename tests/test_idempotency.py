@@ -158,6 +158,16 @@ async def test_of_those_who_were_given_a_task_it_remembers_the_last_hundred() ->
         assert not (await engine.submit(endless, idempotency_key="k0")).deduplicated
 
 
+@pytest.mark.parametrize("asked", [{1, 2}, [float("nan")], {"at": [b"x"]}, [object()]])
+async def test_what_json_would_change_says_nothing_of_what_is_asked_for(asked: Any) -> None:
+    async with running(echo) as engine:
+        with pytest.raises(InvalidParameters, match=r"asked cannot be written as JSON: \$"):
+            await engine.submit(echo, {"a": 1}, idempotency_key="k", asked=asked)
+        with pytest.raises(InvalidParameters, match="asked cannot be written"):
+            await engine.task_of_request("k", asked)
+        assert (await engine.list()).total == 0
+
+
 async def test_a_request_may_say_itself_what_it_asks_for() -> None:
     async with running(echo, other) as engine:
         assert await engine.task_of_request("k", ["report", 7]) is None

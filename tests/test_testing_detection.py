@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import datetime
+import functools
 import importlib
 import multiprocessing
 import os
@@ -129,7 +130,11 @@ def processes() -> dict[str, tuple[str, Code]]:
     async def system(ctx: TaskContext) -> None:
         os.system("true")  # noqa: ASYNC221  as above
 
+    async def spawn(ctx: TaskContext) -> None:
+        os.spawnv(os.P_WAIT, "/bin/true", ["true"])  # noqa: ASYNC221  as above
+
     return {
+        "os.spawnv": ("os.fork", spawn),
         "subprocess": ("subprocess.Popen", run),
         "anyio.run_process": ("anyio.run_process", anyio_run),
         "anyio.to_process": ("anyio.to_process.run_sync", to_process),
@@ -310,6 +315,41 @@ async def test_a_function_for_a_child_is_watched_as_well() -> None:
         await ctx.run_in_child(clock_in_a_child)
 
     assert "in clock_in_a_child" in (await found_in(body)).where
+
+
+def handed_over() -> dict[str, tuple[str, Code]]:
+    """What has no line of Python of its own, given to the context to be called."""
+    asleep = functools.partial(functools.partial(time.sleep), 0)
+    return {
+        "a clock": ("time.time", lambda ctx: ctx.offload(time.time)),
+        "a partial of a sleep": ("time.sleep", lambda ctx: ctx.offload(asleep)),
+        "a partial of a process": (
+            "os.system",
+            lambda ctx: ctx.offload(functools.partial(os.system, "true")),
+        ),
+        "a clock for a child": ("time.time", lambda ctx: ctx.run_in_child(time.time)),
+    }
+
+
+@pytest.mark.parametrize("what", handed_over())
+async def test_what_a_body_hands_over_to_be_called_is_its_own_call(what: str) -> None:
+    call, body = handed_over()[what]
+    error = await found_in(body)
+    assert error.call == call
+    assert HERE in error.where
+
+
+async def test_what_is_handed_over_is_called_with_all_that_a_partial_has() -> None:
+    def told(*given: int, **named: int) -> list[object]:
+        return [given, named]
+
+    @task_type("partly")
+    async def partly(ctx: TaskContext) -> list[object]:
+        inner = functools.partial(told, 1, a=1, b=1)
+        return await ctx.offload(functools.partial(inner, 2, b=2))
+
+    async with TaskHarness(partly) as harness:
+        assert await (await harness.submit(partly)).result() == [[1, 2], {"a": 1, "b": 2}]
 
 
 async def test_the_ways_of_the_context_are_free() -> None:

@@ -78,7 +78,9 @@ async def test_naps_for_hours(task_harness, hours) -> None:
 """
 
 
-def run_pytest(folder: Path, tests: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(
+    folder: Path, tests: str, *arguments: str, started_in: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run these tests as in a project of somebody else's, warnings being errors."""
     (folder / "test_naps.py").write_text(tests)
     (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
@@ -87,7 +89,7 @@ def run_pytest(folder: Path, tests: str, *arguments: str) -> subprocess.Complete
             *(sys.executable, "-m", "pytest", "-p", "cortex_tasks.testing.plugin"),
             *("-p", "no:cacheprovider", "-rA", *arguments),
         ],
-        cwd=folder,
+        cwd=started_in or folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -149,6 +151,18 @@ def test_the_line_of_a_failed_exploration_replays_it(tmp_path: Path) -> None:
     again = run_pytest(tmp_path, TESTS + EXPLORING, "--harness-seed=12")
     assert again.returncode == 1
     assert "seeds [12]" in again.stdout
+
+
+def test_the_line_is_good_where_pytest_was_started_though_that_is_not_the_root(
+    tmp_path: Path,
+) -> None:
+    within = tmp_path / "within"
+    within.mkdir()
+    first = run_pytest(tmp_path, TESTS + EXPLORING, "../test_naps.py", started_in=within)
+    (line,) = set(re.findall("^E? +pytest (.*)$", first.stdout, re.MULTILINE))
+    assert line == "../test_naps.py::test_explores --harness-seed=12"
+    again = run_pytest(tmp_path, TESTS + EXPLORING, *line.split(), started_in=within)
+    assert "1 failed" in again.stdout, again
 
 
 def test_where_it_is_not_used_it_loads_nothing_of_ours() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,13 +11,23 @@ import msgspec
 import pytest
 
 from cortex_tasks import MemoryBackend, TaskAlreadyFinal, TaskContext, task_type
+from cortex_tasks.engine.attempts import Attempt
 from cortex_tasks.engine.journal import JournalWriter
 from cortex_tasks.engine.ledger import Ledger
 from cortex_tasks.engine.live_tasks import LiveTasks
 from cortex_tasks.engine.messages import Stopped
+from cortex_tasks.engine.places import Place
 from cortex_tasks.engine.storage import Change, Put, Recovered
 from cortex_tasks.engine.worker import Worker
-from cortex_tasks.testing import Exploration, Faults, PromiseBroken, ScenarioFailed, TaskHarness
+from cortex_tasks.testing import (
+    Exploration,
+    Faults,
+    LeftRunning,
+    PromiseBroken,
+    ScenarioFailed,
+    TaskHarness,
+    run_harness,
+)
 from cortex_tasks.testing import explore as explore_it
 
 
@@ -200,3 +211,55 @@ def test_it_is_noticed_that_a_result_is_cut(loop: str) -> None:
     backend = CuttingBackend()
     said = broken(loop, seeds=range(1), make_backend=lambda: backend)
     assert "is not the one that was kept with it" in said
+
+
+def test_what_a_body_gave_to_asyncio_and_left_running_is_named_as_the_bodys_doing() -> None:
+    left: list[asyncio.Task[None]] = []
+
+    async def ticking() -> None:
+        for _ in range(100):
+            await anyio.sleep(1)
+
+    @task_type("careless", retries=1)
+    async def careless(ctx: TaskContext) -> None:
+        left.append(asyncio.create_task(ticking()))
+        if not ctx.last_attempt:
+            raise ValueError("once more")
+
+    async def scenario(harness: TaskHarness) -> None:
+        await harness.wait(await harness.submit(careless))
+        await harness.advance(seconds=5)
+
+    with pytest.raises(LeftRunning, match=r"ticking, which attempt \d of its body gave to asyncio"):
+        run_harness(scenario, careless, loop="asyncio")
+    assert all(task.done() for task in left)
+
+
+def test_a_child_of_a_group_that_outlives_its_task_is_the_engines_doing(
+    loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine waits for what a body left open; here it does not."""
+
+    async def wait_for_nothing(place: Place, attempt: Attempt) -> None:
+        attempt.leftovers = None
+
+    monkeypatch.setattr(Place, "_wait_stopped", wait_for_nothing)
+
+    async def stubborn() -> None:
+        with anyio.CancelScope(shield=True):
+            for _ in range(5):
+                await anyio.sleep(1)
+
+    @task_type("careless")
+    async def careless(ctx: TaskContext) -> None:
+        group = anyio.create_task_group()
+        await group.__aenter__()
+        group.start_soon(stubborn)
+        await anyio.sleep(1)
+
+    async def scenario(harness: TaskHarness) -> None:
+        await harness.wait(await harness.submit(careless))
+        await harness.advance(seconds=5)
+
+    with pytest.raises(PromiseBroken, match="code of its attempt 1 runs"):
+        run_harness(scenario, careless, loop=loop)
