@@ -100,6 +100,7 @@ def test_every_option_of_serve_has_a_variable_and_wins_over_it(
         "grace": ("1.5", "2", 1.5),
         "upload_limit": ("7", "8", 7),
         "log_format": ("json", "text", "json"),
+        "log_level": ("error", "debug", "error"),
         "keep_count": ("10", "20", 10),
     }
     for name, (given, _, _) in values.items():
