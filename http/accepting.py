@@ -29,6 +29,10 @@ def configuration(*, keep_alive: float, access_log: logging.Logger | None) -> Co
     """Say to Hypercorn how it is to treat a connection."""
     config = Config()
     config.accesslog = access_log
+    # Never %(R)s: what stands after the path may be a secret.
+    config.access_log_format = (
+        '%(h)s %(l)s %(l)s %(t)s "%(m)s %(U)s HTTP/%(H)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+    )
     config.errorlog = log
     config.keep_alive_timeout = keep_alive  # also for a head that comes slowly
     config.h11_max_incomplete_size = MAX_HEADERS + MAX_TARGET

@@ -232,4 +232,5 @@ def test_the_log_has_what_tasks_write_and_what_was_asked_for_but_no_gossip_of_li
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     written = [(line["logger"], line["message"]) for line in lines]
     assert [each for each in written if each[0] != ACCESS] == expected
-    assert any("/health" in message for _, message in written) is ("--access-log" in words)
+    asked_for = any('"GET /health HTTP/1.1" 200' in message for _, message in written)
+    assert asked_for is ("--access-log" in words)
