@@ -151,7 +151,10 @@ class _Writer:
     def _body(self, row: Endpoint) -> Json:
         assert row.params is not None
         schema = self.schemas.body(row.params)
-        required = any(field.required for field in fields_of(row.params))
+        required = any(
+            field.required and (row.secret or not field.fits_query)
+            for field in fields_of(row.params)
+        )
         said = "The parameters as JSON."
         if not row.secret:
             said += " One that is also in the query counts as it is there."

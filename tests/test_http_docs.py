@@ -29,6 +29,11 @@ async def test_anybody_gets_it_with_all_that_it_names_under_any_prefix(
     async with serving(echo, keys=a_key_store(tmp_path), page=False) as api:
         host = Starlette(routes=[Mount(prefix, app=api.app)])
         async with client_of(host) as client:
+            moved = await client.get(f"{prefix}/docs/")
+            assert moved.status_code == 308
+            assert str(moved.url.join(moved.headers["location"])).endswith(
+                f"//testserver{prefix}/docs"
+            )
             page = await client.get(f"{prefix}/docs")
             assert page.headers["content-type"] == "text/html; charset=utf-8"
             links = re.findall(r'(?:href|src)="([^"#]+)"', page.text)

@@ -266,6 +266,13 @@ def test_each_answer_that_is_not_the_last_word_says_when_to_ask_again(row: Endpo
         assert "Retry-After" in resolved(answers[status])["headers"]
 
 
+def test_a_body_is_required_only_where_the_query_cannot_say_it_all() -> None:
+    required = {
+        row.path for row in DESCRIBED if operation(row).get("requestBody", {}).get("required")
+    }
+    assert required == {"/api/session", "/api/upload"}
+
+
 @each_row
 def test_nothing_that_may_be_left_out_is_filled_in_by_who_shows_the_description(
     row: Endpoint,
