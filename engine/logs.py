@@ -19,6 +19,7 @@ from .current import log_context
 from .task_log import encode_fields
 
 _NAMES: Final[tuple[str, ...]] = ("request_id", "task_id", "task_type", "attempt")
+_MARGIN: Final = "    "
 
 
 class JsonLines(logging.Formatter):
@@ -45,26 +46,39 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """Time, level, logger and message, then `key=value`; what was raised on the lines after."""
+    """Time, level, logger and message, then `key=value`; what was raised on the lines after.
+
+    Only a line that begins a record begins at the margin, and control characters are written as
+    escapes: nothing that is logged can look like another record, or steer a terminal.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
         at = datetime.fromtimestamp(record.created).astimezone()
-        head = f"{at:%Y-%m-%d %H:%M:%S} {record.levelname} {record.name}: {record.getMessage()}"
+        first, *more = record.getMessage().splitlines() or [""]
+        head = f"{at:%Y-%m-%d %H:%M:%S} {record.levelname} {record.name}: {first}"
         names: dict[str, object] = {**_named(record), **_fields(record)}
-        words = "".join(f" {name}={word(value)}" for name, value in names.items())
-        first, *more = head.split("\n", 1)
+        words = "".join(f" {word(name)}={word(value)}" for name, value in names.items())
         # Beside the message, where one looks, and not after a stack that belongs to it.
-        lines = [first + words, *more]
-        trace = _trace(self, record)
-        return "\n".join([*lines, trace] if trace else lines)
+        lines = [_harmless(head) + words]
+        more += _trace(self, record).splitlines()
+        return "\n".join(lines + [_MARGIN + _harmless(each) for each in more])
 
 
 def word(value: object) -> str:
     """Write a value as one word: text as it is where it can be, else as JSON."""
     if isinstance(value, str) and value.isprintable() and value and not set(value) & set(' "='):
         return value
-    return bytes(encode_fields({"": value}))[4:-1].decode()
+    return _harmless(bytes(encode_fields({"": value}))[4:-1].decode())
+
+
+def _harmless(text: str) -> str:
+    """Escape all that is not printable, but for tabs."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char == "\t" else f"\\u{ord(char):04x}" for char in text
+    )
 
 
 def _named(record: logging.LogRecord) -> dict[str, object]:

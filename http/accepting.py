@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from typing import Any
 
 import anyio
 
@@ -18,17 +19,34 @@ from .extras import from_extra
 
 with from_extra("server"):
     from hypercorn.config import Config
+    from hypercorn.logging import Logger
     from starlette.types import ASGIApp
 
 log = logging.getLogger("cortex_tasks.http")
 
+_WRITTEN = "cortex_tasks.written"  # in the scope of a request that is in the access log
 RESPITE = 0.1  # seconds until the next try, when no connection can be accepted
+
+
+class AccessLog(Logger):
+    """Hypercorn's, in which a request has one line: a client that left had another at the end."""
+
+    async def access(self, request: Any, response: Any, request_time: float) -> None:
+        """Write the line, unless there is one."""
+        if not request.get(_WRITTEN):
+            request[_WRITTEN] = True
+            await super().access(request, response, request_time)
 
 
 def configuration(*, keep_alive: float, access_log: logging.Logger | None) -> Config:
     """Say to Hypercorn how it is to treat a connection."""
     config = Config()
+    config.logger_class = AccessLog
     config.accesslog = access_log
+    # Never %(R)s: what stands after the path may be a secret.
+    config.access_log_format = (
+        '%(h)s %(l)s %(l)s %(t)s "%(m)s %(U)s HTTP/%(H)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+    )
     config.errorlog = log
     config.keep_alive_timeout = keep_alive  # also for a head that comes slowly
     config.h11_max_incomplete_size = MAX_HEADERS + MAX_TARGET

@@ -18,6 +18,7 @@ with from_extra("server"):
     from starlette.exceptions import HTTPException
     from starlette.middleware import Middleware
     from starlette.requests import Request
+    from starlette.responses import RedirectResponse
     from starlette.routing import Route
 
     from .auth import Keys
@@ -122,6 +123,7 @@ def create_app(
             *_routes(services, endpoints),
             *(routes_of(PAGE) if page else ()),
             *routes_of(DOCS),
+            Route(f"{DOCS.page}/", RedirectResponse(f"..{DOCS.page}", 308), name="docs_slash"),
         ],
         middleware=[
             Middleware(Measured, statistics=services.requests),
@@ -129,7 +131,7 @@ def create_app(
         ],
         exception_handlers={HTTPException: _pass_on},
     )
-    app.router.redirect_slashes = False  # another path is another thing: 404
+    app.router.redirect_slashes = False  # another path of the API is another thing: 404
     return app
 
 

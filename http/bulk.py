@@ -133,23 +133,25 @@ async def _refusals_of_named(
 async def _carry_out(
     steer: Steer, task_ids: list[str], draining: anyio.Event
 ) -> tuple[list[str], list[Refusal]]:
-    """Steer each, some at a time, until the server stops; one that is refused is no matter."""
-    affected: list[str] = []
-    refused: list[Refusal] = []
+    """Steer each, some at a time, until the server stops; one that is refused is no matter.
+
+    Gives those that were steered and those that were not, each in the order of `task_ids`.
+    """
+    why_not: dict[str, str | None] = {}
     waiting: Iterator[str] = iter(task_ids)
 
     async def work() -> None:
         for task_id in waiting:
             try:
-                why_not = STOPPING if draining.is_set() else await steer(task_id)
+                why_not[task_id] = STOPPING if draining.is_set() else await steer(task_id)
             except CortexTasksError as error:
-                why_not = str(error)
-            if why_not is None:
-                affected.append(task_id)
-            else:
-                refused.append(Refusal(task_id, why_not))
+                why_not[task_id] = str(error)
 
     async with anyio.create_task_group() as workers:
         for _ in range(min(AT_ONCE, len(task_ids))):
             workers.start_soon(work)
-    return affected, refused
+    outcomes = [(task_id, why_not[task_id]) for task_id in task_ids]
+    return (
+        [task_id for task_id, why in outcomes if why is None],
+        [Refusal(task_id, why) for task_id, why in outcomes if why is not None],
+    )

@@ -16,6 +16,8 @@ LONGEST_WAIT = 60.0  # seconds for which a long poll is held, whatever it asks f
 
 # Within a process: after a restart the same number may stand for another text, or another store.
 _PROCESS = os.urandom(4).hex()
+# A text of some other preference, up to the end if nothing ends it; a wait may have quotes, too.
+_QUOTED = re.compile(rb'("\d+")|"(?:[^"\\]|\\.)*(?:"|\\?$)', re.DOTALL)
 _WAIT = re.compile(rb"(?:^|,)\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=[,;]|$)", re.IGNORECASE)
 
 
@@ -51,7 +53,8 @@ def patience(call: Call[Any], wait: float | None) -> Patience:
     """Give the `wait` of the query or, without one, of the header `Prefer`."""
     if wait is not None:
         return Patience(min(wait, LONGEST_WAIT))
-    found = _WAIT.search(call.scope[HEADERS].get(b"prefer", b""))
+    sent = call.scope[HEADERS].get(b"prefer", b"")
+    found = _WAIT.search(_QUOTED.sub(lambda quoted: quoted[1] or b"!", sent))
     if found is None:
         return Patience(0.0)
     seconds = min(int(found[1]), int(LONGEST_WAIT))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from .calls import Answer, Call, encode
+from .problems import RETRY_LATER
 from .services import Services
 from .wire import Health
 
@@ -24,7 +25,9 @@ STOPPING = "The server is stopping, or has not started yet."
 async def show_health(call: Call[None]) -> Answer:
     """Tell anybody whether this server can do its work and what kind of thing ails it."""
     health = await health_of(call.services)
-    return Answer(encode(health), status=200 if health.status == HEALTHY else 503)
+    if health.status == HEALTHY:
+        return Answer(encode(health))
+    return Answer(encode(health), status=503, headers=RETRY_LATER)
 
 
 async def health_of(services: Services) -> Health:

@@ -122,16 +122,20 @@ class _Writer:
             if not field.fits_query:
                 continue
             own, *others = field.names
+            schema = self.schemas.parameter(field)
+            if row.body != "none":
+                # Viewers fill it in, and what the query says counts over the body.
+                schema.pop("default", None)
             described: Json = {
                 "name": own,
                 "in": "query",
                 "required": field.required and row.body == "none",
-                "schema": self.schemas.parameter(field),
+                "schema": schema,
             }
             if said := written["properties"][own].get("description"):
                 described["description"] = said
             if example.get(own) is not None:
-                described["example"] = example[own]
+                described = _with_example(described, example[own])
             yield described
             for name in others:
                 older = described | {
@@ -140,13 +144,17 @@ class _Writer:
                     "deprecated": True,
                     "description": f"Another name of `{own}`.",
                 }
-                older["schema"] = {k: v for k, v in older["schema"].items() if k != "default"}
+                older.pop("example", None)
+                older["schema"] = {k: v for k, v in schema.items() if k != "default"}
                 yield older
 
     def _body(self, row: Endpoint) -> Json:
         assert row.params is not None
         schema = self.schemas.body(row.params)
-        required = any(field.required for field in fields_of(row.params))
+        required = any(
+            field.required and (row.secret or not field.fits_query)
+            for field in fields_of(row.params)
+        )
         said = "The parameters as JSON."
         if not row.secret:
             said += " One that is also in the query counts as it is there."
@@ -220,7 +228,19 @@ def heeded(row: Endpoint) -> tuple[Header, ...]:
 
 def _of_head(row: Endpoint) -> Iterator[Json]:
     for each in heeded(row):
-        yield {"name": each.name, "in": "header", "required": False, **_header(each)}
+        described = {"name": each.name, "in": "header", "required": False, **_header(each)}
+        yield _with_example(described, described.pop("example"))
+
+
+def _with_example(described: Json, example: Any) -> Json:
+    """Give a parameter its example, of which viewers make no value unless one is needed.
+
+    What stands as `example` is filled in by Swagger UI, and sent: one and the same
+    `Idempotency-Key` with each call that is tried, say. The schema's own are not.
+    """
+    if described["required"]:
+        return described | {"example": example}
+    return described | {"schema": described["schema"] | {"examples": [example]}}
 
 
 def _header(header: Header) -> Json:

@@ -53,6 +53,7 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         permission=MANAGE,
         summary="Cancel a task; 202 if its body ignores that",
         answers=((200, wire.TaskStopped), (202, wire.TaskStopped)),
+        gives=((202, RETRY_AFTER),),
         problems=(400, 404),
     ),
     Endpoint(
@@ -113,6 +114,7 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Tell whether the server can do its work; 503 if not",
         tag="Server",
         answers=((200, wire.Health), (503, wire.Health)),
+        gives=((503, RETRY_AFTER),),
     ),
     Endpoint(
         method="GET",

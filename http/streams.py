@@ -6,6 +6,8 @@ follower's.
 
 from __future__ import annotations
 
+import re
+
 import anyio
 import anyio.lowlevel
 from starlette.types import Receive, Scope, Send
@@ -20,6 +22,7 @@ PATIENCE = 10.0  # seconds that a client has to make room for what it is sent
 LAST_WORDS = 2.0  # seconds for the end of an answer, whatever was cancelled
 
 EVENT_STREAM = "text/event-stream"
+_NEVER = re.compile(rb"(?:^|;)\s*q\s*=\s*0(?:\.0*)?\s*(?:$|;)", re.IGNORECASE)
 _HEAD = (
     (b"content-type", EVENT_STREAM.encode()),
     (b"cache-control", b"no-store"),
@@ -102,8 +105,13 @@ async def _next(follower: Follower) -> bytes:
 
 def check_accepted(accept: bytes) -> None:
     """Raise a Problem if the client says that it does not take events."""
-    kinds = [kind.partition(b";")[0].strip().lower() for kind in accept.split(b",")]
-    if accept.strip() and not {b"*/*", b"text/*", EVENT_STREAM.encode()}.intersection(kinds):
+    taken: dict[bytes, bool] = {}
+    for each in accept.split(b","):
+        kind, _, rest = each.partition(b";")
+        taken[kind.strip().lower()] = _NEVER.search(rest) is None
+    # The narrowest that is named counts.
+    named = [taken[kind] for kind in (EVENT_STREAM.encode(), b"text/*", b"*/*") if kind in taken]
+    if accept.strip() and not (named and named[0]):
         raise Problem(
             406,
             "Not acceptable",

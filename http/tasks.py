@@ -183,7 +183,8 @@ async def cancel_task(call: Call[None]) -> Answer:
     record = await call.services.engine.cancel(call.path("task_id"))
     if record.status is TaskStatus.CANCELLED:
         return Answer(encode(TaskStopped(record.id, record.status, "Task cancelled")))
-    return Answer(encode(TaskStopped(record.id, record.status, record.message)), status=202)
+    stopped = TaskStopped(record.id, record.status, record.message)
+    return Answer(encode(stopped), status=202, headers=POLL_AGAIN)
 
 
 async def clean_up(call: Call[CleanupAge]) -> Answer:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 LIMIT = 60  # seconds until a law gives up on a process
 
@@ -18,13 +19,18 @@ def command(*words: str) -> list[str]:
 
 
 @contextmanager
-def serving(data: Path, *words: str, **variables: str) -> Iterator[tuple[str, str, int]]:
-    """Run a server; give its URL, all that it said about itself, and its process id."""
+def serving(
+    data: Path, *words: str, log: IO[str] | int = subprocess.STDOUT, **variables: str
+) -> Iterator[tuple[str, str, int]]:
+    """Run a server; give its URL, all that it said about itself, and its process id.
+
+    log: where its log goes; without one it must write none.
+    """
     with subprocess.Popen(
         command("serve", "--port", "0", "--data", str(data), *words),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=log,
         text=True,
         env={**os.environ, **variables},
     ) as process:

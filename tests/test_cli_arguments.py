@@ -80,6 +80,37 @@ def test_usage_errors_end_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("submit nap --priority 5 {}", {"type": "nap", "params": "{}", "priority": 5}),
+        ("submit --wait nap {}", {"type": "nap", "params": "{}", "wait": True}),
+        ("submit nap --wait", {"type": "nap", "params": None, "wait": True}),
+        ("submit nap --delay 1 -- -1", {"type": "nap", "params": "-1", "delay": 1.0}),
+        ("cancel a --json b", {"task_ids": ["a", "b"], "json": True}),
+        ("retry --url http://x a b", {"task_ids": ["a", "b"], "url": "http://x"}),
+        ("upload a --json b", {"paths": ["a", "b"]}),
+        ("summarize a --json b", {"ids": ["a", "b"]}),
+        ("doctor --json data", {"json": True}),
+        ("webhooks add --events all http://x --json", {"target": "http://x", "json": True}),
+    ],
+)
+def test_options_may_stand_anywhere_among_the_words(
+    words: str, expected: dict[str, object]
+) -> None:
+    read_as = vars(read(*words.split()))
+    assert {name: read_as[name] for name in expected} == expected
+
+
+def test_words_too_many_or_too_few_and_unknown_options_are_refused_wherever_they_stand(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "unrecognized arguments: {}" in refusal(capsys, "submit", "nap", "--wait", "[]", "{}")
+    assert "TYPE" in refusal(capsys, "submit", "--wait")
+    assert "unrecognized arguments: --bogus" in refusal(capsys, "submit", "nap", "--bogus", "{}")
+    assert "PATH" in refusal(capsys, "upload", "--json")
+
+
 def test_a_chain_is_a_list_of_steps_by_either_name_or_all_of_them() -> None:
     steps = ["relationship_analysis", "community_detection", "community_summarization"]
     assert read("process", "--chain", "analyze,detect,summarize").chain == steps
@@ -100,6 +131,7 @@ def test_every_option_of_serve_has_a_variable_and_wins_over_it(
         "grace": ("1.5", "2", 1.5),
         "upload_limit": ("7", "8", 7),
         "log_format": ("json", "text", "json"),
+        "log_level": ("error", "debug", "error"),
         "keep_count": ("10", "20", 10),
     }
     for name, (given, _, _) in values.items():

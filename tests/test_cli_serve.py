@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -207,3 +208,65 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     assert "starlette" in ended.stderr
     assert "pip install 'cortex-tasks[server" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+ACCESS = "cortex_tasks.access"
+CHATTY = """
+import logging
+
+from cortex_tasks import TaskContext, task_type
+
+
+@task_type("chatty")
+async def chatty(ctx: TaskContext) -> None:
+    logging.getLogger("some.library").info("POST https://example.com/secret")
+    logging.getLogger("some.library").warning("odd")
+    ctx.log("one page", level="debug")
+    ctx.log("a page without a date", page=7)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), [("some.library", "odd"), ("cortex_tasks.task.chatty", "a page without a date")]),
+        (("--log-level", "warning"), [("some.library", "odd")]),
+        (("--log-level", "error", "--access-log"), []),
+        (
+            ("--log-level", "debug", "--access-log"),
+            [
+                ("some.library", "odd"),
+                ("cortex_tasks.task.chatty", "one page"),
+                ("cortex_tasks.task.chatty", "a page without a date"),
+            ],
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_the_log_has_what_tasks_write_and_what_was_asked_for_but_no_gossip_of_libraries(
+    tmp_path: Path, words: tuple[str, ...], expected: list[tuple[str, str]]
+) -> None:
+    (tmp_path / "chatty.py").write_text(CHATTY)
+    file = tmp_path / "log"
+    types = ("--types", "chatty:chatty")
+    variables = {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    with (
+        file.open("w") as log,
+        serving(tmp_path / "data", *types, *words, log=log, **variables) as (url, said, _),
+    ):
+        [key] = set(re.findall(r"cortex_admin_\S+", said))
+        body = json.dumps({"type": "chatty"}).encode()
+        asked = urllib.request.Request(
+            f"{url}/api/tasks", body, {"Content-Type": "application/json"}
+        )
+        asked.add_header("X-API-Key", key)
+        with urllib.request.urlopen(asked) as answer:
+            task_id = json.loads(answer.read())["task_id"]
+        while "completed" not in text_of(f"{url}/api/tasks/{task_id}?wait=30", key):
+            pass
+        assert status_of(f"{url}/health") == 200
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    written = [(line["logger"], line["message"]) for line in lines]
+    assert [each for each in written if each[0] != ACCESS] == expected
+    asked_for = any('"GET /health HTTP/1.1" 200' in message for _, message in written)
+    assert asked_for is ("--access-log" in words)

@@ -43,13 +43,18 @@ def test_the_types_are_listed(server: SampleServer, capsys: pytest.CaptureFixtur
     assert names == [line.split()[0] for line in lines]
 
 
-def test_list_takes_a_search(server: SampleServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_takes_a_search_and_one_that_cannot_be_read_is_a_mistake_of_usage(
+    server: SampleServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     failed = server.submit("fails")
     said = Said(capsys, "list", "--query", f"status:failed id:{failed} luck", "--json")
     assert [task["task_id"] for task in said.json["tasks"]] == [failed]
     said = Said(capsys, "list", "--query", "colour:red")
-    assert said.code == 1
+    assert said.code == 2
     assert "type:, status:, older:, newer:, id:" in said.err
+    for command in ("cancel", "retry"):
+        assert Said(capsys, command, "--query", "").code == 2
+        assert Said(capsys, command, "--query", "colour:red").code == 2
 
 
 def test_a_type_is_paused_and_resumed(

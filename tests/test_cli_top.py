@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -9,12 +10,17 @@ import select
 import signal
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from cortex_tasks.cli import main
-from cortex_tasks.cli.top import for_people
+from cortex_tasks.cli.screens import picture
+from cortex_tasks.cli.steering import Percentiles, TypeView
+from cortex_tasks.cli.top import Health, Look, Overview, for_people
+from cortex_tasks.client.models import TaskDetail
 
 from .cli_process import LIMIT, command
 from .cli_server import SampleServer, sample_server
@@ -92,6 +98,50 @@ def test_on_a_terminal_it_is_drawn_live_outlives_the_server_and_ends_at_ctrl_c(
             process.kill()
             os.close(ours)
             os.close(theirs)
+
+
+JOBS = (
+    "document_processing",
+    "relationship_analysis",
+    "community_detection",
+    "community_summarization",
+)
+
+
+def drawn(width: int) -> list[str]:
+    """What is drawn while the longest of the four jobs runs, a line each."""
+    task = TaskDetail(
+        task_id="task_" + "0" * 24,
+        task_type=JOBS[-1],
+        status="running",
+        progress_percent=40,
+        message="Reading 12 of 30",
+    )
+    times = Percentiles(p50=70.0, p95=3_599.0)
+    types = tuple(TypeView(name=name, concurrency=4, run_seconds=times) for name in JOBS)
+    counts = {"pending": 0, "running": 1, "completed": 12_345, "failed": 10, "cancelled": 4}
+    now = datetime(2026, 3, 15, 10, 30, tzinfo=UTC)
+    overview = Overview(now=now, counts=counts, running=[task], health=Health("healthy"))
+    console = Console(file=io.StringIO(), width=width)
+    console.print(picture("http://127.0.0.1:8000", Look(overview, types), width))
+    assert isinstance(console.file, io.StringIO)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("width", [80, 90, 120])
+def test_on_every_width_names_are_told_apart_and_each_thing_has_its_line(width: int) -> None:
+    lines = drawn(width)
+    assert max(map(len, lines)) <= width
+    assert len(lines) == 2 + 1 + 5 + 1 + 2
+    names = [line.split()[0] for line in lines[4:8]]
+    assert len(set(names)) == len(JOBS)
+    for name, job in zip(names, JOBS, strict=True):
+        start, _, end = name.partition("…")
+        assert (job.startswith(start), job.endswith(end)) == (True, True)
+        assert name == job if width == 120 else len(name) >= 14
+    assert all("1 min 10 s" in line and "59 min 59 s" in line for line in lines[4:8])
+    assert lines[-1].startswith("task_" + "0" * 24)
+    assert lines[-1].endswith("40% Reading 12 of 30")
 
 
 def test_submit_starts_a_task_and_waits_for_it_if_asked_to(

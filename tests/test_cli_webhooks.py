@@ -64,9 +64,8 @@ def test_a_hook_that_the_command_line_adds_is_told_with_a_signature_that_the_pag
 
     data = tmp_path / "data"
     monkeypatch.setenv("CORTEX_TASKS_API_KEY", KeyStore.in_folder(data).create("laws"))
-    loop = {"CORTEX_TASKS_LOOP": anyio_backend}
     with receiver() as (hook_url, came):
-        with serving(data, "--webhooks-to-private", **loop) as (url, _, _):
+        with serving(data, "--webhooks-to-private", CORTEX_TASKS_LOOP=anyio_backend) as (url, _, _):
             monkeypatch.setenv("CORTEX_TASKS_URL", url)
             secret = said("webhooks", "add", hook_url).strip()
             [[hook_id]] = [re.findall(r"wh_\w+", said("webhooks", "list"))]
@@ -84,7 +83,7 @@ def test_a_hook_that_the_command_line_adds_is_told_with_a_signature_that_the_pag
                 pass  # until it has written down that it was
         stored = b"".join(file.read_bytes() for file in data.rglob("*") if file.is_file())
         assert secret.encode() not in stored
-        with serving(data, **loop) as (url, _, _):
+        with serving(data, CORTEX_TASKS_LOOP=anyio_backend) as (url, _, _):
             monkeypatch.setenv("CORTEX_TASKS_URL", url)
             said("webhooks", "test", hook_id, code=1)  # it may not tell this machine any more
             said("webhooks", "remove", hook_id)

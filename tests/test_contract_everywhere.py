@@ -362,7 +362,7 @@ async def test_health_is_degraded_when_the_store_has_failed() -> None:
             with pytest.raises(StorageError):
                 await api.engine.submit(echo)
             response = await api.get("/health")
-            assert response.status_code == 503
+            assert (response.status_code, response.headers["retry-after"]) == (503, "5")
             assert response.headers["content-type"] != PROBLEM
             health = response.json()
             assert (health["status"], health["neo4j_connected"]) == ("degraded", False)

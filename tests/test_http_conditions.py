@@ -98,6 +98,9 @@ async def test_what_depends_on_the_time_of_day_has_no_etag() -> None:
         ('Wait = "7"; foo=1', 7),
         ("wait=9999", int(LONGEST_WAIT)),
         ("wait=7, wait=20", 7),
+        (r'foo="a, wait=1, \" , wait=2", wait="7"', 7),
+        ('wait="7", foo="a", wait=8', 7),
+        ('foo="7", wait=8, bar="', 8),
     ],
 )
 async def test_a_wait_may_be_preferred_and_the_answer_says_how_long(
@@ -112,7 +115,20 @@ async def test_a_wait_may_be_preferred_and_the_answer_says_how_long(
             assert anyio.current_time() - began == pytest.approx(applied)
 
 
-@pytest.mark.parametrize("prefer", ["", "wait", "wait=", "wait=-1", "wait=soon", "await=7"])
+@pytest.mark.parametrize(
+    "prefer",
+    [
+        "",
+        "wait",
+        "wait=",
+        "wait=-1",
+        "wait=soon",
+        "await=7",
+        'foo="a, wait=1"',
+        'foo="\\", wait=1, "',
+        'foo="\\", wait=1',
+    ],
+)
 async def test_a_preference_that_cannot_be_read_is_passed_over(prefer: str) -> None:
     async with serving(endless) as api:
         task_id = await settled(api)

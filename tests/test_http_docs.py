@@ -29,6 +29,11 @@ async def test_anybody_gets_it_with_all_that_it_names_under_any_prefix(
     async with serving(echo, keys=a_key_store(tmp_path), page=False) as api:
         host = Starlette(routes=[Mount(prefix, app=api.app)])
         async with client_of(host) as client:
+            moved = await client.get(f"{prefix}/docs/")
+            assert moved.status_code == 308
+            assert str(moved.url.join(moved.headers["location"])).endswith(
+                f"//testserver{prefix}/docs"
+            )
             page = await client.get(f"{prefix}/docs")
             assert page.headers["content-type"] == "text/html; charset=utf-8"
             links = re.findall(r'(?:href|src)="([^"#]+)"', page.text)
@@ -97,3 +102,38 @@ def test_a_browser_shows_every_call_and_asks_nobody_else(
     assert said == []
     assert [each for each in asked if not each.startswith((url, "data:"))] == []
     assert painted == colour
+
+
+def tried(url: str, key: str, *calls: str) -> list[tuple[str, int, str]]:
+    """Try calls as they are shown; give what was asked, the status, and its Idempotency-Key."""
+    with a_browser() as browser:
+        page = browser.new_page()
+        page.goto(f"{url}/docs")
+        page.locator("button.authorize").first.click()
+        page.locator(".modal-ux input").first.fill(key)
+        page.locator(".modal-ux button.authorize").first.click()
+        page.locator(".modal-ux .btn-done").first.click()
+        found = []
+        for call in calls:
+            shown = page.locator(f".opblock[id$='-{call}']")
+            shown.locator(".opblock-summary-control").click()
+            shown.locator(".try-out__btn").click()
+            with page.expect_response(lambda answer: "/api/" in answer.url) as came:
+                shown.locator(".execute").click()
+            answer = came.value
+            repeated = answer.request.headers.get("idempotency-key", "")
+            found.append((answer.url.removeprefix(url), answer.status, repeated))
+    return found
+
+
+@in_a_browser
+def test_calls_of_several_kinds_can_be_tried_as_they_are_shown(tmp_path: Path) -> None:
+    with serving_process(tmp_path) as (url, said, _):
+        [key] = set(re.findall(r"cortex_admin_\S+", said))
+        found = tried(url, key, "detect", "analyze", "cancel_many", "list_tasks")
+    assert found == [
+        ("/api/graph/communities/detect", 200, ""),
+        ("/api/graph/relationships/analyze", 200, ""),
+        ("/api/tasks/bulk/cancel", 200, ""),
+        ("/api/tasks?offset=0", 200, ""),
+    ]

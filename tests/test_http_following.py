@@ -280,7 +280,15 @@ async def test_a_stream_is_found_before_a_task_of_that_name_and_unknown_tasks_ar
 
 @pytest.mark.parametrize(
     ("accept", "status"),
-    [("text/event-stream", 200), ("text/html, */*;q=0.1", 200), ("application/json", 406)],
+    [
+        ("text/event-stream", 200),
+        ("text/html, */*;q=0.1", 200),
+        ("text/event-stream;q=0.01, */*;q=0", 200),
+        ("application/json", 406),
+        ("text/event-stream;q=0", 406),
+        ("*/*, text/event-stream; q=0.0", 406),
+        ("text/*;q=0.000, */*", 406),
+    ],
 )
 async def test_a_client_that_takes_no_events_is_told_so(
     api: Api, draining: anyio.Event, accept: str, status: int

@@ -98,6 +98,38 @@ async def test_an_error_in_a_connection_ends_that_one_alone(
     assert "a connection was cut off: it ended in ValueError('the moon is full')" in caplog.messages
 
 
+async def test_a_client_that_leaves_has_one_line_in_the_access_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    over = anyio.Event()
+
+    async def flowing(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        over.set()
+
+    stop, access = anyio.Event(), logging.getLogger("cortex_tasks.access")
+    config = configuration(keep_alive=60, access_log=access)
+    with anyio.fail_after(60), bind("127.0.0.1", 0) as listener, caplog.at_level(logging.INFO):
+        listen(listener)
+        async with anyio.create_task_group() as group:
+
+            async def run() -> None:
+                await serve_connections(flowing, listener, config, stop=stop, grace=60)
+
+            group.start_soon(run)
+            async with await anyio.connect_tcp("127.0.0.1", listener.getsockname()[1]) as stream:
+                await stream.send(b"GET /a?secret HTTP/1.1\r\nHost: x\r\n\r\n")
+                await stream.receive()
+            await over.wait()
+            stop.set()
+    [line] = [each.getMessage() for each in caplog.records if each.name == access.name]
+    assert '"GET /a HTTP/1.1" - ' in line
+
+
 async def test_after_half_an_answer_nothing_follows() -> None:
     """As of an application that gives up on a client that does not read."""
     begun = anyio.Event()

@@ -107,6 +107,31 @@ async def test_all_that_fit_are_cancelled_and_have_stopped(api: Api) -> None:
     assert (again["matched"], again["affected"]) == (0, 0)
 
 
+async def test_what_came_of_many_is_told_in_the_order_in_which_they_were_submitted() -> None:
+    # The later ones stop first, and every other one not within its grace.
+    seconds = (90, 30, 80, 20, 70, 10)
+    all_run, begun = anyio.Event(), 0
+
+    @task_type("lingering", params=int, concurrency=9, cancel_grace=60)
+    async def lingering(ctx: TaskContext, needs: int) -> None:
+        nonlocal begun
+        begun += 1
+        if begun == len(seconds):
+            all_run.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(needs)
+
+    async with serving(lingering) as api:
+        tasks = [(await api.engine.submit(lingering, each)).id for each in seconds]
+        await all_run.wait()
+        done = await bulk(api, "cancel", q="type:lingering")
+        assert done["task_ids"] == tasks[1::2]
+        assert [refusal["task_id"] for refusal in done["refused"]] == tasks[::2]
+
+
 async def test_a_dry_run_counts_and_changes_nothing(api: Api) -> None:
     failed = [await api.ended("failing") for _ in range(3)]
     await api.ended("echo")

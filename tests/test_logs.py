@@ -145,7 +145,24 @@ def test_a_line_for_people_has_its_names_after_the_message() -> None:
         "WARNING a.b: read 3 pages task_id=task_1 task_type=read attempt=2 "
         r'title="A B" empty="" rows=[1,null] who=me quoted="a\"b"'
     )
-    assert second == "of many"
+    assert second == "    of many"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x0b", "\x85", "\u2028"])
+def test_nothing_that_is_logged_looks_like_another_line_or_steers_a_terminal(end: str) -> None:
+    forged = f"read{end}2026-03-15 10:30:00 ERROR root: all is lost\x1b[2J\x9b31m\u202e"
+    record = _record("%s", forged, fields={"a b": forged, "c=d\n": 1})
+    try:
+        raise ValueError(forged)
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    first, *others = TextLines().format(record).split("\n")
+    assert first[20:].startswith('WARNING a.b: read "a b"="read')
+    assert first.endswith(r'"c=d\n"=1')
+    assert others[0].startswith("    2026-03-15 10:30:00 ERROR root: all is lost\\u001b[2J")
+    assert all(each.startswith("    ") for each in others)
+    assert all(each.isprintable() for each in (first, *others))
+    assert "    Traceback (most recent call last):" in others
 
 
 def test_a_line_for_programs_is_one_line_whatever_is_in_it() -> None:
@@ -166,7 +183,15 @@ def test_a_line_for_programs_is_one_line_whatever_is_in_it() -> None:
 
 @pytest.mark.parametrize(
     ("value", "written"),
-    [("plain", "plain"), ("a=b", '"a=b"'), ("", '""'), (3, "3"), (None, "null"), ("a\n", r'"a\n"')],
+    [
+        ("plain", "plain"),
+        ("a=b", '"a=b"'),
+        ("", '""'),
+        (3, "3"),
+        (None, "null"),
+        ("a\n", r'"a\n"'),
+        ("\x9b", r'"\u009b"'),
+    ],
 )
 def test_a_value_is_one_word(value: object, written: str) -> None:
     assert word(value) == written

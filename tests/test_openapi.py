@@ -242,10 +242,10 @@ def test_every_example_is_one_that_the_server_would_take_or_give(row: Endpoint) 
         content = said["requestBody"]["content"]["application/json"]
         assert faults(content["example"], content["schema"]) == []
     for each in said["parameters"]:
-        if "example" in each:
-            assert faults(each["example"], each["schema"]) == []
-        else:
-            assert each["in"] == "query", f"{each['name']} has no example"
+        shown = [each["example"]] if "example" in each else each["schema"].get("examples", [])
+        assert shown or each["in"] == "query", f"{each['name']} has no example"
+        for value in shown:
+            assert faults(value, each["schema"]) == []
     for status, answer in said["responses"].items():
         content = resolved(answer).get("content", {}).get("application/json")
         shapes = [shape for of, shape in row.answers if str(of) == status]
@@ -257,6 +257,31 @@ def test_every_example_is_one_that_the_server_would_take_or_give(row: Endpoint) 
             assert faults(value, content["schema"]) == []
         for value, shape in zip(examples, shapes, strict=False):
             msgspec.json.decode(json.dumps(value), type=shape)
+
+
+@each_row
+def test_each_answer_that_is_not_the_last_word_says_when_to_ask_again(row: Endpoint) -> None:
+    answers = operation(row)["responses"]
+    for status in answers.keys() & {"202", "503", "507"}:
+        assert "Retry-After" in resolved(answers[status])["headers"]
+
+
+def test_a_body_is_required_only_where_the_query_cannot_say_it_all() -> None:
+    required = {
+        row.path for row in DESCRIBED if operation(row).get("requestBody", {}).get("required")
+    }
+    assert required == {"/api/session", "/api/upload"}
+
+
+@each_row
+def test_nothing_that_may_be_left_out_is_filled_in_by_who_shows_the_description(
+    row: Endpoint,
+) -> None:
+    for each in operation(row)["parameters"]:
+        if not each["required"]:
+            assert not {"example", "examples"} & each.keys()
+            # It would count over what a person writes into the body.
+            assert row.body == "none" or "default" not in each["schema"]
 
 
 def test_every_problem_has_an_example_as_problems_are() -> None:

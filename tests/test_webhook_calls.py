@@ -78,6 +78,8 @@ async def test_events_may_be_a_comma_list_and_are_all_if_none_is_named(tmp_path:
         ),
         ({"url": "http://localhost:9/"}, "no public address"),
         ({"url": "http://a.LOCALHOST/"}, "no public address"),
+        ({"url": "http://localhost.:9/"}, "no public address"),
+        ({"url": "http://127.0.0.1./"}, "no public address"),
         ({"url": "http://*/"}, "no name"),
         ({"url": "http://[::ffff:10.0.0.1]/"}, "no public address"),
     ],

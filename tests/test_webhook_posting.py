@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -92,6 +93,17 @@ async def test_an_attempt_is_one_post_with_a_signature_that_the_secret_proves() 
     by_hand = hmac.new(secret.encode(), f"{at}.".encode() + body, sha256).hexdigest()
     assert headers["x-cortex-signature"] == f"t={at},v1={by_hand}"
     assert verify(secret, body, headers["x-cortex-signature"], now=at + 299)
+
+
+async def test_no_library_writes_the_url_of_a_webhook_into_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)  # as in a program that wants such lines of its own requests
+    outcome, _ = await outcome_of(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert outcome == Outcome(204, None)
+    caplog.set_level(logging.DEBUG)
+    await outcome_of(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert "hook?a=1" not in caplog.text
 
 
 @pytest.mark.parametrize(

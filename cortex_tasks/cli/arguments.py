@@ -18,6 +18,28 @@ PREFIX = "CORTEX_TASKS_"
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
+class CommandParser(argparse.ArgumentParser):
+    """Reads a command, whose options may stand anywhere: before its words, between and after them.
+
+    argparse by itself takes a word that may be left out as left out once an option comes before it.
+    """
+
+    _intermixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See argparse.ArgumentParser."""
+        has_commands = any(
+            action.nargs == argparse.PARSER for action in self._get_positional_actions()
+        )
+        if self._intermixed or has_commands:
+            return super().parse_known_args(args, namespace)
+        self._intermixed = True  # what reads both kinds of words comes back here for each
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._intermixed = False
+
+
 class _FromEnvironment(str):
     """A default that a variable gave. argparse reads it as if it had been typed."""
 

@@ -21,6 +21,7 @@ from . import (
     uploads,
     webhooks,
 )
+from .arguments import CommandParser
 from .exits import CommandFailed, Exit
 from .screen import claim_streams, flush_output, let_go_of_output, note
 
@@ -53,7 +54,9 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     whole.add_argument("--version", action="version", version=f"cortex-tasks {own_version()}")
-    commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = whole.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=CommandParser
+    )
     for group in (
         serving,
         uploads,

@@ -11,6 +11,7 @@ import argparse
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
@@ -44,6 +45,17 @@ class Refused(CommandFailed):
     def __init__(self, message: str, http_status: int) -> None:
         super().__init__(message, Exit.NOT_FOUND if http_status == 404 else Exit.FAILED)
         self.http_status = http_status
+
+
+@contextmanager
+def search_as_usage() -> Iterator[None]:
+    """A search that the server cannot read is a mistake of who typed it, as a wrong option is."""
+    try:
+        yield
+    except Refused as refused:
+        if refused.http_status == HTTPStatus.UNPROCESSABLE_ENTITY:
+            raise CommandFailed(str(refused), Exit.USAGE) from None
+        raise
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -68,6 +68,14 @@ def line(text: str) -> str:
     return " ".join(printable(text).split())
 
 
+def cut_in_middle(text: str, room: int) -> str:
+    """Cut a text to so many characters: names that begin alike differ at their ends."""
+    if len(text) <= room:
+        return text
+    end = (room - 1) // 2
+    return f"{text[: room - 1 - end]}…{text[len(text) - end :]}"
+
+
 def note(text: str) -> None:
     """Tell the person something that is no part of the answer."""
     print(printable(text), file=sys.stderr, flush=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console, Group
+from rich.console import Console, Group, JustifyMethod
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .screen import line
+from .screen import cut_in_middle, line
 from .top import TYPE_HEADINGS, Look, Show, for_people, type_row
 
 COLOURS = {
@@ -23,28 +23,37 @@ COLOURS = {
 }
 
 
+_GAP = 1  # columns of the terminal between two of a table
+WIDE = 110  # columns from which on nothing needs to be cut
+SHORT_NAME = 14  # characters that a name keeps at least where something must be
+
+
 @contextmanager
 def drawn_screen(url: str) -> Iterator[Show]:
     """Draw on the whole terminal until the end of the block, which gives it back as it was."""
-    with Live(console=Console(), screen=True, auto_refresh=False) as live:
+    console = Console()
+    with Live(console=console, screen=True, auto_refresh=False) as live:
 
         def show(look: Look) -> None:
-            live.update(picture(url, look), refresh=True)
+            live.update(picture(url, look, console.width), refresh=True)
 
         yield show
 
 
-def picture(url: str, look: Look) -> Group:
-    """Put together what is shown."""
+def picture(url: str, look: Look, width: int) -> Group:
+    """Put together what is shown on a terminal that is so many columns wide."""
     space = Text()
-    return Group(_head(url, look), _counts(look), space, _types(look), space, _running(look))
+    types, running = _types(look, width), _running(look, width)
+    return Group(_head(url, look), _counts(look), space, types, space, running)
 
 
 def _head(url: str, look: Look) -> Text:
     overview = look.overview
     if look.trouble:
         return Text(line(look.trouble), style="bold red", no_wrap=True, overflow="ellipsis")
-    text = Text(f"cortex-tasks {line(overview.version)}", style="bold", no_wrap=True)
+    text = Text(
+        f"cortex-tasks {line(overview.version)}", style="bold", no_wrap=True, overflow="ellipsis"
+    )
     text.append(f"  {line(url)}", style="not bold")
     text.append(f"  up {for_people(overview.uptime_seconds)}  ", style="not bold")
     healthy = overview.health.status == "healthy"
@@ -57,7 +66,7 @@ def _head(url: str, look: Look) -> Text:
 
 
 def _counts(look: Look) -> Text:
-    text = Text()
+    text = Text(no_wrap=True, overflow="ellipsis")
     for status, count in look.overview.counts.items():
         text.append(f"{count:,} {line(status)}", style=COLOURS.get(status, ""))
         text.append("   ")
@@ -68,13 +77,19 @@ def _counts(look: Look) -> Text:
     return text
 
 
-def _types(look: Look) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=False)
-    table.add_column(TYPE_HEADINGS[0])
-    for heading in TYPE_HEADINGS[1:]:
-        table.add_column(heading, justify="right")
-    for shown in look.types:
-        cells = [Text(line(cell)) for cell in type_row(shown)]
+def _types(look: Look, width: int) -> Table:
+    rows = [[line(cell) for cell in type_row(shown)] for shown in look.types]
+    table = _table()
+    for heading in TYPE_HEADINGS:
+        justify: JustifyMethod = "left" if heading == TYPE_HEADINGS[0] else "right"
+        table.add_column(heading, justify=justify, no_wrap=True)
+    others = [
+        max(len(cell) for cell in column) + _GAP
+        for column in zip(TYPE_HEADINGS[1:], *(row[1:] for row in rows), strict=True)
+    ]
+    room = max(SHORT_NAME, width - sum(others))
+    for shown, (name, *numbers) in zip(look.types, rows, strict=True):
+        cells = [Text(cell) for cell in (cut_in_middle(name, room), *numbers)]
         if shown.paused:
             cells[1].stylize("yellow")
         elif shown.running:
@@ -85,21 +100,29 @@ def _types(look: Look) -> Table:
     return table
 
 
-def _running(look: Look) -> Table | Text:
+def _running(look: Look, width: int) -> Table | Text:
     if not look.overview.running:
         return Text("Nothing runs. Submit a task, or process documents.", style="dim")
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    wide = width >= WIDE
+    bar = 20 if wide else 6
+    table = _table(expand=True)
     for heading in ("RUNNING", "TYPE"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("", width=20)
+    table.add_column("", width=bar)
     table.add_column("", justify="right", width=4)
     table.add_column("MESSAGE", ratio=1, no_wrap=True, overflow="ellipsis")
     for task in look.overview.running:
+        name = line(task.task_type)
         table.add_row(
             Text(line(task.task_id)),
-            Text(line(task.task_type)),
-            ProgressBar(total=100, completed=task.progress_percent, width=20),
+            Text(name if wide else cut_in_middle(name, SHORT_NAME)),
+            ProgressBar(total=100, completed=task.progress_percent, width=bar),
             f"{task.progress_percent:.0f}%",
             Text(line(task.message)),
         )
     return table
+
+
+def _table(*, expand: bool = False) -> Table:
+    gap = (0, _GAP, 0, 0)
+    return Table(box=None, pad_edge=False, padding=gap, header_style="dim", expand=expand)

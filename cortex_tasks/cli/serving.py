@@ -94,6 +94,14 @@ def add_to(commands: Commands) -> None:
         default="auto",
         help="lines of the log as text or json; auto: text in a terminal, else json",
     )
+    add_option(
+        command,
+        "--log-level",
+        read=one_of("debug", "info", "warning", "error"),
+        default="info",
+        help="the least that the server and the tasks' own ctx.log write to the log; of libraries "
+        "only warnings are written, and errors",
+    )
     add_flag(command, "--access-log", help="write a line to the log for each request")
     add_flag(command, "--trace", help="make spans of OpenTelemetry, for the SDK that is set up")
     add_flag(command, "--open-metrics", help="give /metrics to whoever asks, without a key")
@@ -104,7 +112,7 @@ def serve(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
     with _missing_extra_named():
         from ..http import server  # noqa: PLC0415 - of an extra: the client runs without it
-    _log_to_standard_error(arguments.log_format, access_log=arguments.access_log)
+    _log_to_standard_error(arguments.log_format, arguments.log_level)
     data = Path(arguments.data)
     settings = server.ServerSettings(
         data=data,
@@ -176,9 +184,14 @@ def _announce(url: str, page: str | None, data: Path, tasks: str, first_key: str
     flush_output()  # into a file or a pipe it would else come when the server ends
 
 
-def _log_to_standard_error(log_format: str, *, access_log: bool) -> None:
+def _log_to_standard_error(log_format: str, level: str) -> None:
     if log_format == "auto":
         log_format = "text" if sys.stderr.isatty() else "json"
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
-    logging.basicConfig(level=logging.INFO if access_log else logging.WARNING, handlers=[handler])
+    wanted = logging.getLevelNamesMapping()[level.upper()]
+    # A library may tell at a lower level what is nobody's business: URLs, say.
+    logging.basicConfig(level=max(wanted, logging.WARNING), handlers=[handler])
+    logging.getLogger("cortex_tasks").setLevel(wanted)
+    # Asked for by an option of its own, whatever else is written.
+    logging.getLogger("cortex_tasks.access").setLevel(logging.INFO)

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from .arguments import Commands, add_command, add_connection, text
-from .connection import Answer, Refused, connect, in_path, path_of_task
+from .connection import Answer, Refused, connect, in_path, path_of_task, search_as_usage
 from .exits import CommandFailed, Exit
 from .following import all_in_one
 from .operations import print_tasks
@@ -146,7 +146,7 @@ def _each(arguments: argparse.Namespace, method: str, more: str = "") -> tuple[l
 
 def _steer_many(arguments: argparse.Namespace, verb: str) -> int:
     wanted = {"q": arguments.query, "dry_run": arguments.dry_run}
-    with connect(arguments) as connection:
+    with connect(arguments) as connection, search_as_usage():
         answer = connection.ask("POST", f"/api/tasks/bulk/{verb}", params=wanted)
     done = answer.read(BulkView)
     if arguments.json:

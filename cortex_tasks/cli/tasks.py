@@ -9,7 +9,7 @@ import msgspec
 from ..client.models import Attempt, TaskDetail, TaskLog, TaskPage
 from ..engine.logs import word
 from .arguments import Commands, add_command, add_connection, text, whole_number
-from .connection import Answer, Connection, Refused, connect, path_of_task
+from .connection import Answer, Connection, Refused, connect, path_of_task, search_as_usage
 from .exits import CommandFailed, Exit
 from .following import EXIT_BY_STATUS, all_in_one, exit_of, wait_for
 from .operations import print_tasks
@@ -82,7 +82,7 @@ def list_tasks(arguments: argparse.Namespace) -> int:
         "limit": arguments.limit,
         "cursor": arguments.cursor,
     }
-    with connect(arguments) as connection:
+    with connect(arguments) as connection, search_as_usage():
         answer = connection.ask("GET", "/api/tasks", params=wanted)
     if arguments.json:
         print_json(answer.body)

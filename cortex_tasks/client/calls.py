@@ -96,6 +96,15 @@ def _community(community_id: int | str) -> str:
     return f"/api/graph/communities/{in_path(str(community_id), 'search', 'detect', 'summarize')}"
 
 
+def followed(task_id: str | None, **filters: str | None) -> dict[str, str]:
+    """Give the query that follows one task, or all that pass. Raises UnusableSetting for both."""
+    query = _given(**filters)
+    if query and task_id is not None:
+        names = ", ".join(query)
+        raise UnusableSetting(f"{names}: one task is followed, whatever it is like, or a filter")
+    return query
+
+
 # -- tasks ---------------------------------------------------------------------------------------
 
 

@@ -195,13 +195,13 @@ class Client:
 
         Use it as `with client.follow(task_id) as changes: for event in changes: …`.
         Of one task the last event is an Ended. last_event_id: go on after this `seq`. patience:
-        seconds for which the server may be away. on_interruption: told when it goes away.
+        seconds for which the server may be away. on_interruption: told when it goes away. Raises
+        UnusableSetting for a task and a filter: one task is followed whatever it is like.
         """
-        query = {"q": q, "status": status, "task_type": task_type} if task_id is None else {}
         return Follower(
             self.connection,
             task_id,
-            {name: value for name, value in query.items() if value is not None},
+            calls.followed(task_id, q=q, status=status, task_type=task_type),
             last_event_id=last_event_id,
             patience=patience,
             on_interruption=on_interruption,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
+from urllib.parse import SplitResult
 
 import anyio
 
@@ -37,16 +38,15 @@ class Poster:
         self._secrets = secrets
         self._allow_private = allow_private
         self._agent = f"cortex-tasks/{version}"
-        self._client = httpx2.AsyncClient(
-            timeout=PATIENCE,
-            follow_redirects=False,  # it would lead to where nobody has looked
+        # Never a client of httpx2's: it writes each URL into the log, and a webhook's may hold a
+        # secret. It keeps cookies, and could follow a redirect to where nobody has looked, too.
+        self._transport = transport or httpx2.AsyncHTTPTransport(
             trust_env=False,  # a proxy would look the name up anew, for itself
             limits=httpx2.Limits(max_keepalive_connections=0),
-            transport=transport,
         )
 
     async def __aenter__(self) -> Self:
-        await self._client.__aenter__()
+        await self._transport.__aenter__()
         return self
 
     async def __aexit__(
@@ -55,12 +55,12 @@ class Poster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._client.__aexit__(kind, error, trace)
+        await self._transport.__aexit__(kind, error, trace)
 
     async def post(self, hook: Hook, delivery: Delivery, now: datetime) -> Outcome:
         """Try once. Never raises for what the other side does; safe to cancel."""
         try:
-            # The client's own limits are of each read: an answer that drips would hold it for ever.
+            # The limits of httpx2 are of each read: an answer that drips would hold it for ever.
             with anyio.fail_after(PATIENCE):
                 return await self._post(hook, delivery, now)
         except TargetRefused as refused:
@@ -71,15 +71,11 @@ class Poster:
 
     async def _post(self, hook: Hook, delivery: Delivery, now: datetime) -> Outcome:
         parts = check_url(hook.url)
-        host = parts.hostname or ""
         address = await address_of(parts, allow_private=self._allow_private)
-        shown = f"[{address}]" if ":" in address else address
-        if parts.port is not None:
-            shown = f"{shown}:{parts.port}"
         signature = sign(self._secrets.of(hook.id), delivery.body, int(now.timestamp()))
-        async with self._client.stream(
+        request = httpx2.Request(
             "POST",
-            parts._replace(netloc=shown).geturl(),
+            _addressed(parts, address),
             content=delivery.body,
             headers={
                 "Host": parts.netloc,
@@ -89,17 +85,34 @@ class Poster:
                 "X-Cortex-Event": delivery.event,
                 "X-Cortex-Delivery": delivery.id,
             },
-            extensions={"sni_hostname": host},
-        ) as response:
-            # What it says beyond that is not read: it may be without end.
-            status = response.status_code
-            if response.is_success:
-                return Outcome(status, None)
-            why = f"HTTP {status}"
-            if response.is_redirect:
-                why += ": redirects are not followed; give the hook the final URL"
-            after = _after(response.headers.get("retry-after", ""), now)
-            return Outcome(status, why, retry_after=after, hopeless=status == _GONE)
+            extensions={
+                "sni_hostname": parts.hostname or "",
+                "timeout": httpx2.Timeout(PATIENCE).as_dict(),
+            },
+        )
+        response = await self._transport.handle_async_request(request)
+        try:
+            return _outcome(response, now)
+        finally:
+            await response.aclose()  # what it says beyond its head may be without end: never read
+
+
+def _addressed(parts: SplitResult, address: str) -> str:
+    shown = f"[{address}]" if ":" in address else address
+    if parts.port is not None:
+        shown = f"{shown}:{parts.port}"
+    return parts._replace(netloc=shown).geturl()
+
+
+def _outcome(response: httpx2.Response, now: datetime) -> Outcome:
+    status = response.status_code
+    if response.is_success:
+        return Outcome(status, None)
+    why = f"HTTP {status}"
+    if response.is_redirect:
+        why += ": redirects are not followed; give the hook the final URL"
+    after = _after(response.headers.get("retry-after", ""), now)
+    return Outcome(status, why, retry_after=after, hopeless=status == _GONE)
 
 
 def _after(retry_after: str, now: datetime) -> timedelta | None:

@@ -77,7 +77,7 @@ def check_target(url: str, *, allow_private: bool) -> None:
 
     Raises TargetRefused.
     """
-    host = check_url(url).hostname or ""
+    host = (check_url(url).hostname or "").removesuffix(".")  # with the dot it is the same name
     if allow_private:
         return
     if host == "localhost" or host.endswith(".localhost"):  # RFC 6761: always this machine
