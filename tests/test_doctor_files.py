@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cortex_tasks.cli import main
+from cortex_tasks.http.keys import KEY_FILE
 from cortex_tasks.http.webhooks.outbox import OUTBOX_FILE, Outbox
 from cortex_tasks.http.webhooks.signing import MASTER_FILE, Secrets
 from cortex_tasks.jobs.library import Library
@@ -32,7 +34,7 @@ async def data(tmp_path: Path) -> Path:
         await library.documents.add(b"Some words.", filename="a.txt")
     outbox = Outbox(data / OUTBOX_FILE)
     await outbox.open()
-    await outbox.put([], position=7)
+    await outbox.put([], position=1)
     await outbox.aclose()
     Secrets.in_folder(data)
     return data
@@ -80,6 +82,22 @@ def short(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:31])
 
 
+def folder_instead(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+
+def pipe_instead(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def link_instead(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/null")
+
+
+NOT_TO_LOCK = "is no ordinary file, so it cannot be locked: move it out of the folder."
 HARMS = [  # to a file: what doctor says of it, what a server says of it (None: it may start)
     (OUTBOX_FILE, garbage, "is not a database", "is not an outbox of webhooks, or it is damaged"),
     (OUTBOX_FILE, torn, "malformed", "is not an outbox of webhooks, or it is damaged"),
@@ -97,6 +115,11 @@ HARMS = [  # to a file: what doctor says of it, what a server says of it (None: 
         *["the column source of the table documents is missing"] * 2,
     ),
     (LIBRARY_FILE, garbage, "is not a database", "is not a library, or it is damaged"),
+    (f"{LIBRARY_FILE}.lock", folder_instead, *[NOT_TO_LOCK] * 2),
+    (f"{LIBRARY_FILE}.lock", link_instead, *[NOT_TO_LOCK] * 2),
+    (f"{OUTBOX_FILE}.lock", pipe_instead, *[NOT_TO_LOCK] * 2),
+    (f"{KEY_FILE}.lock", folder_instead, *[NOT_TO_LOCK] * 2),
+    (f"{KEY_FILE}.lock", link_instead, *[NOT_TO_LOCK] * 2),
 ]
 
 
@@ -141,4 +164,4 @@ async def test_a_file_that_no_server_could_use_is_named_and_left_alone(
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1), ended.stderr
     assert ended.stderr.startswith(f"cortex-tasks: {data / name}")
     assert refusal in ended.stderr
-    assert (data / name).read_bytes() == before[data / name]
+    assert content(data).get(data / name) == before.get(data / name)
