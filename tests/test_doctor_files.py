@@ -12,15 +12,26 @@ import pytest
 
 from cortex_tasks.cli import main
 from cortex_tasks.http.keys import KEY_FILE
+from cortex_tasks.http.webhooks.continuity import keep_on
+from cortex_tasks.http.webhooks.model import Hook, HookEvent
 from cortex_tasks.http.webhooks.outbox import OUTBOX_FILE, Outbox
 from cortex_tasks.http.webhooks.signing import MASTER_FILE, Secrets
 from cortex_tasks.jobs.library import Library
 from cortex_tasks.jobs.library.checking import LIBRARY_FILE
 
 from .cli_process import LIMIT, command
-from .journal_setting import commit, open_at, submit
+from .journal_setting import BEGIN, commit, open_at, submit
 
 NO_DATABASE = b"this is no database, but somebody may need it " * 100
+
+
+HOOK = Hook(
+    id="wh_1",
+    url="https://example.org/",
+    events=(HookEvent.COMPLETED,),
+    created_at=BEGIN,
+    since_seq=0,
+)
 
 
 @pytest.fixture
@@ -35,8 +46,9 @@ async def data(tmp_path: Path) -> Path:
     outbox = Outbox(data / OUTBOX_FILE)
     await outbox.open()
     await outbox.put([], position=1)
+    await outbox.add_hook(HOOK)
+    await keep_on(outbox, Secrets.in_folder(data))
     await outbox.aclose()
-    Secrets.in_folder(data)
     return data
 
 
@@ -82,6 +94,14 @@ def short(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:31])
 
 
+def another(path: Path) -> None:
+    path.write_bytes(bytes(32))
+
+
+def one_byte_more(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
 def folder_instead(path: Path) -> None:
     path.unlink(missing_ok=True)
     path.mkdir()
@@ -108,6 +128,8 @@ HARMS = [  # to a file: what doctor says of it, what a server says of it (None: 
         *["the column url of the table hooks is missing"] * 2,
     ),
     (MASTER_FILE, short, *["is too short for a secret. Remove it"] * 2),
+    (MASTER_FILE, another, *["is not the secret that the webhooks were added with."] * 2),
+    (MASTER_FILE, one_byte_more, *["is not the secret that the webhooks were added with."] * 2),
     (LIBRARY_FILE, run_sql("DROP TABLE mentions"), *["the table mentions is missing"] * 2),
     (
         LIBRARY_FILE,
