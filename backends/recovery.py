@@ -32,6 +32,7 @@ from .journal_format import (
     parse_name,
     split_changes,
 )
+from .reserve import RESERVE_FILE
 from .unreadable import naming
 from .values import FOLDERS, OwnFileValue, SourceFile, find_orphans
 
@@ -91,7 +92,7 @@ def _check_complete(folder: Path, journals: list[int], found: Recovery) -> None:
     expected = list(range(found.number + 1, found.number + 1 + len(journals)))
     gaps = (one for one, other in zip(expected, journals, strict=True) if one != other)
     missing = next(gaps, None)
-    if missing is None and not journals and (found.number or _has_values(folder)):
+    if missing is None and not journals and (found.number or _was_used(folder)):
         missing = found.number + 1
     if missing is not None:
         raise StorageCorrupt(
@@ -100,7 +101,10 @@ def _check_complete(folder: Path, journals: list[int], found: Recovery) -> None:
         )
 
 
-def _has_values(folder: Path) -> bool:
+def _was_used(folder: Path) -> bool:
+    """Whether what is there was made only after the first journal file was on disk."""
+    if os.path.lexists(folder / RESERVE_FILE):
+        return True
     return any((folder / name).is_dir() and any((folder / name).iterdir()) for name in FOLDERS)
 
 

@@ -39,7 +39,9 @@ class Reserve:
     def restore(self) -> None:
         """Make it again, if it is not there. Raises StorageFull where there is no room for that.
 
-        Whatever else keeps it from being made is logged: commits are possible without it.
+        Never called before the first journal file is on disk: an opening takes a reserve for proof
+        that there was one. Whatever else keeps it from being made is logged: commits are possible
+        without it.
         """
         if self.whole or self._is_there():
             self.whole = True

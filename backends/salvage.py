@@ -1,8 +1,7 @@
 """Reads from a damaged folder each line that can still be read, and says what cannot be known.
 
-Changes are numbered without gaps, so a number that no readable line brings was in a line that is
-lost. Which task it was of nobody knows: it may have been of any. After the newest number that is
-left only pauses follow, which have none: there the numbers of the lines tell.
+A number of a change that no line accounts for may have been in a line that is lost (account.py says
+which these are). Which task it was of nobody knows: it may have been of any.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import BinaryIO
 
 from ..engine.records import TaskRecord
 from ..engine.storage import Drop, Pause
+from .account import Account
 from .index import Held, TaskIndex
 from .journal_format import (
     JOURNAL,
@@ -51,14 +51,14 @@ class Salvage:
     number: int = 0  # the highest of all files
     damaged: list[DamagedPiece] = field(default_factory=list)
     missing_files: list[Path] = field(default_factory=list)
-    lost: int = 0  # how many numbers of changes no line brings
+    lost: int = 0  # how many numbers of changes no line accounts for
     newest_lost: float = 0  # the highest of them; infinite where the end of the history is lost
     # For each task the number up to which no change of it can have been lost unnoticed, if none
     # above it is.
     known: dict[str, int] = field(default_factory=dict)
     # For each task the number up to which no line of its log can have been lost.
     logged: dict[str, int] = field(default_factory=dict)
-    missing: list[int] = field(default_factory=list)  # the numbers that no line brings, ascending
+    missing: list[int] = field(default_factory=list)  # these numbers, ascending
 
     def is_known(self, task_id: str) -> bool:
         """Whether the record and the checkpoint held of a task are the newest that it had."""
@@ -133,79 +133,49 @@ class _History:
         self.changes: dict[int, Held | Drop] = {}
         self.pauses: list[tuple[int, Pause]] = []  # with the number of the file; they have no other
         self.lines: list[tuple[int, int]] = []  # number of the line, highest of its changes
-        self.end_lost = False  # whether changes after the last that can be read may be missing
-        self._newest = 0
-        self._places = _Places()
+        self.account = Account()
+        self._without_changes: set[tuple[int, tuple[Pause, ...]]] = set()
         # The file after a snapshot goes on where that stands; without one the history begins.
-        starts = {0: 0} | {one.number: one.start.line for one in snapshots if one.start}
+        starts = {0: (0, 0)}
+        starts |= {one.number: (one.start.line, one.seq) for one in snapshots if one.start}
         before = newest_snapshot = max(numbers[SNAPSHOT], default=0)
         for number in sorted(numbers[JOURNAL]):
             if number > newest_snapshot:
                 self._expect(folder, before + 1, number, found)
                 before = number
             if number - 1 in starts:
-                self._places.begin(starts[number - 1])
+                self.account.begin(*starts[number - 1])
             path = folder / file_name(JOURNAL, number)
             self._read(_Reader(path, JOURNAL, number, found), number)
         if before == newest_snapshot:
             self._expect(folder, before + 1, before + 2, found)
-        self.end_lost |= self._places.lacking
 
     def _expect(self, folder: Path, number: int, there: int, found: Salvage) -> None:
         """Note that the files up to the one that is there are missing, if any is."""
         if number < there:
             found.missing_files.append(folder / file_name(JOURNAL, number))
-            self.end_lost = True
+            self.account.damage()
 
     def _read(self, reader: _Reader, number: int) -> None:
         for n, changes in reader.lines():
             if n is None:
-                self.end_lost = True
+                self.account.damage()
                 continue
-            kept: dict[int, Held | Drop] = {}
-            for change in changes:
-                if isinstance(change, Pause):
-                    self.pauses.append((number, change))
-                elif not isinstance(change, Start):
-                    kept[_seq(change)] = change
-            self.changes |= kept
-            highest = max(kept, default=0)
-            self.lines.append((n, highest))
-            self._places.take(n, settles=highest > self._newest)
-            if highest > self._newest:
-                self._newest, self.end_lost = highest, False
+            kept = {_seq(one): one for one in changes if isinstance(one, Held | Drop)}
+            pauses = tuple(one for one in changes if isinstance(one, Pause))
+            self.pauses += [(number, pause) for pause in pauses]
+            if self._is_new(n, kept, pauses):
+                self.changes |= kept
+                self.lines.append((n, max(kept, default=0)))
+                self.account.take(n, kept)
 
-
-class _Places:
-    """Compares the numbers of the lines with how many there are: where a line vanished, those after
-    it are ahead of their count by one more.
-
-    A number is under no check sum. A damaged one is told by its neighbours, but for the very last,
-    which looks like one before which lines have vanished, and is taken for it.
-    """
-
-    def __init__(self) -> None:
-        self.lacking = False  # whether a line may have vanished after the last that settles
-        self._numbers: set[int] = set()
-        self._ahead: int | None = None  # the line before, of its count
-        self._settled: set[int | None] = set()
-
-    def begin(self, line: int) -> None:
-        """All lines up to this one are accounted for."""
-        self._ahead = line - len(self._numbers)
-        self._settled, self.lacking = {self._ahead}, False
-
-    def take(self, n: int, *, settles: bool) -> None:
-        """Take the next line; one settles if its changes tell what has vanished before it."""
-        before = self._ahead
-        if n not in self._numbers:  # else it is there twice
-            self._numbers.add(n)
-            self._ahead = n - len(self._numbers)
-        if settles:
-            # The one before it too: if this number is damaged, that one tells.
-            self._settled, self.lacking = {self._ahead, before}, False
-        else:
-            self.lacking = self._ahead not in self._settled
+    def _is_new(self, n: int, kept: dict[int, Held | Drop], pauses: tuple[Pause, ...]) -> bool:
+        """Whether this line has not been there before: one that stands there twice lost nothing."""
+        if kept:
+            return not kept.keys() <= self.changes.keys()
+        new = (n, pauses) not in self._without_changes
+        self._without_changes.add((n, pauses))
+        return new
 
 
 def _seq(change: Held | Drop) -> int:
@@ -295,25 +265,26 @@ def _take(found: Salvage, changes: list[Held | Drop]) -> None:
             found.index.drop(change)
             continue
         record = change.record
+        first = change.params is not None
         # Any other put may follow a lost one that brought a newer checkpoint than the one held.
-        if record.final or record.attempt == 0 or change.checkpoint is not None:
+        if first or record.final or record.attempt == 0 or change.checkpoint is not None:
             found.known[record.id] = record.seq
-        if change.params is not None or change.log is not None:  # its first, or its whole log
+        if first or change.log is not None:  # which is the whole log
             found.logged[record.id] = record.seq
         found.index.put(change)  # from now on it has the values of the put before, too
 
 
 def _account(found: Salvage, snapshots: list[_Snapshot], history: _History) -> None:
-    """Find the numbers of changes that are missing."""
+    """Find the numbers of changes that may be lost."""
     whole = snapshots[0].seq if snapshots and snapshots[0].whole else 0
     seqs = {held.record.seq for snapshot in snapshots for held in snapshot.puts.values()}
     seqs |= history.changes.keys()
     newest = max([whole, *seqs, *(snapshot.seq for snapshot in snapshots)])
-    missing = [seq for seq in range(whole + 1, newest + 1) if seq not in seqs]
+    missing = history.account.missing(whole, newest, seqs)
     found.index.last_seq = newest
     found.missing = missing
     found.lost = len(missing)
-    found.newest_lost = inf if history.end_lost else max(missing, default=0)
+    found.newest_lost = inf if history.account.end_lost else max(missing, default=0)
     # A line's number is under no check sum. One above those of the changes is of a history with
     # pauses, or damaged: not to know it does no harm, for the lines that follow count on from here.
     starts = [snapshot.start.line for snapshot in snapshots if snapshot.start]

@@ -196,7 +196,11 @@ class JournalWriter:
 
 
 def _latest(changes: list[Change]) -> list[Change]:
-    """What the changes come to: the last one of each task and type, with all that puts brought."""
+    """What the changes come to: the last one of each task and type, with all that puts brought.
+
+    So not every number of a change is kept, but always the highest of a commit: a repair of the
+    JSON backend builds on that.
+    """
     latest: dict[str | tuple[str, str], Change] = {}
     for change in changes:
         if isinstance(change, Pause):

@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from ..engine.errors import CallerError, StorageCorrupt, StorageError
+from ..engine.lock_files import lock_beside, problem_of_lock
 
 KEY_FILE = "keys.json"  # in a data folder
 
@@ -165,13 +166,12 @@ class KeyStore:
     @contextmanager
     def _changing(self) -> Iterator[tuple[ApiKey, ...]]:
         """Hold the keys still, as they are in the file now."""
+        path = lock_beside(self._path)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = os.open(
-                self._path.with_name(self._path.name + ".lock"),
-                os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
-                0o600,
-            )
+            if problem := problem_of_lock(path):
+                raise StorageError(problem)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StorageError(
                 f"{self._path.parent} is not a folder to write to: {error.strerror}"

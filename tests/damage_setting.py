@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from random import Random
 
 import msgspec
 
 from cortex_tasks.backends.journal_format import KeptPut, Start, decode_change, split_changes
+from cortex_tasks.engine.journal import _latest
 from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.records import TaskRecord
 from cortex_tasks.engine.storage import Change, Drop, Pause, Put
@@ -20,7 +22,9 @@ _replace = msgspec.structs.replace
 
 
 class Story:
-    """Tasks that wait, run, save, fail, are tried again, complete and are removed."""
+    """Tasks that wait, run, save, fail, are tried again, complete and are removed; some of them
+    several times in one commit, of which the engine then keeps the last alone.
+    """
 
     def __init__(self, chance: Random) -> None:
         self._chance = chance
@@ -33,6 +37,12 @@ class Story:
         return [self._commit() for _ in range(number)]
 
     def _commit(self) -> list[Change]:
+        changes = self._changes()
+        while self._chance.random() < 0.3:
+            changes += self._changes()
+        return _latest(changes)
+
+    def _changes(self) -> list[Change]:
         if self._chance.random() < 0.2:
             return [Pause(self._chance.choice(["one", "other"]), self._chance.random() < 0.6)]
         changes = [self._submit()] if len(self._records) < 3 else []
@@ -175,10 +185,77 @@ def readable(before: dict[str, bytes], folder: Path) -> list[KeptPut | Drop | Pa
         written = set(before[path.name].splitlines(keepends=True)[1:])
         for line in path.read_bytes().splitlines(keepends=True):
             for whole in written:
-                if line.endswith(whole):  # what was cut may stand before it
-                    changes = bytes(msgspec.json.decode(whole, type=_Line).changes)
-                    found += [decode_change(text) for text in split_changes(changes)]
+                if holds(line, whole):
+                    found += changes_of(whole)
     return found
+
+
+def holds(data: bytes, line: bytes) -> bool:
+    """Whether the line can be read there: what was cut may stand before it, and its number, which
+    is under no check sum, may be another.
+    """
+    number, rest = line.split(b",", 1)
+    if not data.endswith(b"," + rest):
+        return False
+    begin = data[: -len(rest)]
+    return begin.endswith(number + b",") or bool(re.search(rb'\{"n":(0|[1-9]\d{0,17}),$', begin))
+
+
+def changes_of(line: bytes) -> list[KeptPut | Drop | Pause | Start]:
+    """What a line says."""
+    changes = bytes(msgspec.json.decode(line, type=_Line).changes)
+    return [decode_change(text) for text in split_changes(changes)]
+
+
+def surely_newest(before: dict[str, bytes], folder: Path) -> set[str]:
+    """Some of the tasks whose newest state is surely there, by what the lines say that are left:
+    all if none is lost, else those that a later line brings with all that could have been lost.
+    """
+    lost: float = 0  # the highest number that a lost line may have brought
+    for path in line_files(folder):
+        lines = path.read_bytes().splitlines(keepends=True)
+        pending = False
+        for whole in before[path.name].splitlines(keepends=True)[1:]:
+            copies = [line for line in lines if holds(line, whole)]
+            if copies and not any(copy.endswith(whole) for copy in copies):
+                return set()  # a number is damaged, which may look like lines that have vanished
+            numbers = [one for one in map(_number_of, changes_of(whole)) if one]
+            pending |= not copies
+            if pending and copies and numbers and path.name.startswith("journal"):
+                lost, pending = min(numbers) - 1, False
+        if pending:
+            lost = inf
+    if not _ends_as_written(before, folder):
+        lost = inf
+    left = readable(before, folder)
+    return {
+        task_id
+        for task_id, record in newest_records(left).items()
+        if lost == 0 or (record.seq > lost and _brings_all(record, left))
+    }
+
+
+def _number_of(change: KeptPut | Drop | Pause | Start) -> int | None:
+    if isinstance(change, KeptPut):
+        return change.record.seq
+    return None if isinstance(change, Pause) else change.seq
+
+
+def _brings_all(record: TaskRecord, changes: Sequence[KeptPut | Drop | Pause | Start]) -> bool:
+    """Whether no checkpoint of the task can be missing: it has none, this put brings one, or it is
+    the first.
+    """
+    [put, *_] = [one for one in changes if isinstance(one, KeptPut) and one.record == record]
+    values = (put.checkpoint_file, bytes(put.checkpoint), put.params_file, bytes(put.params))
+    return record.attempt == 0 or any(values)
+
+
+def _ends_as_written(before: dict[str, bytes], folder: Path) -> bool:
+    """Whether nothing but its last line is at the end of the newest file."""
+    path = line_files(folder)[-1]
+    last = before[path.name].splitlines(keepends=True)[-1]
+    lines = path.read_bytes().splitlines(keepends=True)
+    return last in lines and set(lines[lines.index(last) :]) == {last}
 
 
 class _Line(msgspec.Struct):

@@ -303,7 +303,7 @@ def kept_after(commits: Sequence[Sequence[Change]]) -> Kept:
     for change in (change for changes in commits for change in changes):
         if isinstance(change, Pause):
             continue
-        last_seq = change.seq
+        last_seq = max(last_seq, change.seq)
         if isinstance(change, Put):
             earlier = tasks.get(change.record.id, (None, None, None, None, None))
             _, params, result, saved, log = earlier

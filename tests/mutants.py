@@ -417,10 +417,24 @@ MUTANTS = (
     ),
     Mutant(
         "overlook that a line has vanished before pauses",
-        "backends/salvage.py",
-        "        self.end_lost |= self._places.lacking\n",
-        "",
+        "backends/account.py",
+        "        lacking = highest <= newest and (before is None or before.lacking)",
+        "        lacking = False",
         ("test_doctor_vanished_lines.py",),
+    ),
+    Mutant(
+        "take numbers that a commit left out for lost",
+        "backends/account.py",
+        "                first = min(first, before.highest + 1)",
+        "                pass",
+        ("test_doctor_gaps.py",),
+    ),
+    Mutant(
+        "take no number for lost",
+        "backends/account.py",
+        "            if n - place.n == distance:",
+        "            if True:",
+        ("test_doctor_gaps.py",),
     ),
     Mutant(
         "read a value from beside its place",

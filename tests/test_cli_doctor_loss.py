@@ -179,6 +179,27 @@ async def test_the_reserve_is_known_and_stays(
 
 
 @pytest.mark.anyio
+async def test_a_journal_that_was_removed_is_missed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = tmp_path / "data" / "tasks"
+    backend = JsonBackend(tasks, reserve=5000)
+    await backend.open()
+    await backend.restore_reserve()
+    await backend.commit([submit("task_a", 1)])
+    await backend.close()
+    (tasks / JOURNAL).unlink()
+    code, said = run(tasks, capsys)
+    assert (code, f"{JOURNAL} is missing" in said) == (1, True)
+    with pytest.raises(StorageCorrupt, match="is missing"):
+        await JsonBackend(tasks).open()
+    assert run(tasks, capsys, "--repair", "--accept-loss")[0] == 0
+    backend = JsonBackend(tasks)
+    assert (await backend.open()).records == []
+    await backend.close()
+
+
+@pytest.mark.anyio
 async def test_no_task_whose_newest_state_may_be_lost_runs_again(tmp_path: Path) -> None:
     """Its completion is the line that is damaged; the ones before say that it is to run."""
     runs: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -10,15 +11,27 @@ from pathlib import Path
 import pytest
 
 from cortex_tasks.cli import main
+from cortex_tasks.http.keys import KEY_FILE
+from cortex_tasks.http.webhooks.continuity import keep_on
+from cortex_tasks.http.webhooks.model import Hook, HookEvent
 from cortex_tasks.http.webhooks.outbox import OUTBOX_FILE, Outbox
 from cortex_tasks.http.webhooks.signing import MASTER_FILE, Secrets
 from cortex_tasks.jobs.library import Library
 from cortex_tasks.jobs.library.checking import LIBRARY_FILE
 
 from .cli_process import LIMIT, command
-from .journal_setting import commit, open_at, submit
+from .journal_setting import BEGIN, commit, open_at, submit
 
 NO_DATABASE = b"this is no database, but somebody may need it " * 100
+
+
+HOOK = Hook(
+    id="wh_1",
+    url="https://example.org/",
+    events=(HookEvent.COMPLETED,),
+    created_at=BEGIN,
+    since_seq=0,
+)
 
 
 @pytest.fixture
@@ -32,9 +45,10 @@ async def data(tmp_path: Path) -> Path:
         await library.documents.add(b"Some words.", filename="a.txt")
     outbox = Outbox(data / OUTBOX_FILE)
     await outbox.open()
-    await outbox.put([], position=7)
+    await outbox.put([], position=1)
+    await outbox.add_hook(HOOK)
+    await keep_on(outbox, Secrets.in_folder(data))
     await outbox.aclose()
-    Secrets.in_folder(data)
     return data
 
 
@@ -80,6 +94,30 @@ def short(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:31])
 
 
+def another(path: Path) -> None:
+    path.write_bytes(bytes(32))
+
+
+def one_byte_more(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+def folder_instead(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+
+def pipe_instead(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def link_instead(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/null")
+
+
+NOT_TO_LOCK = "is no ordinary file, so it cannot be locked: move it out of the folder."
 HARMS = [  # to a file: what doctor says of it, what a server says of it (None: it may start)
     (OUTBOX_FILE, garbage, "is not a database", "is not an outbox of webhooks, or it is damaged"),
     (OUTBOX_FILE, torn, "malformed", "is not an outbox of webhooks, or it is damaged"),
@@ -90,6 +128,8 @@ HARMS = [  # to a file: what doctor says of it, what a server says of it (None: 
         *["the column url of the table hooks is missing"] * 2,
     ),
     (MASTER_FILE, short, *["is too short for a secret. Remove it"] * 2),
+    (MASTER_FILE, another, *["is not the secret that the webhooks were added with."] * 2),
+    (MASTER_FILE, one_byte_more, *["is not the secret that the webhooks were added with."] * 2),
     (LIBRARY_FILE, run_sql("DROP TABLE mentions"), *["the table mentions is missing"] * 2),
     (
         LIBRARY_FILE,
@@ -97,6 +137,11 @@ HARMS = [  # to a file: what doctor says of it, what a server says of it (None: 
         *["the column source of the table documents is missing"] * 2,
     ),
     (LIBRARY_FILE, garbage, "is not a database", "is not a library, or it is damaged"),
+    (f"{LIBRARY_FILE}.lock", folder_instead, *[NOT_TO_LOCK] * 2),
+    (f"{LIBRARY_FILE}.lock", link_instead, *[NOT_TO_LOCK] * 2),
+    (f"{OUTBOX_FILE}.lock", pipe_instead, *[NOT_TO_LOCK] * 2),
+    (f"{KEY_FILE}.lock", folder_instead, *[NOT_TO_LOCK] * 2),
+    (f"{KEY_FILE}.lock", link_instead, *[NOT_TO_LOCK] * 2),
 ]
 
 
@@ -141,4 +186,4 @@ async def test_a_file_that_no_server_could_use_is_named_and_left_alone(
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1), ended.stderr
     assert ended.stderr.startswith(f"cortex-tasks: {data / name}")
     assert refusal in ended.stderr
-    assert (data / name).read_bytes() == before[data / name]
+    assert content(data).get(data / name) == before.get(data / name)

@@ -13,6 +13,7 @@ import pytest
 from cortex_tasks.backends.doctor import accept_loss, examine
 from cortex_tasks.backends.loss import Loss, TaskLoss
 from cortex_tasks.backends.recovery import recover
+from cortex_tasks.backends.rescue import Rescue
 from cortex_tasks.engine.errors import StorageCorrupt, StorageError
 from cortex_tasks.engine.lifecycle import TaskStatus
 from cortex_tasks.engine.records import TaskRecord
@@ -27,6 +28,7 @@ from .damage_setting import (
     paused_types,
     readable,
     records_ever,
+    surely_newest,
     write_story,
 )
 from .journal_setting import (
@@ -138,6 +140,19 @@ def check_named(found: Kept, commits: Sequence[Sequence[Change]], loss: Loss) ->
             assert name not in named.lost or kept is None, (task_id, name)
 
 
+def check_copy(rescued: Rescue, damaged: dict[str, bytes], left: dict[str, bytes]) -> None:
+    """Hold what is set aside against what was found."""
+    for name, data in damaged.items():
+        kept = rescued.copy / name
+        assert not kept.exists() or kept.read_bytes() == data
+        assert kept.exists() or left[name] == data
+    for piece in rescued.loss.damaged:
+        aside = rescued.copy / f"{piece.path.name}.damaged"
+        assert aside in rescued.set_aside
+        assert piece.data in aside.read_bytes()
+        assert piece.data in damaged[piece.path.name]
+
+
 def trial(place: Path, seed: int) -> str:
     """Tell a story, damage it, repair it; say what came of it."""
     chance = Random(seed)
@@ -147,7 +162,7 @@ def trial(place: Path, seed: int) -> str:
     for _ in range(chance.randint(1, 3)):
         damage(folder, chance)
     damaged = files_of(folder)
-    left = readable(before, folder)
+    left, newest = readable(before, folder), surely_newest(before, folder)
     if holds_newer(folder):  # whatever else is wrong
         with pytest.raises(StorageError, match="newer"):
             accept_loss(folder, UnsyncedFiles())
@@ -166,15 +181,8 @@ def trial(place: Path, seed: int) -> str:
         assert rescued is not None
         check(found, commits, newest_records(left))
         assert recover(folder).index.paused == paused_types(left)
-        for name, data in damaged.items():
-            kept = rescued.copy / name
-            assert not kept.exists() or kept.read_bytes() == data
-            assert kept.exists() or files_of(folder)[name] == data
-        for piece in rescued.loss.damaged:
-            aside = rescued.copy / f"{piece.path.name}.damaged"
-            assert aside in rescued.set_aside
-            assert piece.data in aside.read_bytes()
-            assert piece.data in damaged[piece.path.name]
+        assert not newest & {one for one, named in loss.tasks.items() if "state" in named.lost}
+        check_copy(rescued, damaged, files_of(folder))
     else:
         for values in found[0].values():
             if not values[0].final and mended is None:

@@ -232,6 +232,16 @@ def test_large_values_without_any_journal_are_never_taken_for_leftovers(folder: 
     assert JOURNAL in refusal(folder)
 
 
+def test_a_reserve_without_any_journal_is_proof_that_one_is_missing(folder: Path) -> None:
+    (folder / JOURNAL).unlink()
+    (folder / "results" / "task_1.3.json").unlink()
+    open_at(folder.with_name("new")).close()  # a folder without either is one that was never used
+    (folder / "reserve").write_bytes(b"")
+    before = contents(folder)
+    assert JOURNAL in refusal(folder)
+    assert contents(folder) == before
+
+
 def test_a_gap_between_journal_files_is_refused(folder: Path) -> None:
     shutil.copy(folder / JOURNAL, folder / "journal-00000003.jsonl")
     assert "journal-00000002.jsonl is missing" in refusal(folder)

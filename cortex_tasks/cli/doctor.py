@@ -14,6 +14,7 @@ from ..backends.doctor import Findings, accept_loss, estimate_loss, examine, rep
 from ..backends.loss import TaskLoss, words_of
 from ..backends.unreadable import cannot_read, naming
 from ..engine.errors import StorageCorrupt, StorageError
+from ..engine.lock_files import lock_beside, problem_of_lock
 from ..http.keys import KEY_FILE, KeyStore
 from .arguments import Commands, add_command, add_json
 from .exits import CommandFailed, Exit
@@ -113,6 +114,8 @@ def _tasks_folder(data: Path) -> Path:
 def _problems_of_keys(data: Path) -> list[str]:
     path = data / KEY_FILE
     try:
+        if problem := problem_of_lock(lock_beside(path)):
+            return [problem]
         if not stat.S_ISREG(path.lstat().st_mode):
             return [f"{path} is no ordinary file"]
         with naming(path):

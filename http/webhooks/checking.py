@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...jobs.library.checking import problems_in, problems_of_pages
 from ...jobs.library.tables import lacking
+from .continuity import problems_of_continuity
 from .outbox import OUTBOX, OUTBOX_FILE, make
 from .signing import MASTER_FILE, problem_of_master
 
@@ -17,11 +18,12 @@ def problems_of_outbox(data: Path) -> list[str]:
 
     May be called beside a server. Reads the whole file; raises OSError where it cannot.
     """
-    return problems_in(data / OUTBOX_FILE, OUTBOX, _problems)
 
+    def problems(connection: sqlite3.Connection) -> list[str]:
+        damage = lacking(connection, make) or problems_of_pages(connection)
+        return damage or problems_of_continuity(connection, data)
 
-def _problems(connection: sqlite3.Connection) -> list[str]:
-    return lacking(connection, make) or problems_of_pages(connection)
+    return problems_in(data / OUTBOX_FILE, OUTBOX, problems)
 
 
 def problems_of_secret(data: Path) -> list[str]:

@@ -23,6 +23,7 @@ from ...engine.engine import TaskEngine
 from ...engine.errors import CallerError, EventsMissed, StorageError
 from ...engine.records import TaskRecord
 from ...engine.surroundings import Clock, WallClock
+from .continuity import keep_on
 from .model import (
     Delivery,
     DeliveryState,
@@ -107,6 +108,7 @@ class Webhooks:
         failure: Exception | None = None
         await self._outbox.open()
         try:
+            await keep_on(self._outbox, self._secrets)
             if await self._outbox.begin_anew_after(engine.seq):
                 log.warning(
                     "the outbox knows of changes that these tasks have not seen: they are others, "

@@ -45,6 +45,13 @@ CREATE TABLE IF NOT EXISTS position (
 ) STRICT;
 INSERT OR IGNORE INTO position VALUES (1, 0);
 """
+# Of which master secret the hooks are; see continuity.py. Not among the tables that must be there:
+# older outboxes have none.
+_MARK_SCHEMA = """
+CREATE TABLE IF NOT EXISTS master (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1), mark TEXT NOT NULL
+) STRICT
+"""
 _COLUMNS = ", ".join(Delivery.__struct_fields__)
 _MARKS = ", ".join(f":{name}" for name in Delivery.__struct_fields__)
 
@@ -68,6 +75,7 @@ class Outbox:
             if tables:
                 refuse_lacking(db, make, self._path or f"{OUTBOX} in memory")
             make(db)
+            db.execute(_MARK_SCHEMA)
 
         await self._database.open(prepare)
 
@@ -107,6 +115,16 @@ class Outbox:
             )
             for row in rows
         ]
+
+    async def mark(self) -> str | None:
+        """Give the mark of the master secret that the hooks are of, if it is known."""
+        return await self._database.read(read_mark)
+
+    async def put_mark(self, mark: str) -> None:
+        """Keep it."""
+        await self._database.write(
+            lambda db: db.execute("INSERT OR REPLACE INTO master VALUES (1, ?)", (mark,)).rowcount
+        )
 
     # -- deliveries ------------------------------------------------------------------------------
 
@@ -217,6 +235,14 @@ def make(db: sqlite3.Connection) -> None:
     """Make what is not there of the tables."""
     for statement in filter(str.strip, _SCHEMA.split(";\n")):
         db.execute(statement)
+
+
+def read_mark(db: sqlite3.Connection) -> str | None:
+    """Give the mark that is kept, if any; for an outbox of before there were marks, too."""
+    if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'master'").fetchone():
+        return None
+    row = db.execute("SELECT mark FROM master").fetchone()
+    return None if row is None else str(row[0])
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:

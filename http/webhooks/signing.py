@@ -25,14 +25,20 @@ MASTER_FILE = "webhooks.secret"
 TOLERANCE = 300  # seconds that a signature may be old
 
 _MASTER_BYTES = 32
+_MARKED = b"the master secret of the webhooks"  # no hook has this id
+_GIVEN = "given"
 _SIGNATURE = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})", re.ASCII)
 
 
 class Secrets:
-    """Knows the secret of every hook."""
+    """Knows the secret of every hook. `path`: the file that the master secret is in, `made`: just
+    now.
+    """
 
-    def __init__(self, master: bytes) -> None:
+    def __init__(self, master: bytes, *, path: Path | None = None, made: bool = False) -> None:
         self._master = master
+        self.path = path
+        self.made = made
 
     def __repr__(self) -> str:
         return "<Secrets>"
@@ -47,7 +53,7 @@ class Secrets:
             return cls(given.encode())
         path = folder / MASTER_FILE
         try:
-            _make(path)
+            made = _make(path)
             master = path.read_bytes()
         except OSError as error:
             raise StorageError(
@@ -57,7 +63,22 @@ class Secrets:
         problem = problem_of_master(path, master)
         if problem is not None:
             raise StorageError(problem)
-        return cls(master)
+        return cls(master, path=path, made=made)
+
+    @property
+    def mark(self) -> str:
+        """Tells whether it is the same master secret another time, and does not tell the secret."""
+        kind = _GIVEN if self.path is None else "file"
+        return f"{kind} {hmac.digest(self._master, _MARKED, sha256).hex()}"
+
+    def is_mark_of_same(self, mark: str) -> bool:
+        """Whether the mark is of this master secret, wherever that was then."""
+        return mark.split()[-1:] == self.mark.split()[-1:]
+
+    @staticmethod
+    def is_mark_of_given(mark: str) -> bool:
+        """Whether the mark is of a master secret that was in no file."""
+        return mark.startswith(_GIVEN)
 
     def of(self, hook_id: str) -> str:
         """Give the secret of a hook."""
@@ -98,10 +119,12 @@ def _digest(secret: str, body: bytes, at: int) -> str:
     return hmac.digest(secret.encode(), b"%d.%b" % (at, body), sha256).hex()
 
 
-def _make(path: Path) -> None:
-    """Make the file unless it is there: whole, synced, and never readable by others."""
+def _make(path: Path) -> bool:
+    """Make the file unless it is there: whole, synced, and never readable by others. Gives whether
+    it did.
+    """
     if path.exists():
-        return
+        return False
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
@@ -116,3 +139,4 @@ def _make(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+    return True

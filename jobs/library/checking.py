@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from ...engine.lock_files import lock_beside, problem_of_lock
 from .schema import APPLICATION_ID, VERSION, create
 from .tables import lacking
 
@@ -32,8 +33,10 @@ def problems_in(
     path: Path, kind: str, look: Callable[[sqlite3.Connection], list[str]]
 ) -> list[str]:
     """Give what `look` finds in an SQLite file, which is read without a trace; or why it cannot
-    be read.
+    be read; or why its lock cannot be taken.
     """
+    if problem := problem_of_lock(lock_beside(path)):
+        return [problem]
     try:
         found = path.lstat()
     except FileNotFoundError:

@@ -6,7 +6,8 @@ import fcntl
 import os
 from pathlib import Path
 
-from ...engine.errors import StorageInUse
+from ...engine.errors import StorageError, StorageInUse
+from ...engine.lock_files import lock_beside, problem_of_lock
 
 
 class SoleOwner:
@@ -19,11 +20,15 @@ class SoleOwner:
 
     def __init__(self, path: Path) -> None:
         self._guarded = path
-        self._path = path.with_name(path.name + ".lock")
+        self._path = lock_beside(path)
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock or raise StorageInUse, naming the process that has it."""
+        """Take the lock or raise StorageInUse, naming the process that has it; StorageError for
+        what cannot be locked.
+        """
+        if problem := problem_of_lock(self._path):
+            raise StorageError(problem)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
