@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from cortex_tasks.http.wire import TYPE_ALIASES
 from tests.page_browser import DESK, PHONE, a_page, needs_chromium, open_at
 from tests.page_world import World, a_world
 
@@ -143,3 +144,31 @@ def test_what_a_key_does_is_done_to_the_task_that_the_cursor_stood_on(
     expect(page.get_by_text("1 task cancelled.", exact=True).first).to_be_visible()
     assert world.call(world.engine.get, meant).status == "cancelled"
     assert world.call(world.engine.get, other).status == "running"
+
+
+# -- the search line ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alias", TYPE_ALIASES)
+def test_another_name_of_a_type_is_understood_as_the_server_does(
+    world: World, page: Page, alias: str
+) -> None:
+    open_live(page, world, f"tasks?q=type:{alias}")
+    expect(page.get_by_label("Task type")).to_have_value(TYPE_ALIASES[alias])
+    world.call(world.engine.submit, TYPE_ALIASES[alias], {})
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("tbody tr.past")).to_have_count(0)
+    counted = page.get_by_role("group", name="Status").locator(".figures", has_text="1")
+    expect(counted).to_be_visible()
+
+
+def test_what_stands_in_quotes_is_left_alone(world: World, page: Page) -> None:
+    quoted = '"a  b" "at status:failed now"'
+    open_live(page, world, f"tasks?q={quoted}")
+    chips = page.get_by_role("group", name="Status")
+    failed = chips.get_by_role("button", name=re.compile("^Failed"))
+    expect(failed).to_have_attribute("aria-pressed", "false")
+    failed.click()
+    expect(page.get_by_label("Search tasks")).to_have_value(f"status:failed {quoted}")
+    chips.get_by_role("button", name="All").click()
+    expect(page.get_by_label("Search tasks")).to_have_value(quoted)
