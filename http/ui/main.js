@@ -48,6 +48,15 @@ async function start() {
   return undefined;
 }
 
+/** In another tab somebody has signed in with another key: what it does not allow is not to be offered. */
+async function beginAnew() {
+  leave();
+  live.stop(); // which ends uploads, too
+  shell = shown = null;
+  await start();
+  if (shell && sessions.session.name !== null) toast(`You are signed in as ${sessions.session.name} by now.`);
+}
+
 async function signOut() {
   try {
     await sessions.signOut();
@@ -125,6 +134,7 @@ function nothing({ root }) {
 
 watch({ unauthorised: () => shell && askForKey(), unreachable: () => live.suspect() });
 live.addEventListener("unauthorised", () => askForKey());
+live.addEventListener("session", ({ detail }) => shell && sessions.isOther(detail) && beginAnew());
 for (const event of ["task", "removed", "refresh"]) live.addEventListener(event, countSoon);
 addEventListener("hashchange", route);
 listen();

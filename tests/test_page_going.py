@@ -1,0 +1,46 @@
+"""The page in a browser: going from screen to screen and back, and from tab to tab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Browser, expect
+
+from tests.page_browser import a_page, needs_chromium
+from tests.page_world import a_world
+
+pytestmark = needs_chromium
+
+
+# -- tabs -----------------------------------------------------------------------------------------
+
+
+def test_a_tab_offers_what_the_key_allows_that_another_tab_signed_in_with(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with a_world(keys=tmp_path) as world, a_page(browser) as page:
+        assert world.keys is not None
+        ada, bob = world.keys.create("Ada"), world.keys.create("Bob", ["read"])
+        page.clock.install()
+        page.goto(world.url)
+        page.get_by_label("API key").fill(ada)
+        page.keyboard.press("Enter")
+        pause = page.get_by_role("button", name="Pause Export")
+        expect(pause).to_be_visible()
+        expect(page.locator(".dot.live")).to_be_visible()
+        other = page.context.new_page()
+        other.goto(f"{world.url}/docs")
+        sign_in = """async key => (await fetch("api/session", {
+            method: "POST", body: JSON.stringify({key}),
+            headers: {"Content-Type": "application/json"},
+        })).status"""
+        assert other.evaluate(sign_in, bob) == 200
+        page.clock.fast_forward(20_000)
+        expect(page.locator(".who")).to_contain_text("Bob")
+        expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+        expect(pause).to_have_count(0)
+        expect(page.locator(".dot.live")).to_be_visible()
+        assert other.evaluate(sign_in, ada) == 200
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # one is back here
+        expect(page.locator(".who")).to_contain_text("Ada")
+        expect(pause).to_be_visible()
