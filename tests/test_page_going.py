@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import Browser, expect
+import pytest
+from playwright.sync_api import Browser, Page, expect
 
-from tests.page_browser import a_page, needs_chromium
-from tests.page_world import a_world
+from tests.page_browser import a_page, needs_chromium, open_at
+from tests.page_world import World, a_world
 
 pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with a_world(loop="trio", with_library=True) as world:
+        yield world
+
+
+@pytest.fixture
+def page(browser: Browser, world: World) -> Iterator[Page]:
+    with a_page(browser) as page:
+        yield page
+    world.clear()
+
+
+# -- screens --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keys", [True, False], ids=["with keys", "without"])
+def test_the_list_is_of_what_its_search_line_says_also_after_escape(
+    world: World, page: Page, *, keys: bool
+) -> None:
+    open_at(page, world, "tasks")
+    if not keys:
+        page.keyboard.press("?")
+        page.get_by_label("Single keys do things on this page").uncheck()
+        page.keyboard.press("Escape")
+    search = page.get_by_label("Search tasks")
+    search.fill("id:none")
+    expect(page.get_by_text("No task fits this search")).to_be_visible()
+    search.press("Escape")
+    if keys:
+        expect(search).not_to_be_focused()
+        expect(search).to_have_value("id:none")
+        expect(page).to_have_url(re.compile("q=id%3Anone"))
+    else:
+        expect(search).to_have_value("")
+        expect(page).not_to_have_url(re.compile("q="))
 
 
 # -- tabs -----------------------------------------------------------------------------------------
