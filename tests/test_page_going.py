@@ -28,7 +28,47 @@ def page(browser: Browser, world: World) -> Iterator[Page]:
     world.clear()
 
 
+def height(page: Page) -> int:
+    """How far down one is."""
+    found: int = page.evaluate("() => scrollY")
+    return found
+
+
 # -- screens --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["constructor", "__proto__", "nowhere/at/all"])
+def test_at_an_address_where_nothing_is_the_page_says_so(
+    world: World, page: Page, name: str
+) -> None:
+    open_at(page, world, name)
+    expect(page.get_by_role("heading", level=1, name="Nothing here")).to_be_visible()
+
+
+def test_back_from_a_task_the_list_is_where_it_was_left(world: World, page: Page) -> None:
+    for number in range(50):
+        world.submit("report", message=f"Report {number}")
+    open_at(page, world, "tasks?q=%22report%22")
+    row = page.locator("tbody tr").nth(40)
+    row.scroll_into_view_if_needed()
+    left = height(page)
+    assert left > 200
+    row.get_by_role("link").first.click()
+    expect(page.get_by_role("heading", level=1, name="Report")).to_be_visible()
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    assert height(page) == 0
+    page.go_back()
+    expect(page.locator("tbody tr")).to_have_count(50)
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    assert height(page) == left
+    page.reload()
+    expect(page.locator("tbody tr")).to_have_count(50)
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    assert height(page) == left
+    page.get_by_role("navigation", name="Screens").get_by_role("link", name="Tasks").click()
+    expect(page.get_by_label("Search tasks")).to_have_value("")
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    assert height(page) == 0
 
 
 @pytest.mark.parametrize("keys", [True, False], ids=["with keys", "without"])
@@ -51,6 +91,25 @@ def test_the_list_is_of_what_its_search_line_says_also_after_escape(
     else:
         expect(search).to_have_value("")
         expect(page).not_to_have_url(re.compile("q="))
+
+
+def test_a_server_that_is_away_is_not_said_to_have_been_updated(world: World, page: Page) -> None:
+    open_at(page, world)
+    expect(page.locator(".dot.live")).to_be_visible()
+    world.hang_up()
+    expect(page.get_by_role("alert")).to_contain_text("Connection lost")
+    page.evaluate("location.hash = '#/graph'")
+    expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    world.listen_again()
+    page.get_by_role("button", name="Retry now").click()
+    expect(page.get_by_role("heading", level=1, name="Graph")).to_be_visible()
+
+
+def test_a_server_that_has_been_updated_is_said_to_have_been(world: World, page: Page) -> None:
+    open_at(page, world)
+    page.route("**/ui/**", lambda route: route.fulfill(status=404))
+    page.evaluate("location.hash = '#/graph'")
+    expect(page.get_by_role("alert")).to_have_text("The server has been updated. Reload this page.")
 
 
 # -- tabs -----------------------------------------------------------------------------------------
