@@ -79,6 +79,7 @@ def test_rows_stay_where_they_are_while_others_begin_to_fit(
         now = page.get_by_role("button", name=AS_IT_IS_NOW)
         expect(now).to_be_visible()
         expect(page.get_by_text("1–2 of 3 tasks")).to_be_visible()
+        expect(page.get_by_role("button", name="Older")).to_be_disabled()
         assert place_of(row) == before
         now.click()
         expect(page.locator("tbody tr")).to_have_count(3)

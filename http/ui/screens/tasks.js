@@ -28,6 +28,7 @@ export async function tasks({ root, query, signal, on, keys }) {
   const wanted = () => `${state.page} ${state.q}`;
   let asked = 0;
   let answered = 0;
+  let eager = false; // someone asked to see it as it is, and waits for that
   let took = 0; // milliseconds that the newest answer took
 
   /** What the server has; null where something else is looked for by then, or a later answer is there already. */
@@ -44,10 +45,12 @@ export async function tasks({ root, query, signal, on, keys }) {
 
   async function look() {
     const place = wanted();
+    eager = true;
     try {
       const list = await ask();
       if (list) take(list);
     } catch (error) {
+      eager = false;
       if (signal.aborted || place !== wanted()) return;
       if (error.status === 0 && state.shown === place) return; // what was seen last stays to be read
       state.shown = null;
@@ -57,6 +60,7 @@ export async function tasks({ root, query, signal, on, keys }) {
 
   function take(list) {
     const here = state.rows[state.cursor]?.task.task_id;
+    eager = false;
     state.shown = wanted();
     state.rows = list.tasks.map((task) => ({ task, past: false, gone: false }));
     state.total = list.total;
@@ -125,7 +129,6 @@ export async function tasks({ root, query, signal, on, keys }) {
   });
   /** In the list of all tasks, one that lies further back stays there whatever becomes of it. */
   const isCounted = (task) => state.q.trim() === "" && state.page === 0 && state.rows.length === PAGE && !isNewer(task);
-  const submitted = (task) => Date.parse(task.created_at);
   const isNewer = (task) => state.rows.length === 0 || submitted(task) >= submitted(state.rows[0].task);
   on("removed", (gone) => {
     const row = state.rows.find((each) => each.task.task_id === gone.task_id);
@@ -142,12 +145,13 @@ export async function tasks({ root, query, signal, on, keys }) {
   async function follow() {
     const list = await ask();
     if (list === null) return;
-    if (state.shown !== wanted() || state.rows.length === 0 || view.calm()) {
+    if (eager || state.shown !== wanted() || state.rows.length === 0 || view.calm()) {
       take(list);
       return;
     }
     const deeper = reaches(list) ? list : await ask(DEEPER);
-    if (deeper && state.rows.length > 0) compare(deeper);
+    if (deeper && eager) await look();
+    else if (deeper && state.rows.length > 0) compare(deeper);
   }
 
   const isWhole = (list) => state.page * PAGE + list.tasks.length >= list.total;
@@ -228,6 +232,12 @@ export async function tasks({ root, query, signal, on, keys }) {
   const timer = setInterval(() => !document.hidden && counting(), 5_000);
   signal.addEventListener("abort", () => clearInterval(timer));
   await look();
+}
+
+/** When a task was submitted, in milliseconds and thousandths of them: several are submitted in one. */
+function submitted({ created_at: text }) {
+  const beyond = text.match(/\.\d{3}(\d{1,3})/)?.[1] ?? "";
+  return Date.parse(text) + Number(beyond.padEnd(3, "0")) / 1000;
 }
 
 /** A search for everything needs a filter all the same: all that there can be. */
@@ -319,7 +329,7 @@ function makeView(state, { search, turn, look, steer, pick }) {
       pages.hidden = state.rows.length === 0;
       say(where, `${count(first + 1)}–${count(last)} of ${plural(state.total, "task")}`);
       before.disabled = state.page === 0;
-      after.disabled = last >= state.total;
+      after.disabled = (state.page + 1) * PAGE >= state.total; // what is not shown yet may be on this page
     },
     drawPicked() {
       for (const row of body.children) {
