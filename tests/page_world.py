@@ -111,6 +111,10 @@ class World:
 
         self.call(clear)
 
+    def forget(self) -> None:
+        """Forget all tasks that have ended."""
+        self.call(self.engine.cleanup, timedelta())
+
     def hang_up(self) -> None:
         """Stop listening; the engine and its tasks go on."""
         self._portal.call(self._hang_up)

@@ -16,6 +16,7 @@ pytestmark = needs_chromium
 
 STREAM = "**/api/tasks/events*"
 SESSION = "**/api/session"
+OVERVIEW = "**/api/overview"
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,23 @@ def test_a_connection_that_fell_silent_is_said_to_be_lost(world: World, page: Pa
     page.unroute(SESSION)
     page.get_by_role("button", name="Retry now").click()
     expect(page.locator(".dot.live")).to_be_visible()
+
+
+def test_what_was_asked_over_a_connection_that_fell_silent_is_asked_again(
+    world: World, page: Page
+) -> None:
+    page.clock.install()
+    open_at(page, world)
+    tile = page.locator(".tile", has_text="Completed").locator(".figure")
+    before = int(tile.inner_text())
+    expect(page.locator(".dot.live")).to_be_visible()
+    held: list[Route] = []  # the first question, which nobody answers, and nobody refuses
+    page.route(OVERVIEW, lambda route: route.continue_() if held else held.append(route))
+    with page.expect_request(OVERVIEW):
+        page.clock.fast_forward(11_000)
+    world.submit("report", message="Written meanwhile")
+    page.clock.fast_forward(25_000)
+    expect(tile).to_have_text(str(before + 1))
 
 
 def test_a_key_that_is_revoked_under_an_open_page_is_asked_for_anew(

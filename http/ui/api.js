@@ -2,6 +2,8 @@
 
 import { learnServerTime, now } from "./format.js";
 
+const SILENCE = 20_000; // milliseconds without a byte after which a question is given up
+
 /** What the server, or the way to it, answered instead: `status` 0 where nobody answered. */
 export class Refused extends Error {
   constructor(status, detail, problem = {}) {
@@ -21,22 +23,26 @@ export function watch(handlers) {
 
 export async function ask(method, path, { query, body, signal, headers } = {}) {
   const url = query ? `${path}?${new URLSearchParams(clean(query))}` : path;
-  const options = { method, signal, headers: { Accept: "application/json", ...headers }, credentials: "same-origin", cache: "no-store" };
+  const patience = patienceWith(method, signal);
+  const options = { method, signal: patience.signal, headers: { Accept: "application/json", ...headers }, credentials: "same-origin", cache: "no-store" };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
   }
   let response;
+  let text;
   try {
     response = await fetch(url, options);
+    text = await textOf(response, patience.heard);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     watchers.unreachable();
     throw new Refused(0, "The server cannot be reached.");
+  } finally {
+    patience.end();
   }
   const date = response.headers.get("date");
   if (date && Math.abs(Date.parse(date) - now()) > 5000) learnServerTime(date);
-  const text = await response.text();
   const answer = read(text);
   if (response.ok) return answer;
   if (response.status === 401 && path !== "api/session") watchers.unauthorised();
@@ -48,6 +54,33 @@ export const post = (path, body, options) => ask("POST", path, { ...options, bod
 export const remove = (path, options) => ask("DELETE", path, options);
 
 const clean = (query) => Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
+
+/**
+ * Gives a question up once nothing has been heard for a while: over a connection that was cut off on its way it is
+ * neither answered nor refused. A change may take its time: a cancel is answered once the task has stopped.
+ */
+function patienceWith(method, signal) {
+  const late = new AbortController();
+  let timer = 0;
+  const heard = () => {
+    clearTimeout(timer);
+    if (method === "GET") timer = setTimeout(() => late.abort(new Error("The server is silent.")), SILENCE);
+  };
+  heard();
+  return { signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal, heard, end: () => clearTimeout(timer) };
+}
+
+async function textOf(response, heard) {
+  if (response.body === null) return "";
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    heard();
+    text += decoder.decode(part.value, { stream: true });
+  }
+  return text + decoder.decode();
+}
 
 /** A number that JavaScript cannot hold, as it was written. */
 export class Exact {

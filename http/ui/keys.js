@@ -30,7 +30,9 @@ export function listen() {
     if (document.querySelector("dialog[open]")) return;
     const typing = event.target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable]");
     if (typing) {
-      if (event.key === "Escape") event.target.blur();
+      if (event.key !== "Escape") return;
+      event.target.blur();
+      event.preventDefault(); // or some browsers empty a search field, and it is left alone
       return;
     }
     if (afterG && Date.now() - afterG < GO_PATIENCE && GO[event.key]) {

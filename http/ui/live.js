@@ -69,8 +69,12 @@ class Live extends EventTarget {
 
   #onVisibility() {
     if (!this.#wanted) return;
-    if (document.hidden) this.#let_go();
-    else this.#connect();
+    if (document.hidden) {
+      this.#let_go();
+      return;
+    }
+    this.#connect();
+    this.#check(); // in another tab somebody else may have signed in meanwhile
   }
 
   #let_go() {
@@ -126,8 +130,9 @@ class Live extends EventTarget {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), ANSWERS_WITHIN);
     try {
-      await get("api/session", { signal: late.signal });
+      const seen = await get("api/session", { signal: late.signal });
       this.#heard = Date.now();
+      this.#tell("session", seen);
     } finally {
       clearTimeout(timer);
     }

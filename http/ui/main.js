@@ -5,8 +5,9 @@ import { closeDialogs, toast } from "./dialogs.js";
 import { fill, h } from "./dom.js";
 import { listen, screenKeys } from "./keys.js";
 import { live } from "./live.js";
+import { brought, Outdated } from "./loading.js";
 import { failure } from "./parts.js";
-import { where } from "./router.js";
+import { stepped, where } from "./router.js";
 import * as sessions from "./session.js";
 import { makeShell } from "./shell.js";
 import { overview } from "./screens/overview.js";
@@ -19,14 +20,14 @@ const CALM = 3_000; // milliseconds between two looks at how many tasks run
 const app = document.getElementById("app");
 let shell = null;
 let leave = () => {}; // what ends the screen that is shown
-let shown = null; // the address of that screen
+let shown = false; // whether one was, since the frame is there
 
-const SCREENS = {
-  "": () => ["overview", "Overview", overview],
-  tasks: (parts) => (parts.length > 1 ? ["tasks", parts[1], task] : ["tasks", "Tasks", tasks]),
-  library: () => ["library", "Library", async (context) => (await import("./screens/library.js")).library(context)],
-  graph: () => ["graph", "Graph", async (context) => (await import("./screens/graph.js")).graph(context)],
-};
+const SCREENS = new Map([
+  ["", () => ["overview", "Overview", overview]],
+  ["tasks", (parts) => (parts.length > 1 ? ["tasks", parts[1], task] : ["tasks", "Tasks", tasks])],
+  ["library", () => ["library", "Library", async (context) => (await brought(() => import("./screens/library.js"))).library(context)]],
+  ["graph", () => ["graph", "Graph", async (context) => (await brought(() => import("./screens/graph.js"))).graph(context)]],
+]);
 
 async function start() {
   try {
@@ -46,6 +47,16 @@ async function start() {
   live.start();
   await route();
   return undefined;
+}
+
+/** In another tab somebody has signed in with another key: what it does not allow is not to be offered. */
+async function beginAnew() {
+  leave();
+  live.stop(); // which ends uploads, too
+  shell = null;
+  shown = false;
+  await start();
+  if (shell && sessions.session.name !== null) toast(`You are signed in as ${sessions.session.name} by now.`);
 }
 
 async function signOut() {
@@ -74,7 +85,8 @@ function askForKey() {
   leave();
   leave = () => {};
   live.stop();
-  shell = shown = null;
+  shell = null;
+  shown = false;
   document.title = "Sign in · Cortex tasks";
   fill(app, signInScreen(start));
   app.querySelector("#key")?.focus();
@@ -83,9 +95,8 @@ function askForKey() {
 async function route() {
   if (shell === null) return;
   const { parts, query } = where();
-  const screen = (SCREENS[parts[0] ?? ""] ?? (() => ["", "Nothing here", nothing]))(parts);
-  const [place, title, show] = screen;
-  const name = parts.join("/");
+  const [place, title, show] = (SCREENS.get(parts[0] ?? "") ?? (() => ["", "Nothing here", nothing]))(parts);
+  const height = stepped();
   leave();
   closeDialogs(); // what is asked there is about what was shown
   const ending = new AbortController();
@@ -96,9 +107,9 @@ async function route() {
   const root = h("div", {});
   fill(shell.main, root);
   shell.main.setAttribute("aria-busy", "true");
-  if (name !== shown) scrollTo(0, 0);
-  const first = shown === null;
-  shown = name;
+  scrollTo(0, 0);
+  const first = !shown;
+  shown = true;
   const context = {
     root, parts, query, shell,
     signal: ending.signal,
@@ -110,12 +121,13 @@ async function route() {
     await show(context);
   } catch (error) {
     if (error.name === "AbortError" || ending.signal.aborted) return;
-    const outdated = error instanceof TypeError && /import|module/i.test(error.message);
-    fill(root, outdated ? h("p", { class: "notice is-pending", role: "alert" }, "The server has been updated. Reload this page.") : failure(error));
+    const outdated = error instanceof Outdated;
+    fill(root, outdated ? h("p", { class: "notice is-pending", role: "alert" }, error.message) : failure(error));
     if (error.status === undefined && !outdated) throw error; // one of ours
     live.addEventListener("refresh", () => route(), { signal: ending.signal, once: true });
   }
   if (!ending.signal.aborted) shell?.main.setAttribute("aria-busy", "false");
+  if (height > 0 && !ending.signal.aborted) scrollTo(0, height);
   if (!first && !ending.signal.aborted) shell?.main.querySelector("h1")?.focus({ preventScroll: true });
 }
 
@@ -125,6 +137,7 @@ function nothing({ root }) {
 
 watch({ unauthorised: () => shell && askForKey(), unreachable: () => live.suspect() });
 live.addEventListener("unauthorised", () => askForKey());
+live.addEventListener("session", ({ detail }) => shell && sessions.isOther(detail) && beginAnew());
 for (const event of ["task", "removed", "refresh"]) live.addEventListener(event, countSoon);
 addEventListener("hashchange", route);
 listen();

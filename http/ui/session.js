@@ -9,6 +9,9 @@ export async function load() {
   Object.assign(session, await get("api/session"));
 }
 
+/** Whether that is another's session, or allows something else: all tabs share one cookie. */
+export const isOther = (seen) => seen.name !== session.name || String(seen.permissions) !== String(session.permissions);
+
 export async function signIn(key) {
   Object.assign(session, await post("api/session", { key }));
 }

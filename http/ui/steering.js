@@ -12,8 +12,11 @@ const VERBS = {
   retry: { word: "Retry", done: "waiting again", body: "Each gets a new attempt under the same id.", danger: false },
 };
 
-/** Do it to all that fit, once they were counted and confirmed, and to no others; gives whether it was done. */
-export async function steerMany(verb, which) {
+/**
+ * Do it to all that fit, once they were counted and confirmed, and to no others; gives whether it was done.
+ * Where it is about one task alone, that is `only`, and is named.
+ */
+export async function steerMany(verb, which, only = null) {
   const { word, done, body, danger } = VERBS[verb];
   try {
     const counted = await post(`api/tasks/bulk/${verb}`, { ...which, dry_run: true });
@@ -25,7 +28,7 @@ export async function steerMany(verb, which) {
     const others = counted.refused.length;
     const yes = await confirm({
       heading: `${word} ${plural(counted.matched, "task")}?`,
-      body: [h("p", {}, body), others > 0 && h("p", { class: "muted" }, `${plural(others, "other task")} that you chose cannot be ${can}, and stay as they are.`)],
+      body: [only && named(only), h("p", {}, body), others > 0 && h("p", { class: "muted" }, `${plural(others, "other task")} that you chose cannot be ${can}, and stay as they are.`)],
       yes: `${word} ${plural(counted.matched, "task")}`,
       danger,
     });
@@ -44,6 +47,8 @@ export async function steerMany(verb, which) {
     return false;
   }
 }
+
+const named = (task) => h("p", { class: "anywhere" }, task.task_type && h("b", {}, title(task.task_type), " "), h("span", { class: "mono" }, task.task_id));
 
 /** Cancel one; the answer comes when it has stopped, and the stages are seen before. */
 export async function cancelOne(task) {

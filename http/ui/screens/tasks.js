@@ -13,40 +13,64 @@ import { steerMany } from "../steering.js";
 const PAGE = 50;
 const CALM = 1_200; // milliseconds between two looks
 const TYPING = 250;
+const DEEPER = 500; // tasks that are looked through for those that newer ones have pushed off the page
+const NOTHING_NEW = { newer: 0, more: false, changed: false }; // newer tasks, or more than those; others that begin to fit
 
 export async function tasks({ root, query, signal, on, keys }) {
   const state = {
     q: query.get("q") ?? "",
     page: Math.min(1e9, Math.max(0, (Number.parseInt(query.get("page"), 10) || 1) - 1)),
-    rows: [], total: 0, shown: null, newer: new Set(), picked: new Set(), all: false, cursor: -1,
+    rows: [], total: 0, shown: null, ...NOTHING_NEW, picked: new Set(), all: false, cursor: -1,
   };
   const view = makeView(state, { search, turn, look, steer, pick });
   fill(root, view.box);
 
   const wanted = () => `${state.page} ${state.q}`;
   let asked = 0;
-  async function look() {
+  let answered = 0;
+  let eager = false; // someone asked to see it as it is, and waits for that
+  let took = 0; // milliseconds that the newest answer took
+
+  /** What the server has; null where something else is looked for by then, or a later answer is there already. */
+  async function ask(limit = PAGE) {
     const mine = ++asked;
-    let list;
+    const place = wanted();
+    const began = performance.now();
+    const list = await get("api/tasks", { query: { q: state.q, limit, offset: state.page * PAGE }, signal });
+    took = performance.now() - began;
+    if (place !== wanted() || mine < answered) return null;
+    answered = mine;
+    return list;
+  }
+
+  async function look() {
+    const place = wanted();
+    eager = true;
     try {
-      list = await get("api/tasks", { query: { q: state.q, limit: PAGE, offset: state.page * PAGE }, signal });
+      const list = await ask();
+      if (list) take(list);
     } catch (error) {
-      if (signal.aborted || mine !== asked) return;
-      if (error.status === 0 && state.shown === wanted()) return; // what was seen last stays to be read
+      eager = false;
+      if (signal.aborted || place !== wanted()) return;
+      if (error.status === 0 && state.shown === place) return; // what was seen last stays to be read
       state.shown = null;
       view.trouble(error);
-      return;
     }
-    if (mine !== asked) return;
+  }
+
+  function take(list) {
+    const here = state.rows[state.cursor]?.task.task_id;
+    eager = false;
     state.shown = wanted();
     state.rows = list.tasks.map((task) => ({ task, past: false, gone: false }));
     state.total = list.total;
-    state.newer.clear();
+    Object.assign(state, NOTHING_NEW);
     if (state.rows.length === 0 && state.total > 0 && state.page > 0) {
       turn(Math.ceil(state.total / PAGE) - 1 - state.page);
       return;
     }
-    state.cursor = Math.min(state.cursor, state.rows.length - 1);
+    // It stays on its task, or on none: never on another, which the next key would be about.
+    state.cursor = state.rows.findIndex((row) => row.task.task_id === here);
     view.draw();
   }
 
@@ -82,55 +106,78 @@ export async function tasks({ root, query, signal, on, keys }) {
     if (due) return;
     due = setTimeout(() => {
       due = 0;
-      // Nothing moves away from under somebody who points at it, has chosen it or is reading further down.
-      if (view.calm()) look();
-      else if (isPlain(state.q)) view.drawNewer();
-      else compare().catch(() => {}); // only the server knows what fits
-    }, CALM);
+      follow().catch(() => {});
+    }, Math.max(CALM, 10 * took)); // a search that is hard to answer is asked more seldom
   }
   signal.addEventListener("abort", () => {
     clearTimeout(due);
     clearTimeout(typing);
   });
 
+  // Which tasks fit, and how many, only the server knows: also of one that is not shown.
   on("task", (task) => {
     const row = state.rows.find((each) => each.task.task_id === task.task_id);
-    if (row) {
-      row.task = task;
-      row.past = !mayMatch(state.q, task);
-      view.drawRow(row);
-      if (row.past) stale();
-    } else if (state.page === 0 && mayMatch(state.q, task) && isNewer(task)) {
-      if (isPlain(state.q)) state.newer.add(task.task_id);
-      stale();
+    if (!row) {
+      if (!isCounted(task)) stale();
+      return;
     }
+    const same = row.task.status === task.status && isPlain(state.q);
+    row.task = task;
+    row.past = !mayMatch(state.q, task) || (row.past && !isPlain(state.q));
+    view.drawRow(row);
+    if (!same) stale();
   });
-  const isNewer = (task) => state.rows.length < PAGE || Date.parse(task.created_at) >= Date.parse(state.rows[0].task.created_at);
+  /** In the list of all tasks, one that lies further back stays there whatever becomes of it. */
+  const isCounted = (task) => state.q.trim() === "" && state.page === 0 && state.rows.length === PAGE && !isNewer(task);
+  const isNewer = (task) => state.rows.length === 0 || submitted(task) >= submitted(state.rows[0].task);
   on("removed", (gone) => {
     const row = state.rows.find((each) => each.task.task_id === gone.task_id);
-    if (!row) return;
-    row.gone = true;
-    state.picked.delete(gone.task_id);
-    view.drawRow(row);
+    if (row) {
+      row.gone = true;
+      state.picked.delete(gone.task_id);
+      view.drawRow(row);
+    }
     stale();
   });
-  on("refresh", () => (view.calm() || state.shown === null ? look() : compare().catch(() => {})));
+  on("refresh", () => (state.shown === null ? look() : follow().catch(() => {})));
 
-  /** Look again without moving anything: what is shown is brought up to date, what is newer is counted. */
-  async function compare() {
-    const place = wanted();
-    const list = await get("api/tasks", { query: { q: state.q, limit: PAGE, offset: state.page * PAGE }, signal });
-    if (place !== state.shown) return;
+  /** Look again; nothing moves away from under somebody who points at it, has chosen it or is reading further down. */
+  async function follow() {
+    const list = await ask();
+    if (list === null) return;
+    if (eager || state.shown !== wanted() || state.rows.length === 0 || view.calm()) {
+      take(list);
+      return;
+    }
+    const deeper = reaches(list) ? list : await ask(DEEPER);
+    if (deeper && eager) await look();
+    else if (deeper && state.rows.length > 0) compare(deeper);
+  }
+
+  const isWhole = (list) => state.page * PAGE + list.tasks.length >= list.total;
+  const reaches = (list) => isWhole(list) || submitted(list.tasks.at(-1)) < submitted(state.rows.at(-1).task);
+
+  /** Bring what is shown up to date where it stands, and count what is not shown. */
+  function compare(list) {
     const found = new Map(list.tasks.map((task) => [task.task_id, task]));
+    const [first, last] = [list.tasks[0], list.tasks.at(-1)].map((task) => task && submitted(task));
+    // One that was pushed off the page is not told of: it may fit as before.
+    const isCovered = (task) => (state.page === 0 || submitted(task) < first) && (isWhole(list) || submitted(task) > last);
     for (const row of state.rows) {
       const task = found.get(row.task.task_id);
-      row.past = task === undefined;
-      if (task) row.task = task;
-      view.drawRow(row);
       found.delete(row.task.task_id);
+      if (task === undefined) row.past ||= isCovered(row.task);
+      else if (task.seq >= row.task.seq) Object.assign(row, { task, past: false });
+      view.drawRow(row);
     }
-    if (state.page === 0) for (const task of found.values()) if (isNewer(task)) state.newer.add(task.task_id);
+    const end = submitted(state.rows.at(-1).task);
+    const unseen = [...found.values()].filter((task) => state.rows.length < PAGE || submitted(task) >= end);
+    state.newer = state.page === 0 ? unseen.filter(isNewer).length : 0;
+    state.more = !reaches(list);
+    state.changed = unseen.length > state.newer;
+    state.total = list.total;
     view.drawNewer();
+    view.drawPages();
   }
 
   function pick(ids, chosen) {
@@ -146,7 +193,8 @@ export async function tasks({ root, query, signal, on, keys }) {
     const here = state.rows[state.cursor]?.task;
     if (!mayManage() || (!state.all && state.picked.size === 0 && !here)) return;
     const which = state.all ? whole(state.q) : { ids: state.picked.size ? [...state.picked] : [here.task_id] };
-    if (await steerMany(verb, which)) {
+    const only = which.ids?.length === 1 && (state.rows.find((row) => row.task.task_id === which.ids[0])?.task ?? { task_id: which.ids[0] });
+    if (await steerMany(verb, which, only || null)) {
       state.picked.clear();
       state.all = false;
       look();
@@ -186,6 +234,12 @@ export async function tasks({ root, query, signal, on, keys }) {
   await look();
 }
 
+/** When a task was submitted, in milliseconds and thousandths of them: several are submitted in one. */
+function submitted({ created_at: text }) {
+  const beyond = text.match(/\.\d{3}(\d{1,3})/)?.[1] ?? "";
+  return Date.parse(text) + Number(beyond.padEnd(3, "0")) / 1000;
+}
+
 /** A search for everything needs a filter all the same: all that there can be. */
 const whole = (q) => ({ q: q.trim() || `status:${STATUSES.join(",")}` });
 
@@ -205,7 +259,7 @@ function makeView(state, { search, turn, look, steer, pick }) {
     search(q, { now: true });
   };
   const types = h("select", { class: "select", "aria-label": "Task type", onchange: () => write(withValues(state.q, "type", types.value ? [types.value] : [])) }, h("option", { value: "" }, "All types"));
-  const newer = h("button", { class: "newer", type: "button", hidden: true, onclick: () => look() });
+  const newer = button("", "", () => look(), { class: "button tiny main", hidden: true });
   const body = h("tbody", {});
   const everything = h("input", { type: "checkbox", "aria-label": "Choose all on this page", onchange: () => pick(state.rows.map((row) => row.task.task_id), everything.checked) });
   const may = mayManage();
@@ -216,14 +270,17 @@ function makeView(state, { search, turn, look, steer, pick }) {
       h("th", { class: "c-age number", scope: "col" }, "Submitted"), h("th", { class: "c-ran number", scope: "col" }, "Ran"))),
     body);
   const nothing = h("div", {});
-  const pages = h("div", { class: "pager" });
+  const where = h("span", { class: "muted small figures" });
+  const before = button("Newer", "left", () => turn(-1), { class: "button tiny" });
+  const after = button("Older", "right", () => turn(1), { class: "button tiny" });
+  const pages = h("div", { class: "pager" }, where, h("div", { class: "line" }, before, after));
   const bulk = h("div", { class: "bulk", role: "region", "aria-label": "Chosen tasks", hidden: true });
   const shell = h("section", { class: "card", "aria-label": "Tasks" },
     h("div", { class: "toolbar" },
       h("div", { class: "line" }, h("div", { class: "search" }, icon("search"), input, h("kbd", { "aria-hidden": "true" }, "/")), types),
       h("div", { class: "line" }, h("div", { class: "chips", role: "group", "aria-label": "Status" }, chip("", "All"), STATUSES.map((status) => chip(status, title(status)))))),
-    newer, table, nothing, pages);
-  const box = h("div", {}, h("div", { class: "head" }, h("div", { class: "titles" }, h("h1", { tabindex: -1 }, "Tasks"))), shell, bulk);
+    table, nothing, pages);
+  const box = h("div", {}, h("div", { class: "head" }, h("div", { class: "titles" }, h("div", { class: "head-line" }, h("h1", { tabindex: -1 }, "Tasks"), newer))), shell, bulk);
 
   const view = {
     box,
@@ -262,19 +319,17 @@ function makeView(state, { search, turn, look, steer, pick }) {
       for (const [status, one] of chips) if (status) say(one.figure, of(status) ? brief(of(status)) : "");
     },
     drawNewer() {
-      const n = state.newer.size;
-      newer.hidden = n === 0;
-      if (n) say(newer, `Show ${plural(n, "newer task")}`);
+      newer.hidden = state.newer === 0 && !state.changed;
+      if (state.changed) say(newer, "Show the list as it is now");
+      else if (state.newer > 0) say(newer, `Show ${state.more ? "more than " : ""}${plural(state.newer, "newer task")}`);
     },
     drawPages() {
       const first = state.page * PAGE;
       const last = first + state.rows.length;
       pages.hidden = state.rows.length === 0;
-      fill(pages,
-        h("span", { class: "muted small figures" }, `${count(first + 1)}–${count(last)} of ${plural(state.total, "task")}`),
-        h("div", { class: "line" },
-          button("Newer", "left", () => turn(-1), { class: "button tiny", disabled: state.page === 0 }),
-          button("Older", "right", () => turn(1), { class: "button tiny", disabled: last >= state.total })));
+      say(where, `${count(first + 1)}–${count(last)} of ${plural(state.total, "task")}`);
+      before.disabled = state.page === 0;
+      after.disabled = (state.page + 1) * PAGE >= state.total; // what is not shown yet may be on this page
     },
     drawPicked() {
       for (const row of body.children) {

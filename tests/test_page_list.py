@@ -1,0 +1,175 @@
+"""The list of tasks in a browser: what it shows goes on being true, and stays where it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from cortex_tasks.http.wire import TYPE_ALIASES
+from tests.page_browser import DESK, PHONE, a_page, needs_chromium, open_at
+from tests.page_world import World, a_world
+
+pytestmark = needs_chromium
+
+AS_IT_IS_NOW = "Show the list as it is now"
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with a_world(loop="trio", with_library=True) as world:
+        yield world
+
+
+@pytest.fixture
+def page(browser: Browser, world: World) -> Iterator[Page]:
+    with a_page(browser) as page:
+        yield page
+    world.clear()
+
+
+@pytest.fixture(autouse=True)
+def afresh(world: World) -> None:
+    """Forget the tasks of other laws: here they are counted."""
+    world.forget()
+
+
+def open_live(page: Page, world: World, place: str) -> None:
+    open_at(page, world, place)
+    expect(page.locator(".dot.live")).to_be_visible()
+
+
+def place_of(row: Locator) -> Any:
+    box = row.bounding_box()
+    assert box is not None
+    return box
+
+
+# -- what begins to fit, or no longer does --------------------------------------------------------
+
+
+def test_a_task_that_begins_to_fit_late_comes_into_the_list(world: World, page: Page) -> None:
+    for number in range(50):
+        if number == 25:
+            world.submit("export", percent=5, message="The late one")
+        world.submit("report")
+    open_live(page, world, "tasks?q=status:completed")
+    expect(page.get_by_text("1–50 of 50 tasks")).to_be_visible()
+    world.open_gate()
+    expect(page.locator("tbody tr").nth(25)).to_contain_text("The late one")
+    expect(page.get_by_text("1–50 of 51 tasks")).to_be_visible()
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_rows_stay_where_they_are_while_others_begin_to_fit(
+    world: World, browser: Browser, size: tuple[int, int]
+) -> None:
+    with a_page(browser, size=size) as page:
+        world.submit("report")
+        world.submit("export", percent=5)
+        world.submit("report")
+        open_live(page, world, "tasks?q=status:completed")
+        row = page.locator("tbody tr").nth(1)
+        row.hover()
+        before = place_of(row)
+        world.open_gate()
+        now = page.get_by_role("button", name=AS_IT_IS_NOW)
+        expect(now).to_be_visible()
+        expect(page.get_by_text("1–2 of 3 tasks")).to_be_visible()
+        expect(page.get_by_role("button", name="Older")).to_be_disabled()
+        assert place_of(row) == before
+        now.click()
+        expect(page.locator("tbody tr")).to_have_count(3)
+        expect(now).to_be_hidden()
+
+
+def test_the_second_page_says_how_many_tasks_fit_by_now(world: World, page: Page) -> None:
+    world.submit("export", percent=5)
+    for _ in range(55):
+        world.submit("report")
+    open_live(page, world, "tasks?q=status:completed&page=2")
+    expect(page.get_by_text("51–55 of 55 tasks")).to_be_visible()
+    world.open_gate()
+    expect(page.get_by_text("51–55 of 56 tasks")).to_be_visible()
+    page.get_by_role("button", name=AS_IT_IS_NOW).click()
+    expect(page.get_by_text("51–56 of 56 tasks")).to_be_visible()
+
+
+def test_newer_tasks_are_announced_only_as_long_as_they_fit(world: World, page: Page) -> None:
+    stays = world.submit("stubborn", percent=5)
+    open_live(page, world, "tasks?q=status:running")
+    page.locator("tbody tr").first.hover()
+    newer = page.get_by_role("button", name=re.compile("newer task"))
+    goes = world.submit("export", percent=5)
+    expect(newer).to_have_text("Show 1 newer task")
+    world.call(world.engine.cancel, goes)
+    expect(newer).to_be_hidden()
+    expect(page.get_by_text("1–1 of 1 task", exact=True)).to_be_visible()
+    assert world.call(world.engine.get, stays).status == "running"
+
+
+def test_rows_that_fit_are_not_said_not_to_whatever_comes_before_them(
+    world: World, page: Page
+) -> None:
+    for number in range(50):
+        world.submit("report", message=f"Moonlight {number}")
+    open_live(page, world, "tasks?q=moonlight")
+    page.locator("tbody tr").first.hover()
+    for number in range(60):
+        world.submit("report", message=f"More moonlight {number}")
+    expect(page.get_by_role("button", name="Show 60 newer tasks")).to_be_visible()
+    expect(page.locator("tbody tr.past")).to_have_count(0)
+    expect(page.get_by_text("1–50 of 110 tasks")).to_be_visible()
+
+
+# -- the cursor -----------------------------------------------------------------------------------
+
+
+def test_what_a_key_does_is_done_to_the_task_that_the_cursor_stood_on(
+    world: World, page: Page
+) -> None:
+    meant = world.submit("export", percent=5)
+    open_live(page, world, "tasks")
+    page.keyboard.press("j")
+    other = world.submit("export", percent=5)
+    expect(page.get_by_role("button", name="Show 1 newer task")).to_be_visible()
+    page.keyboard.press(".")
+    expect(page.locator("tbody tr")).to_have_count(2)
+    page.keyboard.press("c")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(meant)
+    dialog.get_by_role("button", name="Cancel 1 task").click()
+    expect(page.get_by_text("1 task cancelled.", exact=True).first).to_be_visible()
+    assert world.call(world.engine.get, meant).status == "cancelled"
+    assert world.call(world.engine.get, other).status == "running"
+
+
+# -- the search line ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alias", TYPE_ALIASES)
+def test_another_name_of_a_type_is_understood_as_the_server_does(
+    world: World, page: Page, alias: str
+) -> None:
+    open_live(page, world, f"tasks?q=type:{alias}")
+    expect(page.get_by_label("Task type")).to_have_value(TYPE_ALIASES[alias])
+    world.call(world.engine.submit, TYPE_ALIASES[alias], {})
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("tbody tr.past")).to_have_count(0)
+    counted = page.get_by_role("group", name="Status").locator(".figures", has_text="1")
+    expect(counted).to_be_visible()
+
+
+def test_what_stands_in_quotes_is_left_alone(world: World, page: Page) -> None:
+    quoted = '"a  b" "at status:failed now"'
+    open_live(page, world, f"tasks?q={quoted}")
+    chips = page.get_by_role("group", name="Status")
+    failed = chips.get_by_role("button", name=re.compile("^Failed"))
+    expect(failed).to_have_attribute("aria-pressed", "false")
+    failed.click()
+    expect(page.get_by_label("Search tasks")).to_have_value(f"status:failed {quoted}")
+    chips.get_by_role("button", name="All").click()
+    expect(page.get_by_label("Search tasks")).to_have_value(quoted)
