@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from cortex_tasks.engine.errors import StorageFull
 from cortex_tasks.testing.power_cuts import Folder, State, Thoroughness
 from cortex_tasks.testing.simulated_disk import SimulatedDisk, folder_in_memory
+from tests.journal_setting import commit, kept_by, open_at, submit
 from tests.journal_story import STORY, Teller, check
 from tests.torture import FULL, THOROUGHNESS, every
 
@@ -134,3 +136,24 @@ async def test_the_same_holds_for_a_backend_with_threads(memory: Path) -> None:
     assert teller.kept == len(STORY)
     disk.after = lambda: None
     await cuts.check(memory)
+
+
+def test_half_a_line_that_found_no_room_does_not_come_back_in_a_file_that_is_closed(
+    memory: Path,
+) -> None:
+    """Cut off, it is at the end of its file for the time being; then others follow that file."""
+    disk = SimulatedDisk(memory / "disk")
+    journal = open_at(disk.root / "data", disk)
+    commit(journal, [submit("a", 1)])
+    disk.capacity = disk.used + 50
+    with pytest.raises(StorageFull):
+        commit(journal, [submit("b", 2)])
+    disk.capacity = None
+    journal.compact()
+    commit(journal, [submit("c", 2)])
+    for number, state in enumerate(disk.states(THOROUGHNESS, random.Random(7))):
+        after = SimulatedDisk.holding(memory / str(number), state)
+        found = open_at(after.root / "data", after)
+        assert list(kept_by(found)[0]) == ["a", "c"]
+        found.close()
+    journal.close()
