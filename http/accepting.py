@@ -20,22 +20,39 @@ from .extras import from_extra
 with from_extra("server"):
     from hypercorn.config import Config
     from hypercorn.logging import Logger
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger("cortex_tasks.http")
 
-_WRITTEN = "cortex_tasks.written"  # in the scope of a request that is in the access log
+# In the scope of a request:
+_WRITTEN = "cortex_tasks.written"  # that it is in the access log
+_ANSWER = "cortex_tasks.answer"  # how its answer began
 RESPITE = 0.1  # seconds until the next try, when no connection can be accepted
 
 
 class AccessLog(Logger):
-    """Hypercorn's, in which a request has one line: a client that left had another at the end."""
+    """Hypercorn's, in which a request has one line: a client that left had another at the end.
+
+    It tells the answer that was begun also where a client went as soon as it had read enough.
+    """
 
     async def access(self, request: Any, response: Any, request_time: float) -> None:
         """Write the line, unless there is one."""
         if not request.get(_WRITTEN):
             request[_WRITTEN] = True
-            await super().access(request, response, request_time)
+            await super().access(request, response or request.get(_ANSWER), request_time)
+
+
+def _noting_answers(app: ASGIApp) -> ASGIApp:
+    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        async def note_and_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                scope[_ANSWER] = message
+            await send(message)
+
+        await app(scope, receive, note_and_send)
+
+    return noting
 
 
 def configuration(*, keep_alive: float, access_log: logging.Logger | None) -> Config:
@@ -61,6 +78,8 @@ async def serve_connections(
 
     `listener` is listening already, and closed here. Cancelled, it cuts everything off.
     """
+    if config.accesslog is not None:
+        app = _noting_answers(app)
     surroundings = Surroundings()
     opened: set[Connection] = set()
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cortex_tasks.cli import main
+from cortex_tasks.cli.exits import Exit
 
 from .cli_server import SampleServer, sample_server
 
@@ -75,7 +76,7 @@ def test_list_turns_pages_that_do_not_move_while_tasks_are_submitted(
     server.submit("echo")
     further = Said(capsys, "list", "--type", "echo", "--limit", "1", "--cursor", cursor, "--json")
     assert [task["task_id"] for task in further.json["tasks"]] == made[:1]
-    assert Said(capsys, "list", "--cursor", "nonsense").code == 1
+    assert Said(capsys, "list", "--cursor", "nonsense").code == Exit.USAGE
 
 
 def test_json_prints_the_whole_answer_and_nothing_else(

@@ -127,7 +127,7 @@ async def test_a_client_that_leaves_has_one_line_in_the_access_log(
             await over.wait()
             stop.set()
     [line] = [each.getMessage() for each in caplog.records if each.name == access.name]
-    assert '"GET /a HTTP/1.1" - ' in line
+    assert '"GET /a HTTP/1.1" 200 ' in line
 
 
 async def test_after_half_an_answer_nothing_follows() -> None:
