@@ -104,7 +104,6 @@ class LiveTasks:
         self.queues = Queues(registry)
         self._registry = registry
         self.paused: set[str] = set()  # task types of which nothing is started
-        self._suspect: str | None = None  # the one that runs on its last chance
         self.key_holders: dict[tuple[str, str], str] = {}  # (type, dedupe key) -> task id
         self.seq = 0  # the number of the newest change, kept or not
         self.now: datetime
@@ -145,7 +144,6 @@ class LiveTasks:
     def line_up(self) -> None:
         """Make the queues anew from the tasks alone, in the order in which they became ready."""
         self.queues = Queues(self._registry)
-        self._suspect = None
         self.pause(self.paused)
         pending: list[TaskRecord] = []
         for live in self.by_id.values():
@@ -153,8 +151,6 @@ class LiveTasks:
                 pending.append(live.record)
             elif live.record.status is TaskStatus.RUNNING:
                 self.queues.occupy(live.record.type)
-                if self._is_on_last_chance(live.record):
-                    self._suspect = live.record.id
         pending.sort(key=lambda record: (record.run_at or record.updated_at, record.seq))
         for record in pending:
             self._queue(record)
@@ -262,11 +258,6 @@ class LiveTasks:
         """Start the tasks that are first in their queues, as far as there are places."""
         for task_id in self.queues.take_startable():
             live = self.by_id[task_id]
-            if self._is_on_last_chance(live.record):
-                if self._suspect is not None:
-                    self.queues.hold_back(live.record.type, task_id, live.record.priority)
-                    continue
-                self._suspect = task_id
             attempt: Fields = {
                 "started_at": self.now,
                 "attempt": live.record.attempt + 1,
@@ -281,22 +272,6 @@ class LiveTasks:
             # Kept before it is handed over: a crash in between reports it rather than runs it
             # twice.
             self.decision.once_kept.append(Run(live.record, live.params, live.checkpoint))
-
-    def _is_on_last_chance(self, record: TaskRecord) -> bool:
-        """Whether the next crash that it sees makes it poisonous.
-
-        Of several only one runs at a time: a crash then tells which of them it was, and those
-        that were only there when another brought the process down go on.
-        """
-        if not record.interruptions or record.type not in self._registry:
-            return False
-        return record.interruptions + 1 >= self._registry.find(record.type).max_interruptions
-
-    def _leave_place(self, record: TaskRecord) -> None:
-        self.queues.leave(record.type)
-        if record.id == self._suspect:
-            self._suspect = None
-            self.queues.let_go_on()
 
     # -- its changes -----------------------------------------------------------------------------
 
@@ -339,7 +314,7 @@ class LiveTasks:
         fields["attempts"] = _with_newest_attempt(before, ended, self.now)
         live.told, live.overdue, live.unsaid = None, False, None
         self.move(live, event, fields)
-        self._leave_place(before)
+        self.queues.leave(before.type)
         self.enqueue(live.record)
 
     def finish(
@@ -354,7 +329,7 @@ class LiveTasks:
         if record.status is TaskStatus.PENDING:
             self.queues.remove(record.type, record.id, record.priority)
         else:
-            self._leave_place(record)
+            self.queues.leave(record.type)
         self.free_key(record)
         fields["completed_at"] = self.now
         if "error" in fields:  # also one in words of the engine

@@ -1,8 +1,7 @@
 """Who waits and how many run, type by type: never more than allowed.
 
 Tasks of a higher priority go first, and of one priority the one that has been ready for longest.
-A task with a `run_at` is ready from then on; before, it takes no place and is in nobody's way. Nor
-does one that is held back until others have ended.
+A task with a `run_at` is ready from then on; before, it takes no place and is in nobody's way.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class TypeQueue:
         self.paused = False  # nothing more is started
         self.running = 0
         self.ready = 0  # how many wait for a place alone
-        self.early = 0  # how many wait for their time, or are held back
+        self.early = 0  # how many wait for their time
         # A line for each priority, which ends with its last task; that of most tasks always stays.
         self._lines: dict[int, OrderedDict[str, None]] = {0: OrderedDict()}
         self._priorities = [0]  # those that have a line, ascending
@@ -104,7 +103,6 @@ class Queues:
         }
         self._touched: dict[str, TypeQueue] = {}  # may have both a free place and a task for it
         self._timetable = Timetable()
-        self._held: dict[str, tuple[str, int]] = {}  # task id -> its type and priority
         self.running_total = 0
 
     def of(self, task_type: str) -> TypeQueue:
@@ -148,8 +146,6 @@ class Queues:
         if task_id in self._timetable:
             self._timetable.remove(task_id)
             self.of(task_type).early -= 1
-        elif self._held.pop(task_id, None) is not None:
-            self.of(task_type).early -= 1
         else:
             self.of(task_type).remove(task_id, priority)
 
@@ -163,19 +159,6 @@ class Queues:
         queue = self._touched[task_type] = self.of(task_type)
         queue.running -= 1
         self.running_total -= 1
-
-    def hold_back(self, task_type: str, task_id: str, priority: int) -> None:
-        """Take the place again that the task was just given, and have it wait for `let_go_on`."""
-        self.leave(task_type)
-        self.of(task_type).early += 1
-        self._held[task_id] = (task_type, priority)
-
-    def let_go_on(self) -> None:
-        """Put those that were held back at the end of their queues."""
-        held, self._held = self._held, {}
-        for task_id, (task_type, priority) in held.items():
-            self.of(task_type).early -= 1
-            self.add(task_type, task_id, priority)
 
     def take_startable(self) -> Iterator[str]:
         """Occupy every free place that a pending task can have; give those tasks' ids."""

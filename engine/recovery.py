@@ -72,10 +72,7 @@ def _recover_one(tasks: LiveTasks, live: LiveTask, registry: Registry, *, can_ru
 def _resume(tasks: LiveTasks, live: LiveTask, max_interruptions: int) -> None:
     count = live.record.interruptions + 1
     if count < max_interruptions:
-        message = f"Pending: {_INTERRUPTED}"
-        if count + 1 == max_interruptions:
-            message += ", for the last time that it may be: it starts when no other such task runs"
-        fields: Fields = {"message": message, "interruptions": count}
+        fields: Fields = {"message": f"Pending: {_INTERRUPTED}", "interruptions": count}
         tasks.requeue(live, LifeEvent.REQUEUE, _INTERRUPTED, fields)
     else:
         times = "once" if count == 1 else f"{count} times"

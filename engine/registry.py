@@ -191,8 +191,7 @@ def task_type(
     concurrency: how many run at once. timeout: seconds an attempt may take (None: any).
     on_restart: what becomes of a task whose process died: "fail", or "resume" under the same id.
     max_interruptions: how many crashes in its attempts a task that resumes may see until it fails,
-    as it may be what causes them. (A restart in order is none.) Tasks for which the next one would
-    be the last run one at a time, so that it tells which of them it was.
+    as it may be what causes them. (A restart in order is none.)
     max_pending: beyond it a submit raises QueueFull. cancel_grace: seconds after which a body that
     ignores a cancel is reported. params: the parameter type, where the annotation cannot say it.
 

@@ -246,7 +246,7 @@ MUTANTS = (
     Mutant(
         "keep the place of a task that is tried again",
         LIVE,
-        "        self._leave_place(before)\n",
+        "        self.queues.leave(before.type)\n",
         "",
         DECISIONS,
     ),
@@ -291,13 +291,6 @@ MUTANTS = (
         "    elif record.cancel_requested_at is not None:\n",
         "    elif False:\n",
         DECISIONS,
-    ),
-    Mutant(
-        "run those on their last chance at once",
-        LIVE,
-        "                if self._suspect is not None:\n",
-        "                if False:\n",
-        ("test_scheduling_suspects.py", "test_poison.py"),
     ),
     Mutant(
         "never see that a task is poisonous",

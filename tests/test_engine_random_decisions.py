@@ -233,23 +233,13 @@ class SchedulingMachine(RuleBasedStateMachine):
             of_type = [record for record in self.seen.values() if record.type == declared.name]
             running = [r for r in of_type if r.status is TaskStatus.RUNNING]
             waiting = [r for r in of_type if r.status is TaskStatus.PENDING]
-            ready = [r.id for r in waiting if self.is_ready(r) and r.id not in queues._held]
+            ready = [r.id for r in waiting if self.is_ready(r)]
             assert queue.running == len(running) <= declared.concurrency
             assert sorted(queue) == sorted(ready)  # each once, and none forgotten
             assert (queue.ready, queue.early) == (len(ready), len(waiting) - len(ready))
             assert queue.paused is (declared.name in self.paused)
             if not self.draining and not queue.paused:
                 assert not ready or queue.running == declared.concurrency
-
-    @invariant()
-    def of_those_that_the_next_crash_makes_poisonous_one_runs_at_a_time(self) -> None:
-        suspects = [record for record in self.seen.values() if self.is_on_last_chance(record)]
-        running = [record for record in suspects if record.status is TaskStatus.RUNNING]
-        held = self.desk.scheduler._tasks.queues._held
-        assert len(running) <= 1
-        assert not held or running
-        pending = {record.id for record in suspects if record.status is TaskStatus.PENDING}
-        assert held.keys() <= pending
 
     @invariant()
     def the_next_moment_is_that_of_the_first_who_waits_for_one(self) -> None:
@@ -300,11 +290,6 @@ class SchedulingMachine(RuleBasedStateMachine):
 
     def is_ready(self, record: TaskRecord) -> bool:
         return record.run_at is None or record.run_at <= self.desk.clock.time
-
-    def is_on_last_chance(self, record: TaskRecord) -> bool:
-        if record.final or not record.interruptions:
-            return False
-        return record.interruptions == self.desk.registry.find(record.type).max_interruptions - 1
 
     def live_records(self) -> list[TaskRecord]:
         return [live.record for live in self.desk.scheduler._tasks.by_id.values()]
