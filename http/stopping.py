@@ -30,6 +30,33 @@ LAST_WORDS = 2.0  # seconds for the line of the log that says why
 CALLED = 0x80  # added to a signal's number where a handler tells of it
 
 
+_listening: list[StopSignals] = []
+_forking = threading.local()  # .mask: the signals that the forking thread lets wait otherwise
+
+
+def _before_fork() -> None:
+    # Else a signal that the child gets before it has left them goes to the server, or is lost.
+    if _listening:
+        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def _after_fork() -> None:
+    if (mask := _forking.__dict__.pop("mask", None)) is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _after_fork_in_child() -> None:
+    for listener in reversed(_listening):
+        listener.leave_in_child()
+    _listening.clear()
+    _after_fork()
+
+
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+)
+
+
 class StopSignals:
     """Within this block, SIGTERM and SIGINT stop the server instead of the program.
 
@@ -39,6 +66,9 @@ class StopSignals:
 
     They are heard by a thread of its own, from the socket into which the interpreter writes their
     numbers as they come: the event loop's thread, where Python calls handlers, may be deep in C.
+
+    A process that a task forks leaves signals to whoever heard them before: what it is sent is not
+    for the server, which would take it for its own from the socket that they share.
 
     Does nothing outside the main thread, where signals cannot be heard.
     """
@@ -63,16 +93,26 @@ class StopSignals:
         self._loop_wakes_by = signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
         for number in SIGNALS:
             self._before[number] = signal.signal(number, self._called)
+        _listening.append(self)
 
     def __exit__(self, *error: object) -> None:
         """Leave signals to whoever heard them before."""
         if self._thread is None:
             return
+        _listening.remove(self)
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._loop_wakes_by)
         self._mouth.shutdown(socket.SHUT_WR)
         self._thread.join()
+        self._mouth.close()
+        self._ear.close()
+
+    def leave_in_child(self) -> None:
+        """Hear nothing any more, in a process that was forked; nothing of it is the child's."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(-1)
         self._mouth.close()
         self._ear.close()
 

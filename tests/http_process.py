@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -70,6 +71,19 @@ async def deaf(ctx: TaskContext) -> None:
 async def blocking(ctx: TaskContext) -> None:
     print("blocked", flush=True)  # noqa: T201  # nothing else will be heard of it
     time.sleep(1000)  # noqa: ASYNC251  # what it is for
+
+
+def end_a_forked_process() -> int | None:
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,))
+    process.start()
+    process.terminate()
+    process.join()
+    return process.exitcode
+
+
+@task_type("forking")
+async def forking(ctx: TaskContext) -> int | None:
+    return await ctx.offload(end_a_forked_process)
 
 
 @task_type("unheard")
@@ -147,7 +161,7 @@ async def main(patience: float, grace: float, keep_alive: float) -> None:
     draining = anyio.Event()
     obstinate = Obstinate()
     types: list[TaskType[Any, Any]] = [
-        *(big, quick, endless, deaf, blocking, unheard, speechless),
+        *(big, quick, endless, deaf, blocking, unheard, speechless, forking),
         obstinate.task_type(),
     ]
     with (

@@ -156,6 +156,17 @@ def test_a_third_signal_ends_the_process_at_once(loop: str) -> None:
         assert signal_until_it_ends(server, signal.SIGINT) == 128 + signal.SIGINT
 
 
+def test_what_a_task_forks_can_be_ended_and_the_server_goes_on(loop: str) -> None:
+    with a_server(loop, patience=1.0) as server:
+        for _ in range(4):  # more than it takes to end a server
+            path = f"/api/tasks/{server.start('forking')}"
+            while server.ask("GET", f"{path}?wait=60")[1]["status"] == "running":
+                pass
+            assert server.ask("GET", f"{path}/result")[1] == -signal.SIGTERM
+        assert server.is_well()
+        assert server.stop() == 0
+
+
 def signal_until_it_ends(server: Server, number: signal.Signals) -> int:
     """Send it again and again, as two that come at once are one; gives the exit code."""
     while True:
