@@ -13,8 +13,9 @@ from typing import Any
 
 import anyio
 
+from ..engine.current import SURROUNDING
 from .connections import Connection, Surroundings
-from .envelope import MAX_HEADERS, MAX_TARGET
+from .envelope import MAX_HEADERS, MAX_TARGET, NAMED_BY
 from .extras import from_extra
 
 with from_extra("server"):
@@ -33,14 +34,19 @@ RESPITE = 0.1  # seconds until the next try, when no connection can be accepted
 class AccessLog(Logger):
     """Hypercorn's, in which a request has one line: a client that left had another at the end.
 
-    It tells the answer that was begun also where a client went as soon as it had read enough.
+    Where a client goes as soon as it has read enough, the connection writes it, and not who
+    answers: it tells the answer that was begun, and which request it was, all the same.
     """
 
     async def access(self, request: Any, response: Any, request_time: float) -> None:
         """Write the line, unless there is one."""
         if not request.get(_WRITTEN):
             request[_WRITTEN] = True
-            await super().access(request, response or request.get(_ANSWER), request_time)
+            token = SURROUNDING.set(request.get(NAMED_BY))
+            try:
+                await super().access(request, response or request.get(_ANSWER), request_time)
+            finally:
+                SURROUNDING.reset(token)
 
 
 def _noting_answers(app: ASGIApp) -> ASGIApp:

@@ -22,6 +22,7 @@ from .problems import Headers, Problem, Table, problem_of
 log = logging.getLogger("cortex_tasks.http")
 
 HEADERS = "cortex_tasks.headers"  # in the scope: the request's headers as a dict, each once
+NAMED_BY = "cortex_tasks.named_by"  # in the scope: what lines of the log that are about it name
 
 MAX_HEADERS = 32 * 1024  # bytes of all names and values
 MAX_TARGET = 8 * 1024  # bytes of path and query
@@ -65,7 +66,8 @@ class Envelope:
                 ]
             await send(message)
 
-        token = SURROUNDING.set({"request_id": request_id.decode("ascii")})
+        scope[NAMED_BY] = {"request_id": request_id.decode("ascii")}
+        token = SURROUNDING.set(scope[NAMED_BY])
         try:
             _check_head(scope)
             await self._app(scope, receive, send_stamped)

@@ -267,6 +267,7 @@ def test_the_log_has_what_tasks_write_and_what_was_asked_for_but_no_gossip_of_li
         assert status_of(f"{url}/health") == 200
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     written = [(line["logger"], line["message"]) for line in lines]
+    assert all("request_id" in line for line in lines if line["logger"] == ACCESS)
     assert [each for each in written if each[0] != ACCESS] == expected
     asked_for = any('"GET /health HTTP/1.1" 200' in message for _, message in written)
     assert asked_for is ("--access-log" in words)

@@ -15,7 +15,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from cortex_tasks.engine.current import log_context
 from cortex_tasks.http.accepting import configuration, serve_connections
+from cortex_tasks.http.envelope import NAMED_BY
 from cortex_tasks.http.listening import UNHEARD_MILLISECONDS, CannotListen, bind, listen
 from cortex_tasks.http.serving import serve
 
@@ -99,11 +101,13 @@ async def test_an_error_in_a_connection_ends_that_one_alone(
 
 
 async def test_a_client_that_leaves_has_one_line_in_the_access_log(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     over = anyio.Event()
+    named: list[dict[str, object]] = []
 
     async def flowing(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[NAMED_BY] = {"request_id": "req_1"}  # as the envelope does
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": b"x", "more_body": True})
         while (await receive())["type"] != "http.disconnect":
@@ -111,7 +115,12 @@ async def test_a_client_that_leaves_has_one_line_in_the_access_log(
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         over.set()
 
+    def note(record: logging.LogRecord) -> bool:
+        named.append(log_context())
+        return True
+
     stop, access = anyio.Event(), logging.getLogger("cortex_tasks.access")
+    monkeypatch.setattr(access, "filters", [note])
     config = configuration(keep_alive=60, access_log=access)
     with anyio.fail_after(60), bind("127.0.0.1", 0) as listener, caplog.at_level(logging.INFO):
         listen(listener)
@@ -128,6 +137,7 @@ async def test_a_client_that_leaves_has_one_line_in_the_access_log(
             stop.set()
     [line] = [each.getMessage() for each in caplog.records if each.name == access.name]
     assert '"GET /a HTTP/1.1" 200 ' in line
+    assert named == [{"request_id": "req_1"}]
 
 
 async def test_after_half_an_answer_nothing_follows() -> None:
