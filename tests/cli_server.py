@@ -124,7 +124,7 @@ class SampleServer:
 
         @task_type("fails")
         async def fails(ctx: TaskContext) -> None:
-            raise ValueError("no luck\x1b[2J")
+            raise ValueError("no luck\x1b[2J\u202eevil\u2066")
 
         @task_type("flaky", retries=1, backoff=Backoff(first=0))
         async def flaky(ctx: TaskContext) -> int:

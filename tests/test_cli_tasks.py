@@ -206,7 +206,7 @@ def test_nothing_that_a_task_says_can_steer_the_terminal(
     for words in (["list"], ["show", failed], ["show", failed, "--json"], ["wait", failed]):
         said = Said(capsys, *words)
         assert "no luck" in said.out
-        assert "\x1b" not in said.out + said.err
+        assert not set("\x1b\u202e\u2066") & set(said.out + said.err)
 
 
 def test_the_key_may_come_from_a_file_and_then_wins_over_the_variable(

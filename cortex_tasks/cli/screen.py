@@ -20,8 +20,9 @@ import msgspec
 
 from .exits import CommandFailed
 
-# Escape sequences in a title or a message would reach the terminal: the text is not ours.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Escape sequences in a title or a message would reach the terminal, and what turns the direction of
+# writing would make a line read as another: the text is not ours.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # What stands in a file's name for a byte that is no UTF-8.
 _NO_UTF_8 = re.compile("[\udc80-\udcff]")
 _COLOURS = {"completed": "32", "failed": "31", "cancelled": "33", "running": "36"}
@@ -95,7 +96,7 @@ def print_json(body: bytes) -> None:
         raise CommandFailed(f"the server's answer is not JSON: {error}") from None
     whole = (sys.stdout.encoding or "").lower() in ("utf-8", "utf8")
     with _output():
-        print(re.sub("[\x7f-\x9f]" if whole else "[^\x00-\x7e]", _escaped, text))
+        print(re.sub(_CONTROL if whole else "[^\x00-\x7e]", _escaped, text))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
