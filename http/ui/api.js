@@ -3,6 +3,7 @@
 import { learnServerTime, now } from "./format.js";
 
 const SILENCE = 20_000; // milliseconds without a byte after which a question is given up
+const SILENCE_AFTER_A_FILE = 60_000; // the server writes it down before it answers
 
 /** What the server, or the way to it, answered instead: `status` 0 where nobody answered. */
 export class Refused extends Error {
@@ -108,19 +109,25 @@ function keepDigits(_key, value, context) {
   return whole && !Number.isSafeInteger(value) ? new Exact(context.source) : value;
 }
 
-/** Send a file, telling how far it is; gives the answer or raises Refused. */
+/** Send a file, telling how far it is; gives the answer or raises Refused, also once nothing has moved for a while. */
 export function upload(file, fields, onShare) {
   return new Promise((resolve, reject) => {
     const form = new FormData();
     for (const [name, value] of Object.entries(fields)) form.append(name, value);
     form.append("file", file);
     const request = new XMLHttpRequest();
+    const moved = giveUpWhenSilent(request);
     request.open("POST", "api/upload");
-    request.upload.addEventListener("progress", (event) => event.lengthComputable && onShare(event.loaded / event.total));
-    request.addEventListener("error", () => {
+    request.upload.addEventListener("progress", (event) => {
+      moved(event.loaded < event.total ? SILENCE : SILENCE_AFTER_A_FILE);
+      if (event.lengthComputable) onShare(event.loaded / event.total);
+    });
+    const unheard = () => {
       watchers.unreachable();
       reject(new Refused(0, "The server cannot be reached."));
-    });
+    };
+    request.addEventListener("error", unheard);
+    request.addEventListener("abort", unheard);
     request.addEventListener("load", () => {
       const answer = read(request.responseText);
       if (request.status < 300) resolve(answer);
@@ -130,5 +137,16 @@ export function upload(file, fields, onShare) {
       }
     });
     request.send(form);
+    moved(SILENCE);
   });
+}
+
+/** What to call whenever something has moved, with how long it may take until the next time. */
+function giveUpWhenSilent(request) {
+  let timer = 0;
+  request.addEventListener("loadend", () => clearTimeout(timer));
+  return (patience) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => request.abort(), patience);
+  };
 }

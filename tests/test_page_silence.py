@@ -1,0 +1,93 @@
+"""The page in a browser over a connection that was cut off on its way: open, and silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, FilePayload, Page, Route, expect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tests.page_browser import a_page, needs_chromium, open_at
+from tests.page_world import World, a_world
+
+pytestmark = needs_chromium
+
+UPLOAD = "**/api/upload"
+
+
+class Silence:
+    """Lies around what is served: takes what is asked at some paths, and never answers that."""
+
+    def __init__(self) -> None:
+        self.at: str | None = None  # how such a path ends
+
+    def __call__(self, app: ASGIApp) -> ASGIApp:
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            if self.at is None or not scope.get("path", "").endswith(self.at):
+                await app(scope, receive, send)
+                return
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        return serve
+
+
+@pytest.fixture(scope="module")
+def silence() -> Silence:
+    return Silence()
+
+
+@pytest.fixture(scope="module")
+def world(silence: Silence) -> Iterator[World]:
+    with a_world(with_library=True, around=silence) as world:
+        yield world
+
+
+@pytest.fixture
+def page(browser: Browser, world: World, silence: Silence) -> Iterator[Page]:
+    with a_page(browser) as page:
+        page.clock.install()
+        yield page
+    silence.at = None
+    world.clear()
+
+
+def a_document(name: str, size: int = 1_000) -> FilePayload:
+    words = f"Words of {name}. " * (size // 10)
+    return {"name": name, "mimeType": "text/plain", "buffer": words.encode()}
+
+
+# -- uploads --------------------------------------------------------------------------------------
+
+
+def test_uploads_that_no_longer_move_are_given_up_and_tried_again(world: World, page: Page) -> None:
+    open_at(page, world, "library")
+    uploads = page.get_by_role("region", name="Uploads")
+    held: list[Route] = []
+    page.route(UPLOAD, lambda route: held.append(route))
+    files = [a_document(f"still {number}.txt") for number in range(4)]  # more than go at once
+    with page.expect_request(UPLOAD):
+        page.locator("input[type=file]").set_input_files(files)
+    page.clock.fast_forward(20_000)
+    expect(uploads.get_by_text("waits for the server")).not_to_have_count(0)
+    page.unroute(UPLOAD)
+    page.clock.run_for(23_000)
+    expect(uploads.get_by_text("4 of 4", exact=True)).to_be_visible()
+
+
+def test_an_upload_that_has_gone_out_may_be_answered_late_but_not_never(
+    world: World, page: Page, silence: Silence
+) -> None:
+    open_at(page, world, "library")
+    uploads = page.get_by_role("region", name="Uploads")
+    silence.at = "/api/upload"
+    page.locator("input[type=file]").set_input_files([a_document("late.txt", 200_000)])
+    expect(uploads.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
+    page.clock.fast_forward(40_000)
+    expect(uploads.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
+    page.clock.fast_forward(30_000)
+    expect(uploads.get_by_text("waits for the server")).to_be_visible()
+    silence.at = None
+    page.clock.fast_forward(5_000)
+    expect(uploads.get_by_text("1 of 1", exact=True)).to_be_visible()
