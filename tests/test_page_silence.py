@@ -14,6 +14,7 @@ from tests.page_world import World, a_world
 pytestmark = needs_chromium
 
 UPLOAD = "**/api/upload"
+DOCUMENTS = "**/api/documents?*"
 
 
 class Silence:
@@ -58,6 +59,42 @@ def a_document(name: str, size: int = 1_000) -> FilePayload:
     return {"name": name, "mimeType": "text/plain", "buffer": words.encode()}
 
 
+@pytest.mark.parametrize(
+    ("screen", "file"),
+    [
+        ("Library", "screens/library.js"),
+        ("Library", "operations.js"),
+        ("Graph", "screens/graph.js"),
+        ("Graph", "graph_canvas.js"),
+        ("Graph", "vendor/d3-force-3.0.1.min.js"),
+    ],
+)
+def test_a_screen_whose_files_nobody_answered_for_is_asked_for_again(
+    world: World, page: Page, silence: Silence, screen: str, file: str
+) -> None:
+    open_at(page, world)
+    silence.at = file
+    with page.expect_request(f"**/{file}"):
+        page.get_by_role("link", name=screen, exact=True).click()
+    silence.at = None
+    page.clock.fast_forward(20_000)
+    expect(page.get_by_role("heading", level=1, name=screen)).to_be_visible()
+
+
+def test_a_screen_that_did_not_come_is_asked_for_again_though_the_stream_goes_on(
+    world: World, page: Page
+) -> None:
+    open_at(page, world)
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.route(DOCUMENTS, lambda route: route.abort())
+    page.get_by_role("link", name="Library", exact=True).click()
+    expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.unroute(DOCUMENTS)
+    page.clock.fast_forward(20_000)
+    expect(page.get_by_role("region", name="Documents", exact=True)).to_be_visible()
+
+
 # -- uploads --------------------------------------------------------------------------------------
 
 
@@ -70,9 +107,9 @@ def test_uploads_that_no_longer_move_are_given_up_and_tried_again(world: World, 
     with page.expect_request(UPLOAD):
         page.locator("input[type=file]").set_input_files(files)
     page.clock.fast_forward(20_000)
-    expect(uploads.get_by_text("waits for the server")).not_to_have_count(0)
+    expect(uploads.get_by_text("waits for the server")).to_have_count(3)
     page.unroute(UPLOAD)
-    page.clock.run_for(23_000)
+    page.clock.fast_forward(5_000)
     expect(uploads.get_by_text("4 of 4", exact=True)).to_be_visible()
 
 

@@ -25,16 +25,32 @@ export function watch(handlers) {
 export async function ask(method, path, { query, body, signal, headers } = {}) {
   const url = query ? `${path}?${new URLSearchParams(clean(query))}` : path;
   const patience = patienceWith(method, signal);
-  const options = { method, signal: patience.signal, headers: { Accept: "application/json", ...headers }, credentials: "same-origin", cache: "no-store" };
+  const options = { method, headers: { Accept: "application/json", ...headers }, credentials: "same-origin", cache: "no-store" };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
   }
-  let response;
-  let text;
+  const { response, text } = await answered(url, options, patience);
+  const date = response.headers.get("date");
+  if (date && Math.abs(Date.parse(date) - now()) > 5000) learnServerTime(date);
+  const answer = read(text);
+  if (response.ok) return answer;
+  if (response.status === 401 && path !== "api/session") watchers.unauthorised();
+  throw new Refused(response.status, answer?.detail ?? `The server answered ${response.status}.`, answer ?? {});
+}
+
+/** The text of one of the page's own files; the browser keeps it, so that whoever wants it next asks nobody. */
+export async function textOfFile(url) {
+  const { response, text } = await answered(url, {}, patienceWith("GET"));
+  if (!response.ok) throw new Refused(response.status, `The server answered ${response.status}.`);
+  return text;
+}
+
+/** What was answered, once all of it is there. */
+async function answered(url, options, patience) {
   try {
-    response = await fetch(url, options);
-    text = await textOf(response, patience.heard);
+    const response = await fetch(url, { ...options, signal: patience.signal });
+    return { response, text: await textOf(response, patience.heard) };
   } catch (error) {
     if (error.name === "AbortError") throw error;
     watchers.unreachable();
@@ -42,12 +58,6 @@ export async function ask(method, path, { query, body, signal, headers } = {}) {
   } finally {
     patience.end();
   }
-  const date = response.headers.get("date");
-  if (date && Math.abs(Date.parse(date) - now()) > 5000) learnServerTime(date);
-  const answer = read(text);
-  if (response.ok) return answer;
-  if (response.status === 401 && path !== "api/session") watchers.unauthorised();
-  throw new Refused(response.status, answer?.detail ?? `The server answered ${response.status}.`, answer ?? {});
 }
 
 export const get = (path, options) => ask("GET", path, options);
