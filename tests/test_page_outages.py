@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, FilePayload, Page, Request, Route, expect
 
 from tests.page_browser import a_page, needs_chromium, open_at
 from tests.page_world import World, a_world
@@ -114,6 +114,36 @@ def test_nobody_is_said_to_be_signed_out_of_a_server_that_was_not_told(
         page.get_by_role("button", name="Retry now").click()
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_label("API key")).to_be_visible()
+
+
+def test_uploads_of_a_page_that_nobody_looks_at_wait_for_a_server_that_is_away(
+    world: World, page: Page
+) -> None:
+    page.clock.install()
+    open_at(page, world, "library")
+    uploads = page.get_by_role("region", name="Uploads")
+    page.evaluate(
+        """() => {
+            Object.defineProperty(document, "hidden", { value: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+    )
+    world.hang_up()
+    file: FilePayload = {"name": "hidden.txt", "mimeType": "text/plain", "buffer": b"Some words."}
+    with page.expect_event("requestfailed", is_upload):
+        page.locator("input[type=file]").set_input_files(file)
+    for _ in range(4):  # more often than a server is tried that is there
+        expect(uploads.get_by_text("waits for the server")).to_be_visible()
+        with page.expect_event("requestfailed", is_upload):
+            page.clock.fast_forward(4_000)
+    expect(uploads.get_by_text("waits for the server")).to_be_visible()
+    world.listen_again()
+    page.clock.fast_forward(4_000)
+    expect(uploads.get_by_text("1 of 1", exact=True)).to_be_visible()
+
+
+def is_upload(request: Request) -> bool:
+    return request.url.endswith("/api/upload")
 
 
 # -- what was asked meanwhile ---------------------------------------------------------------------

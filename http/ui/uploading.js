@@ -1,6 +1,6 @@
 // Files on their way into the library: dropped or chosen, a few at a time, whatever screen is shown meanwhile.
 
-import { upload } from "./api.js";
+import { get, upload } from "./api.js";
 import { announce, h, icon, reconcile, say } from "./dom.js";
 import { bytes, count } from "./format.js";
 import { live } from "./live.js";
@@ -37,7 +37,7 @@ async function send(each) {
     Object.assign(each, { state: "done", share: 1, words: answer.task_id ? "taken in, being processed" : "taken in", over: true });
     tell("taken");
   } catch (error) {
-    if (error.status === 0 && mayTryAgain(each)) {
+    if (error.status === 0 && (await mayTryAgain(each))) {
       Object.assign(each, { state: "waiting", share: 0, words: "waits for the server" });
       tell("change");
       setTimeout(work, PAUSE);
@@ -64,9 +64,10 @@ function shownFirst() {
   return [...failed, ...uploads.filter((each) => each.state !== "failed").slice(-SHOWN)];
 }
 
-/** While the server is away they all wait for it. */
-function mayTryAgain(each) {
-  if (live.state !== "lost") each.tries += 1;
+/** While the server is away they all wait for it. It is asked, as a page that nobody looks at does not follow it. */
+async function mayTryAgain(each) {
+  const away = await get("api/session").then(() => false, (error) => error.status === 0);
+  if (!away) each.tries += 1;
   return each.tries < TRIES;
 }
 
