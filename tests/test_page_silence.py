@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, Route, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Route, expect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.page_browser import a_page, needs_chromium, open_at
@@ -14,6 +14,9 @@ from tests.page_world import World, a_world
 pytestmark = needs_chromium
 
 UPLOAD = "**/api/upload"
+SESSION = "**/api/session"
+PAUSE = "**/api/task-types/*/pause"
+CANCEL_MANY = "**/api/tasks/bulk/cancel"
 DOCUMENTS = "**/api/documents?*"
 
 
@@ -128,3 +131,81 @@ def test_an_upload_that_has_gone_out_may_be_answered_late_but_not_never(
     silence.at = None
     page.clock.fast_forward(5_000)
     expect(uploads.get_by_text("1 of 1", exact=True)).to_be_visible()
+
+
+# -- what is steered ------------------------------------------------------------------------------
+
+
+def messages(page: Page) -> Locator:
+    return page.get_by_role("region", name="Messages")
+
+
+def cancel(page: Page, world: World, task_id: str) -> None:
+    open_at(page, world, f"tasks/{task_id}")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the task").click()
+
+
+def test_a_pause_that_nobody_answers_is_said_not_to_be_known_of(world: World, page: Page) -> None:
+    open_at(page, world)
+    page.route(PAUSE, lambda _route: None)
+    button = page.get_by_role("button", name="Pause Queue")
+    with page.expect_request(PAUSE):
+        button.click()
+    page.clock.fast_forward(20_000)
+    expect(messages(page)).to_contain_text("Whether it has heard that is not known")
+    expect(button).to_be_enabled()
+
+
+def test_a_cancel_that_was_not_heard_is_said_not_to_have_been(world: World, page: Page) -> None:
+    task_id = world.submit("export", percent=30)
+    mine = f"**/api/tasks/{task_id}"
+    open_at(page, world, f"tasks/{task_id}")
+    page.route(mine, lambda route: None if route.request.method == "DELETE" else route.continue_())
+    with page.expect_request(lambda request: request.method == "DELETE"):
+        cancel(page, world, task_id)
+    page.clock.fast_forward(20_000)
+    expect(messages(page)).to_contain_text("has not heard that: the task goes on")
+    page.unroute(mine)
+
+
+def test_a_cancel_that_was_heard_is_not_said_to_be_lost_where_the_body_takes_its_time(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("stubborn", percent=30)
+    mine = f"**/api/tasks/{task_id}"
+
+    def swallow_answer(route: Route) -> None:
+        if route.request.method == "DELETE":
+            route.fetch()
+        else:
+            route.continue_()
+
+    page.route(mine, swallow_answer)
+    cancel(page, world, task_id)
+    expect(page.locator(".under .badge")).to_have_text("Stopping")
+    page.clock.fast_forward(20_000)
+    expect(messages(page)).to_contain_text("was asked to stop, and has not stopped yet")
+    world.open_gate()
+    expect(page.locator(".under .badge")).to_have_text("Cancelled")
+
+
+def test_a_cancel_of_many_ends_with_the_connection_that_nothing_was_heard_over(
+    world: World, page: Page
+) -> None:
+    world.submit("export", percent=30)
+    open_at(page, world, "tasks?q=type:export%20status:running")
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.get_by_label("Choose all on this page").check()
+    page.get_by_role("region", name="Chosen tasks").get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Cancel 1 task?")
+    page.route(CANCEL_MANY, lambda _route: None)
+    page.route(SESSION, lambda _route: None)
+    with page.expect_request(CANCEL_MANY):
+        page.get_by_role("dialog").get_by_role("button", name="Cancel 1 task").click()
+    with page.expect_request(SESSION):
+        page.clock.fast_forward(20_000)
+    expect(messages(page)).to_have_count(0)
+    page.clock.fast_forward(15_000)
+    expect(messages(page)).to_contain_text("Whether it has heard that is not known")
+    page.unroute(SESSION)

@@ -4,6 +4,10 @@ import { learnServerTime, now } from "./format.js";
 
 const SILENCE = 20_000; // milliseconds without a byte after which a question is given up
 const SILENCE_AFTER_A_FILE = 60_000; // the server writes it down before it answers
+export const SILENCE_WHILE_STOPPING = 120_000; // of a change that is answered once tasks have stopped
+
+const UNREACHABLE = "The server cannot be reached.";
+const UNHEARD = "The server does not answer. Whether it has heard that is not known: look again.";
 
 /** What the server, or the way to it, answered instead: `status` 0 where nobody answered. */
 export class Refused extends Error {
@@ -22,9 +26,9 @@ export function watch(handlers) {
   Object.assign(watchers, handlers);
 }
 
-export async function ask(method, path, { query, body, signal, headers } = {}) {
+export async function ask(method, path, { query, body, signal, headers, silence = SILENCE } = {}) {
   const url = query ? `${path}?${new URLSearchParams(clean(query))}` : path;
-  const patience = patienceWith(method, signal);
+  const patience = patienceWith(method === "GET" ? UNREACHABLE : UNHEARD, silence, signal);
   const options = { method, headers: { Accept: "application/json", ...headers }, credentials: "same-origin", cache: "no-store" };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
@@ -41,7 +45,7 @@ export async function ask(method, path, { query, body, signal, headers } = {}) {
 
 /** The text of one of the page's own files; the browser keeps it, so that whoever wants it next asks nobody. */
 export async function textOfFile(url) {
-  const { response, text } = await answered(url, {}, patienceWith("GET"));
+  const { response, text } = await answered(url, {}, patienceWith(UNREACHABLE, SILENCE));
   if (!response.ok) throw new Refused(response.status, `The server answered ${response.status}.`);
   return text;
 }
@@ -54,7 +58,7 @@ async function answered(url, options, patience) {
   } catch (error) {
     if (error.name === "AbortError") throw error;
     watchers.unreachable();
-    throw new Refused(0, "The server cannot be reached.");
+    throw error instanceof Refused ? error : new Refused(0, UNREACHABLE);
   } finally {
     patience.end();
   }
@@ -66,19 +70,32 @@ export const remove = (path, options) => ask("DELETE", path, options);
 
 const clean = (query) => Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
 
+const patient = new Set(); // what gives up each question that may go unanswered for longer
+
+/** The connection is known to be dead: what waits longer than others for an answer does not have to wait for that. */
+export function connectionLost() {
+  for (const giveUp of patient) giveUp();
+}
+
 /**
- * Gives a question up once nothing has been heard for a while: over a connection that was cut off on its way it is
- * neither answered nor refused. A change may take its time: a cancel is answered once the task has stopped.
+ * Gives a question up once nothing has been heard for a while, and says so in these words: over a connection that was
+ * cut off on its way it is neither answered nor refused.
  */
-function patienceWith(method, signal) {
+function patienceWith(words, silence, signal) {
   const late = new AbortController();
+  const giveUp = () => late.abort(new Refused(0, words));
+  if (silence > SILENCE) patient.add(giveUp);
   let timer = 0;
   const heard = () => {
     clearTimeout(timer);
-    if (method === "GET") timer = setTimeout(() => late.abort(new Error("The server is silent.")), SILENCE);
+    timer = setTimeout(giveUp, silence);
+  };
+  const end = () => {
+    clearTimeout(timer);
+    patient.delete(giveUp);
   };
   heard();
-  return { signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal, heard, end: () => clearTimeout(timer) };
+  return { signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal, heard, end };
 }
 
 async function textOf(response, heard) {
@@ -134,7 +151,7 @@ export function upload(file, fields, onShare) {
     });
     const unheard = () => {
       watchers.unreachable();
-      reject(new Refused(0, "The server cannot be reached."));
+      reject(new Refused(0, UNREACHABLE));
     };
     request.addEventListener("error", unheard);
     request.addEventListener("abort", unheard);

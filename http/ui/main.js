@@ -1,6 +1,6 @@
 // The start: who we are, the frame, and one screen after another in it.
 
-import { get, watch } from "./api.js";
+import { connectionLost, get, watch } from "./api.js";
 import { closeDialogs, toast } from "./dialogs.js";
 import { fill, h } from "./dom.js";
 import { listen, screenKeys } from "./keys.js";
@@ -139,6 +139,7 @@ function nothing({ root }) {
 }
 
 watch({ unauthorised: () => shell && askForKey(), unreachable: () => live.suspect() });
+live.addEventListener("state", ({ detail }) => detail === "lost" && connectionLost());
 live.addEventListener("unauthorised", () => askForKey());
 live.addEventListener("session", ({ detail }) => shell && sessions.isOther(detail) && beginAnew());
 for (const event of ["task", "removed", "refresh"]) live.addEventListener(event, countSoon);
