@@ -67,6 +67,25 @@ def test_what_follows_a_step_that_failed_will_not_begin(world: World, page: Page
     expect(steps.nth(2)).to_contain_text("will not begin")
 
 
+def test_of_a_long_chain_it_is_said_that_there_is_more_than_is_shown(
+    world: World, page: Page
+) -> None:
+    steps = [world.submit("report", then=[("report", {})] * 26)]
+    while next_id := world.call(world.engine.wait, steps[-1]).next_id:
+        steps.append(next_id)
+    shown = page.locator(".chain li")
+    open_at(page, world, f"tasks/{steps[0]}")
+    expect(shown).to_have_count(1 + 20 + 1)
+    expect(shown.last).to_have_text("and 6 more")
+    shown.last.get_by_role("link").click()
+    expect(page).to_have_url(re.compile(steps[21]))
+    expect(shown.first).to_have_text("earlier steps")
+    expect(shown).to_have_count(1 + 20 + 1 + 5)
+    expect(shown.last).to_contain_text("Completed")
+    shown.first.get_by_role("link").click()
+    expect(page).to_have_url(re.compile(steps[0]))
+
+
 def test_a_task_that_waits_says_for_what_also_when_its_type_is_paused(
     world: World, page: Page
 ) -> None:
