@@ -100,6 +100,25 @@ def test_a_key_that_is_revoked_under_an_open_page_is_asked_for_anew(
         expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_who_is_signed_out_is_told_of_the_uploads_that_had_not_ended(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with a_world(keys=tmp_path, with_library=True) as world, a_page(browser) as page:
+        assert world.keys is not None
+        sign_in(page, world, world.keys.create("Ada"))
+        page.get_by_role("link", name="Library", exact=True).click()
+        page.route("**/api/upload", lambda _route: None)
+        files: list[FilePayload] = [
+            {"name": f"{number}.txt", "mimeType": "text/plain", "buffer": b"Some words."}
+            for number in range(2)
+        ]
+        with page.expect_request("**/api/upload"):
+            page.locator("input[type=file]").set_input_files(files)
+        page.get_by_role("button", name="Sign out").click()
+        messages = page.get_by_role("region", name="Messages")
+        expect(messages).to_contain_text("2 uploads had not ended when you were signed out")
+
+
 def test_nobody_is_said_to_be_signed_out_of_a_server_that_was_not_told(
     browser: Browser, tmp_path: Path
 ) -> None:

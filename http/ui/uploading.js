@@ -1,8 +1,9 @@
 // Files on their way into the library: dropped or chosen, a few at a time, whatever screen is shown meanwhile.
 
 import { get, upload } from "./api.js";
+import { toast } from "./dialogs.js";
 import { announce, h, icon, reconcile, say } from "./dom.js";
-import { bytes, count } from "./format.js";
+import { bytes, count, plural } from "./format.js";
 import { live } from "./live.js";
 
 const AT_ONCE = 3;
@@ -82,7 +83,10 @@ async function readable(file) {
 
 addEventListener("beforeunload", (event) => uploads.some((each) => !each.over) && event.preventDefault());
 live.addEventListener("state", () => {
-  if (live.state === "off") uploads = []; // whoever signs in next sees nothing of them
+  if (live.state !== "off") return;
+  const cut = uploads.filter((each) => !each.over).length;
+  uploads = []; // whoever signs in next sees nothing of them
+  if (cut > 0) toast(`${plural(cut, "upload")} had not ended when you were signed out. Not all may have arrived.`, "failed");
 });
 
 /** The files of what was dropped; of a folder, all that lie in it. */
