@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -61,6 +62,23 @@ def test_a_task_that_begins_to_fit_late_comes_into_the_list(world: World, page: 
     world.open_gate()
     expect(page.locator("tbody tr").nth(25)).to_contain_text("The late one")
     expect(page.get_by_text("1–50 of 51 tasks")).to_be_visible()
+
+
+def test_a_task_that_is_looked_for_by_its_age_comes_and_goes_as_time_passes(
+    world: World, page: Page
+) -> None:
+    page.clock.install()
+    world.clock.behind = timedelta(hours=1)
+    world.submit("report")
+    for q, before, after in (("older:30m", 0, 1), ("newer:30m", 1, 0)):
+        world.clock.behind = timedelta(hours=1)
+        open_live(page, world, f"tasks?q={q}")
+        rows = page.locator("tbody tr")
+        expect(rows).to_have_count(before)
+        world.clock.behind = timedelta()
+        page.clock.fast_forward(5_000)
+        page.clock.fast_forward(5_000)
+        expect(rows).to_have_count(after)
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])

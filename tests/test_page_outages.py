@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, FilePayload, Page, Request, Route, expect
 
 from tests.page_browser import a_page, needs_chromium, open_at
 from tests.page_world import World, a_world
@@ -100,6 +100,25 @@ def test_a_key_that_is_revoked_under_an_open_page_is_asked_for_anew(
         expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_who_is_signed_out_is_told_of_the_uploads_that_had_not_ended(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with a_world(keys=tmp_path, with_library=True) as world, a_page(browser) as page:
+        assert world.keys is not None
+        sign_in(page, world, world.keys.create("Ada"))
+        page.get_by_role("link", name="Library", exact=True).click()
+        page.route("**/api/upload", lambda _route: None)
+        files: list[FilePayload] = [
+            {"name": f"{number}.txt", "mimeType": "text/plain", "buffer": b"Some words."}
+            for number in range(2)
+        ]
+        with page.expect_request("**/api/upload"):
+            page.locator("input[type=file]").set_input_files(files)
+        page.get_by_role("button", name="Sign out").click()
+        messages = page.get_by_role("region", name="Messages")
+        expect(messages).to_contain_text("2 uploads had not ended when you were signed out")
+
+
 def test_nobody_is_said_to_be_signed_out_of_a_server_that_was_not_told(
     browser: Browser, tmp_path: Path
 ) -> None:
@@ -114,6 +133,36 @@ def test_nobody_is_said_to_be_signed_out_of_a_server_that_was_not_told(
         page.get_by_role("button", name="Retry now").click()
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_label("API key")).to_be_visible()
+
+
+def test_uploads_of_a_page_that_nobody_looks_at_wait_for_a_server_that_is_away(
+    world: World, page: Page
+) -> None:
+    page.clock.install()
+    open_at(page, world, "library")
+    uploads = page.get_by_role("region", name="Uploads")
+    page.evaluate(
+        """() => {
+            Object.defineProperty(document, "hidden", { value: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+    )
+    world.hang_up()
+    file: FilePayload = {"name": "hidden.txt", "mimeType": "text/plain", "buffer": b"Some words."}
+    with page.expect_event("requestfailed", is_upload):
+        page.locator("input[type=file]").set_input_files(file)
+    for _ in range(4):  # more often than a server is tried that is there
+        expect(uploads.get_by_text("waits for the server")).to_be_visible()
+        with page.expect_event("requestfailed", is_upload):
+            page.clock.fast_forward(4_000)
+    expect(uploads.get_by_text("waits for the server")).to_be_visible()
+    world.listen_again()
+    page.clock.fast_forward(4_000)
+    expect(uploads.get_by_text("1 of 1", exact=True)).to_be_visible()
+
+
+def is_upload(request: Request) -> bool:
+    return request.url.endswith("/api/upload")
 
 
 # -- what was asked meanwhile ---------------------------------------------------------------------

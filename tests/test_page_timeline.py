@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.page_browser import a_page, needs_chromium, open_at
 from tests.page_world import World, a_world
@@ -59,12 +59,58 @@ def test_an_attempt_that_was_cancelled_is_not_said_to_have_failed(world: World, 
     expect(moment(page, "failed")).to_have_count(0)
 
 
+def test_an_attempt_that_raised_what_is_named_like_an_interruption_failed(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("newsletter", error="451 try again later")
+
+    def rename(route: Route) -> None:
+        seen = route.fetch().json()
+        seen["attempts"][0]["error"] = "interrupted: 451 try again later"
+        route.fulfill(json=seen)
+
+    page.route(f"**/api/tasks/{task_id}", rename)
+    open_at(page, world, f"tasks/{task_id}")
+    expect(moment(page, "Attempt 1 failed")).to_have_class("is-failed")
+
+
+def test_a_task_that_ran_for_a_moment_is_said_everywhere_to_have_run_as_long(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("report", seconds=0.003)
+    open_at(page, world, f"tasks?q=id:{task_id}")
+    cell = page.locator("tbody .c-ran")
+    expect(cell).not_to_have_text("0 s")
+    ran = cell.inner_text()
+    open_at(page, world, f"tasks/{task_id}")
+    expect(moment(page, "Completed")).to_contain_text(f"ran {ran}")
+
+
 def test_what_follows_a_step_that_failed_will_not_begin(world: World, page: Page) -> None:
     first = world.submit("report", then=[("report", {"error": "No luck"}), ("queue", {})])
     open_at(page, world, f"tasks/{first}")
     steps = page.locator(".chain li")
     expect(steps.nth(1)).to_contain_text("Failed")
     expect(steps.nth(2)).to_contain_text("will not begin")
+
+
+def test_of_a_long_chain_it_is_said_that_there_is_more_than_is_shown(
+    world: World, page: Page
+) -> None:
+    steps = [world.submit("report", then=[("report", {})] * 26)]
+    while next_id := world.call(world.engine.wait, steps[-1]).next_id:
+        steps.append(next_id)
+    shown = page.locator(".chain li")
+    open_at(page, world, f"tasks/{steps[0]}")
+    expect(shown).to_have_count(1 + 20 + 1)
+    expect(shown.last).to_have_text("and 6 more")
+    shown.last.get_by_role("link").click()
+    expect(page).to_have_url(re.compile(steps[21]))
+    expect(shown.first).to_have_text("earlier steps")
+    expect(shown).to_have_count(1 + 20 + 1 + 5)
+    expect(shown.last).to_contain_text("Completed")
+    shown.first.get_by_role("link").click()
+    expect(page).to_have_url(re.compile(steps[0]))
 
 
 def test_a_task_that_waits_says_for_what_also_when_its_type_is_paused(

@@ -3,6 +3,11 @@
 import { learnServerTime, now } from "./format.js";
 
 const SILENCE = 20_000; // milliseconds without a byte after which a question is given up
+const SILENCE_AFTER_A_FILE = 60_000; // the server writes it down before it answers
+export const SILENCE_WHILE_STOPPING = 120_000; // of a change that is answered once tasks have stopped
+
+const UNREACHABLE = "The server cannot be reached.";
+const UNHEARD = "The server does not answer. Whether it has heard that is not known: look again.";
 
 /** What the server, or the way to it, answered instead: `status` 0 where nobody answered. */
 export class Refused extends Error {
@@ -21,26 +26,15 @@ export function watch(handlers) {
   Object.assign(watchers, handlers);
 }
 
-export async function ask(method, path, { query, body, signal, headers } = {}) {
+export async function ask(method, path, { query, body, signal, headers, silence = SILENCE } = {}) {
   const url = query ? `${path}?${new URLSearchParams(clean(query))}` : path;
-  const patience = patienceWith(method, signal);
-  const options = { method, signal: patience.signal, headers: { Accept: "application/json", ...headers }, credentials: "same-origin", cache: "no-store" };
+  const patience = patienceWith(method === "GET" ? UNREACHABLE : UNHEARD, silence, signal);
+  const options = { method, headers: { Accept: "application/json", ...headers }, credentials: "same-origin", cache: "no-store" };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
   }
-  let response;
-  let text;
-  try {
-    response = await fetch(url, options);
-    text = await textOf(response, patience.heard);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    watchers.unreachable();
-    throw new Refused(0, "The server cannot be reached.");
-  } finally {
-    patience.end();
-  }
+  const { response, text } = await answered(url, options, patience);
   const date = response.headers.get("date");
   if (date && Math.abs(Date.parse(date) - now()) > 5000) learnServerTime(date);
   const answer = read(text);
@@ -49,25 +43,59 @@ export async function ask(method, path, { query, body, signal, headers } = {}) {
   throw new Refused(response.status, answer?.detail ?? `The server answered ${response.status}.`, answer ?? {});
 }
 
+/** The text of one of the page's own files; the browser keeps it, so that whoever wants it next asks nobody. */
+export async function textOfFile(url) {
+  const { response, text } = await answered(url, {}, patienceWith(UNREACHABLE, SILENCE));
+  if (!response.ok) throw new Refused(response.status, `The server answered ${response.status}.`);
+  return text;
+}
+
+/** What was answered, once all of it is there. */
+async function answered(url, options, patience) {
+  try {
+    const response = await fetch(url, { ...options, signal: patience.signal });
+    return { response, text: await textOf(response, patience.heard) };
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    watchers.unreachable();
+    throw error instanceof Refused ? error : new Refused(0, UNREACHABLE);
+  } finally {
+    patience.end();
+  }
+}
+
 export const get = (path, options) => ask("GET", path, options);
 export const post = (path, body, options) => ask("POST", path, { ...options, body });
 export const remove = (path, options) => ask("DELETE", path, options);
 
 const clean = (query) => Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
 
+const patient = new Set(); // what gives up each question that may go unanswered for longer
+
+/** The connection is known to be dead: what waits longer than others for an answer does not have to wait for that. */
+export function connectionLost() {
+  for (const giveUp of patient) giveUp();
+}
+
 /**
- * Gives a question up once nothing has been heard for a while: over a connection that was cut off on its way it is
- * neither answered nor refused. A change may take its time: a cancel is answered once the task has stopped.
+ * Gives a question up once nothing has been heard for a while, and says so in these words: over a connection that was
+ * cut off on its way it is neither answered nor refused.
  */
-function patienceWith(method, signal) {
+function patienceWith(words, silence, signal) {
   const late = new AbortController();
+  const giveUp = () => late.abort(new Refused(0, words));
+  if (silence > SILENCE) patient.add(giveUp);
   let timer = 0;
   const heard = () => {
     clearTimeout(timer);
-    if (method === "GET") timer = setTimeout(() => late.abort(new Error("The server is silent.")), SILENCE);
+    timer = setTimeout(giveUp, silence);
+  };
+  const end = () => {
+    clearTimeout(timer);
+    patient.delete(giveUp);
   };
   heard();
-  return { signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal, heard, end: () => clearTimeout(timer) };
+  return { signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal, heard, end };
 }
 
 async function textOf(response, heard) {
@@ -108,19 +136,25 @@ function keepDigits(_key, value, context) {
   return whole && !Number.isSafeInteger(value) ? new Exact(context.source) : value;
 }
 
-/** Send a file, telling how far it is; gives the answer or raises Refused. */
+/** Send a file, telling how far it is; gives the answer or raises Refused, also once nothing has moved for a while. */
 export function upload(file, fields, onShare) {
   return new Promise((resolve, reject) => {
     const form = new FormData();
     for (const [name, value] of Object.entries(fields)) form.append(name, value);
     form.append("file", file);
     const request = new XMLHttpRequest();
+    const moved = giveUpWhenSilent(request);
     request.open("POST", "api/upload");
-    request.upload.addEventListener("progress", (event) => event.lengthComputable && onShare(event.loaded / event.total));
-    request.addEventListener("error", () => {
-      watchers.unreachable();
-      reject(new Refused(0, "The server cannot be reached."));
+    request.upload.addEventListener("progress", (event) => {
+      moved(event.loaded < event.total ? SILENCE : SILENCE_AFTER_A_FILE);
+      if (event.lengthComputable) onShare(event.loaded / event.total);
     });
+    const unheard = () => {
+      watchers.unreachable();
+      reject(new Refused(0, UNREACHABLE));
+    };
+    request.addEventListener("error", unheard);
+    request.addEventListener("abort", unheard);
     request.addEventListener("load", () => {
       const answer = read(request.responseText);
       if (request.status < 300) resolve(answer);
@@ -130,5 +164,16 @@ export function upload(file, fields, onShare) {
       }
     });
     request.send(form);
+    moved(SILENCE);
   });
+}
+
+/** What to call whenever something has moved, with how long it may take until the next time. */
+function giveUpWhenSilent(request) {
+  let timer = 0;
+  request.addEventListener("loadend", () => clearTimeout(timer));
+  return (patience) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => request.abort(), patience);
+  };
 }

@@ -1,6 +1,6 @@
 // The start: who we are, the frame, and one screen after another in it.
 
-import { get, watch } from "./api.js";
+import { connectionLost, get, watch } from "./api.js";
 import { closeDialogs, toast } from "./dialogs.js";
 import { fill, h } from "./dom.js";
 import { listen, screenKeys } from "./keys.js";
@@ -16,6 +16,7 @@ import { task } from "./screens/task.js";
 import { tasks } from "./screens/tasks.js";
 
 const CALM = 3_000; // milliseconds between two looks at how many tasks run
+const ANYWAY = 15_000; // after which a screen that did not come is asked for again, whatever is heard of the server
 
 const app = document.getElementById("app");
 let shell = null;
@@ -25,8 +26,8 @@ let shown = false; // whether one was, since the frame is there
 const SCREENS = new Map([
   ["", () => ["overview", "Overview", overview]],
   ["tasks", (parts) => (parts.length > 1 ? ["tasks", parts[1], task] : ["tasks", "Tasks", tasks])],
-  ["library", () => ["library", "Library", async (context) => (await brought(() => import("./screens/library.js"))).library(context)]],
-  ["graph", () => ["graph", "Graph", async (context) => (await brought(() => import("./screens/graph.js"))).graph(context)]],
+  ["library", () => ["library", "Library", async (context) => (await brought("./screens/library.js")).library(context)]],
+  ["graph", () => ["graph", "Graph", async (context) => (await brought("./screens/graph.js")).graph(context)]],
 ]);
 
 async function start() {
@@ -125,6 +126,8 @@ async function route() {
     fill(root, outdated ? h("p", { class: "notice is-pending", role: "alert" }, error.message) : failure(error));
     if (error.status === undefined && !outdated) throw error; // one of ours
     live.addEventListener("refresh", () => route(), { signal: ending.signal, once: true });
+    const timer = setTimeout(route, ANYWAY);
+    ending.signal.addEventListener("abort", () => clearTimeout(timer));
   }
   if (!ending.signal.aborted) shell?.main.setAttribute("aria-busy", "false");
   if (height > 0 && !ending.signal.aborted) scrollTo(0, height);
@@ -136,6 +139,7 @@ function nothing({ root }) {
 }
 
 watch({ unauthorised: () => shell && askForKey(), unreachable: () => live.suspect() });
+live.addEventListener("state", ({ detail }) => detail === "lost" && connectionLost());
 live.addEventListener("unauthorised", () => askForKey());
 live.addEventListener("session", ({ detail }) => shell && sessions.isOther(detail) && beginAnew());
 for (const event of ["task", "removed", "refresh"]) live.addEventListener(event, countSoon);

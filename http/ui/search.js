@@ -40,3 +40,6 @@ export function mayMatch(q, task) {
   const types = valuesOf(q, "type");
   return (statuses.length === 0 || statuses.includes(task.status)) && (types.length === 0 || types.includes(task.task_type));
 }
+
+/** Whether it is looked for by age: then what fits changes though no task does. */
+export const isByAge = (q) => termsOf(q).some((term) => names(term, "older") || names(term, "newer"));

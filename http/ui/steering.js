@@ -1,9 +1,11 @@
 // Cancelling and retrying, one task or many: always asked first, always told how it went.
 
-import { post, remove } from "./api.js";
+import { get, post, remove, SILENCE_WHILE_STOPPING } from "./api.js";
 import { confirm, toast } from "./dialogs.js";
 import { h } from "./dom.js";
 import { plural, title } from "./format.js";
+import { isFinal } from "./parts.js";
+import { quoted } from "./search.js";
 
 const AT_ONCE = 10_000; // ids in one request
 
@@ -36,7 +38,7 @@ export async function steerMany(verb, which, only = null) {
     let affected = 0;
     const failed = [];
     for (let at = 0; at < counted.task_ids.length; at += AT_ONCE) {
-      const answer = await post(`api/tasks/bulk/${verb}`, { ids: counted.task_ids.slice(at, at + AT_ONCE), dry_run: false });
+      const answer = await post(`api/tasks/bulk/${verb}`, { ids: counted.task_ids.slice(at, at + AT_ONCE), dry_run: false }, { silence: SILENCE_WHILE_STOPPING });
       affected += answer.affected;
       failed.push(...answer.refused);
     }
@@ -63,8 +65,17 @@ export async function cancelOne(task) {
     const answer = await remove(`api/tasks/${encodeURIComponent(task.task_id)}`);
     toast(answer.message, answer.status === "cancelled" ? "completed" : "pending");
   } catch (error) {
-    toast(error.message, "failed");
+    toast(...(error.status === 0 ? await whetherHeard(task, error) : [error.message, "failed"]));
   }
+}
+
+/** What to say of a cancel that was not answered: it may not have been heard, or what runs may not have stopped yet. */
+async function whetherHeard({ task_id: id }, error) {
+  const list = await get("api/tasks", { query: { q: `id:${quoted(id)}`, limit: 1 } }).catch(() => null);
+  const task = list?.tasks[0];
+  if (!task) return [error.message, "failed"];
+  if (isFinal(task.status)) return [`The task is ${task.status}.`, task.status];
+  return task.cancel_requested_at ? ["The task was asked to stop, and has not stopped yet.", "pending"] : ["The server has not heard that: the task goes on.", "failed"];
 }
 
 export async function retryOne(task) {

@@ -16,7 +16,7 @@ function attemptsOf(task) {
 /** What is kept of an attempt says in words how it ended; what a body raised begins with the name of its type. */
 function howEnded(error) {
   if (error.startsWith("Task cancelled")) return { tint: "cancelled", word: "was cancelled" };
-  if (error.startsWith("interrupted")) return { tint: "pending", word: "was interrupted" };
+  if (error.startsWith("interrupted by ")) return { tint: "pending", word: "was interrupted" };
   return { tint: "failed", word: "failed" };
 }
 

@@ -1,8 +1,9 @@
 // Files on their way into the library: dropped or chosen, a few at a time, whatever screen is shown meanwhile.
 
-import { upload } from "./api.js";
+import { get, upload } from "./api.js";
+import { toast } from "./dialogs.js";
 import { announce, h, icon, reconcile, say } from "./dom.js";
-import { bytes, count } from "./format.js";
+import { bytes, count, plural } from "./format.js";
 import { live } from "./live.js";
 
 const AT_ONCE = 3;
@@ -37,7 +38,7 @@ async function send(each) {
     Object.assign(each, { state: "done", share: 1, words: answer.task_id ? "taken in, being processed" : "taken in", over: true });
     tell("taken");
   } catch (error) {
-    if (error.status === 0 && mayTryAgain(each)) {
+    if (error.status === 0 && (await mayTryAgain(each))) {
       Object.assign(each, { state: "waiting", share: 0, words: "waits for the server" });
       tell("change");
       setTimeout(work, PAUSE);
@@ -64,9 +65,10 @@ function shownFirst() {
   return [...failed, ...uploads.filter((each) => each.state !== "failed").slice(-SHOWN)];
 }
 
-/** While the server is away they all wait for it. */
-function mayTryAgain(each) {
-  if (live.state !== "lost") each.tries += 1;
+/** While the server is away they all wait for it. It is asked, as a page that nobody looks at does not follow it. */
+async function mayTryAgain(each) {
+  const away = await get("api/session").then(() => false, (error) => error.status === 0);
+  if (!away) each.tries += 1;
   return each.tries < TRIES;
 }
 
@@ -81,7 +83,10 @@ async function readable(file) {
 
 addEventListener("beforeunload", (event) => uploads.some((each) => !each.over) && event.preventDefault());
 live.addEventListener("state", () => {
-  if (live.state === "off") uploads = []; // whoever signs in next sees nothing of them
+  if (live.state !== "off") return;
+  const cut = uploads.filter((each) => !each.over).length;
+  uploads = []; // whoever signs in next sees nothing of them
+  if (cut > 0) toast(`${plural(cut, "upload")} had not ended when you were signed out. Not all may have arrived.`, "failed");
 });
 
 /** The files of what was dropped; of a folder, all that lie in it. */

@@ -231,6 +231,7 @@ function pauseButton(type, look) {
       toast(type.paused ? `${title(type.name)} goes on.` : `${title(type.name)} is paused: what runs ends, nothing new begins.`);
       await look();
     } catch (error) {
+      event.target.disabled = false;
       toast(error.message, "failed");
     }
   }, { class: "button tiny", "aria-label": `${word} ${title(type.name)}` });

@@ -250,8 +250,9 @@ async function drawChain(view, seen, signal) {
   };
   const [before, after] = await Promise.all([walk(seen, "previous_task_id"), walk(seen, "next_task_id")]);
   if (signal.aborted) return;
+  const first = before.at(-1) ?? seen;
   const last = after.at(-1) ?? seen; // it is this one's end that what is ahead waits for
-  const ahead = last.chain ?? [];
+  const ahead = last.next_task_id ? [] : last.chain ?? []; // of a longer chain those have begun that are not shown
   view.chained = new Set([...before, ...after].map((each) => each.task_id));
   if (before.length + after.length + ahead.length === 0) {
     fill(view.chainPlace);
@@ -262,6 +263,7 @@ async function drawChain(view, seen, signal) {
     if (task.task_id === seen.task_id) return h("li", { "aria-current": "step" }, h("span", { class: "step here" }, title(task.task_type), badge(task)));
     return h("li", {}, taskLink(task.task_id, [title(task.task_type), badge(task)], { class: "step" }));
   };
+  const others = (id, words) => id && h("li", {}, taskLink(id, words, { class: "step" }));
   fill(view.chainPlace, card("Chain", {}, h("div", { class: "inside" },
-    h("ol", { class: "chain" }, [...before.reverse(), seen, ...after].map(step), ahead.map((type) => h("li", {}, h("span", { class: "step ahead" }, title(type), h("span", { class: "small" }, canRetry(last) ? "will not begin" : "follows"))))))));
+    h("ol", { class: "chain" }, others(first.previous_task_id, "earlier steps"), [...before.reverse(), seen, ...after].map(step), others(last.next_task_id, `and ${count(last.chain?.length)} more`), ahead.map((type) => h("li", {}, h("span", { class: "step ahead" }, title(type), h("span", { class: "small" }, canRetry(last) ? "will not begin" : "follows"))))))));
 }

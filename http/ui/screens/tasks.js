@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { fill } from "../dom.js";
 import { STATUSES } from "../parts.js";
 import { go, note } from "../router.js";
-import { isPlain, mayMatch } from "../search.js";
+import { isByAge, isPlain, mayMatch } from "../search.js";
 import { mayManage } from "../session.js";
 import { steerMany } from "../steering.js";
 import { makeView, PAGE } from "./tasks_view.js";
@@ -227,7 +227,11 @@ export async function tasks({ root, query, signal, on, keys }) {
   get("api/task-types", { signal }).then((known) => view.drawTypes(known.task_types.map((type) => type.name)), () => {});
   const counting = () => get("api/overview", { signal }).then((seen) => view.drawCounts(seen), () => {});
   counting();
-  const timer = setInterval(() => !document.hidden && counting(), 5_000);
+  const timer = setInterval(() => {
+    if (document.hidden) return;
+    counting();
+    if (isByAge(state.q)) stale();
+  }, 5_000);
   signal.addEventListener("abort", () => clearInterval(timer));
   await look();
 }

@@ -157,10 +157,10 @@ function makeRow(first, pick) {
   return row;
 }
 
-/** How long it ran or has run, without tenths that only flicker. */
+/** How long it ran; of one that runs, how long so far, without tenths that only flicker. */
 function ranFor(task) {
   const seconds = ran(task);
-  if (seconds === null) return duration(null);
+  if (seconds === null || task.status !== "running") return duration(seconds);
   return duration(seconds < 10 ? Math.round(seconds * 10) / 10 : Math.round(seconds));
 }
 

@@ -1,0 +1,211 @@
+"""The page in a browser over a connection that was cut off on its way: open, and silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Route, expect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tests.page_browser import a_page, needs_chromium, open_at
+from tests.page_world import World, a_world
+
+pytestmark = needs_chromium
+
+UPLOAD = "**/api/upload"
+SESSION = "**/api/session"
+PAUSE = "**/api/task-types/*/pause"
+CANCEL_MANY = "**/api/tasks/bulk/cancel"
+DOCUMENTS = "**/api/documents?*"
+
+
+class Silence:
+    """Lies around what is served: takes what is asked at some paths, and never answers that."""
+
+    def __init__(self) -> None:
+        self.at: str | None = None  # how such a path ends
+
+    def __call__(self, app: ASGIApp) -> ASGIApp:
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            if self.at is None or not scope.get("path", "").endswith(self.at):
+                await app(scope, receive, send)
+                return
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        return serve
+
+
+@pytest.fixture(scope="module")
+def silence() -> Silence:
+    return Silence()
+
+
+@pytest.fixture(scope="module")
+def world(silence: Silence) -> Iterator[World]:
+    with a_world(with_library=True, around=silence) as world:
+        yield world
+
+
+@pytest.fixture
+def page(browser: Browser, world: World, silence: Silence) -> Iterator[Page]:
+    with a_page(browser) as page:
+        page.clock.install()
+        yield page
+    silence.at = None
+    world.clear()
+
+
+def a_document(name: str, size: int = 1_000) -> FilePayload:
+    words = f"Words of {name}. " * (size // 10)
+    return {"name": name, "mimeType": "text/plain", "buffer": words.encode()}
+
+
+@pytest.mark.parametrize(
+    ("screen", "file"),
+    [
+        ("Library", "screens/library.js"),
+        ("Library", "operations.js"),
+        ("Graph", "screens/graph.js"),
+        ("Graph", "graph_canvas.js"),
+        ("Graph", "vendor/d3-force-3.0.1.min.js"),
+    ],
+)
+def test_a_screen_whose_files_nobody_answered_for_is_asked_for_again(
+    world: World, page: Page, silence: Silence, screen: str, file: str
+) -> None:
+    open_at(page, world)
+    silence.at = file
+    with page.expect_request(f"**/{file}"):
+        page.get_by_role("link", name=screen, exact=True).click()
+    silence.at = None
+    page.clock.fast_forward(20_000)
+    expect(page.get_by_role("heading", level=1, name=screen)).to_be_visible()
+
+
+def test_a_screen_that_did_not_come_is_asked_for_again_though_the_stream_goes_on(
+    world: World, page: Page
+) -> None:
+    open_at(page, world)
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.route(DOCUMENTS, lambda route: route.abort())
+    page.get_by_role("link", name="Library", exact=True).click()
+    expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.unroute(DOCUMENTS)
+    page.clock.fast_forward(20_000)
+    expect(page.get_by_role("region", name="Documents", exact=True)).to_be_visible()
+
+
+# -- uploads --------------------------------------------------------------------------------------
+
+
+def test_uploads_that_no_longer_move_are_given_up_and_tried_again(world: World, page: Page) -> None:
+    open_at(page, world, "library")
+    uploads = page.get_by_role("region", name="Uploads")
+    held: list[Route] = []
+    page.route(UPLOAD, lambda route: held.append(route))
+    files = [a_document(f"still {number}.txt") for number in range(4)]  # more than go at once
+    with page.expect_request(UPLOAD):
+        page.locator("input[type=file]").set_input_files(files)
+    page.clock.fast_forward(20_000)
+    expect(uploads.get_by_text("waits for the server")).to_have_count(3)
+    page.unroute(UPLOAD)
+    page.clock.fast_forward(5_000)
+    expect(uploads.get_by_text("4 of 4", exact=True)).to_be_visible()
+
+
+def test_an_upload_that_has_gone_out_may_be_answered_late_but_not_never(
+    world: World, page: Page, silence: Silence
+) -> None:
+    open_at(page, world, "library")
+    uploads = page.get_by_role("region", name="Uploads")
+    silence.at = "/api/upload"
+    page.locator("input[type=file]").set_input_files([a_document("late.txt", 200_000)])
+    expect(uploads.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
+    page.clock.fast_forward(40_000)
+    expect(uploads.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
+    page.clock.fast_forward(30_000)
+    expect(uploads.get_by_text("waits for the server")).to_be_visible()
+    silence.at = None
+    page.clock.fast_forward(5_000)
+    expect(uploads.get_by_text("1 of 1", exact=True)).to_be_visible()
+
+
+# -- what is steered ------------------------------------------------------------------------------
+
+
+def messages(page: Page) -> Locator:
+    return page.get_by_role("region", name="Messages")
+
+
+def cancel(page: Page, world: World, task_id: str) -> None:
+    open_at(page, world, f"tasks/{task_id}")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the task").click()
+
+
+def test_a_pause_that_nobody_answers_is_said_not_to_be_known_of(world: World, page: Page) -> None:
+    open_at(page, world)
+    page.route(PAUSE, lambda _route: None)
+    button = page.get_by_role("button", name="Pause Queue")
+    with page.expect_request(PAUSE):
+        button.click()
+    page.clock.fast_forward(20_000)
+    expect(messages(page)).to_contain_text("Whether it has heard that is not known")
+    expect(button).to_be_enabled()
+
+
+def test_a_cancel_that_was_not_heard_is_said_not_to_have_been(world: World, page: Page) -> None:
+    task_id = world.submit("export", percent=30)
+    mine = f"**/api/tasks/{task_id}"
+    open_at(page, world, f"tasks/{task_id}")
+    page.route(mine, lambda route: None if route.request.method == "DELETE" else route.continue_())
+    with page.expect_request(lambda request: request.method == "DELETE"):
+        cancel(page, world, task_id)
+    page.clock.fast_forward(20_000)
+    expect(messages(page)).to_contain_text("has not heard that: the task goes on")
+    page.unroute(mine)
+
+
+def test_a_cancel_that_was_heard_is_not_said_to_be_lost_where_the_body_takes_its_time(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("stubborn", percent=30)
+    mine = f"**/api/tasks/{task_id}"
+
+    def swallow_answer(route: Route) -> None:
+        if route.request.method == "DELETE":
+            route.fetch()
+        else:
+            route.continue_()
+
+    page.route(mine, swallow_answer)
+    cancel(page, world, task_id)
+    expect(page.locator(".under .badge")).to_have_text("Stopping")
+    page.clock.fast_forward(20_000)
+    expect(messages(page)).to_contain_text("was asked to stop, and has not stopped yet")
+    world.open_gate()
+    expect(page.locator(".under .badge")).to_have_text("Cancelled")
+
+
+def test_a_cancel_of_many_ends_with_the_connection_that_nothing_was_heard_over(
+    world: World, page: Page
+) -> None:
+    world.submit("export", percent=30)
+    open_at(page, world, "tasks?q=type:export%20status:running")
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.get_by_label("Choose all on this page").check()
+    page.get_by_role("region", name="Chosen tasks").get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Cancel 1 task?")
+    page.route(CANCEL_MANY, lambda _route: None)
+    page.route(SESSION, lambda _route: None)
+    with page.expect_request(CANCEL_MANY):
+        page.get_by_role("dialog").get_by_role("button", name="Cancel 1 task").click()
+    with page.expect_request(SESSION):
+        page.clock.fast_forward(20_000)
+    expect(messages(page)).to_have_count(0)
+    page.clock.fast_forward(15_000)
+    expect(messages(page)).to_contain_text("Whether it has heard that is not known")
+    page.unroute(SESSION)
