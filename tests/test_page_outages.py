@@ -127,7 +127,7 @@ def test_nobody_is_said_to_be_signed_out_of_a_server_that_was_not_told(
         sign_in(page, world, world.keys.create("Ada"))
         world.hang_up()
         page.get_by_role("button", name="Sign out").click()
-        expect(page.get_by_role("region", name="Messages")).to_contain_text("still signed in")
+        expect(page.get_by_role("region", name="Messages")).to_contain_text("still be signed in")
         assert page.get_by_label("API key").count() == 0
         world.listen_again()
         page.get_by_role("button", name="Retry now").click()

@@ -64,7 +64,7 @@ async function signOut() {
   try {
     await sessions.signOut();
   } catch (error) {
-    toast(`You are still signed in. ${error.message}`, "failed");
+    toast(`You may still be signed in. ${error.message}`, "failed");
     return;
   }
   askForKey();
