@@ -58,13 +58,16 @@ def test_what_happens_before_the_stream_has_come_through_is_seen(world: World, p
 def test_a_connection_that_fell_silent_is_said_to_be_lost(world: World, page: Page) -> None:
     page.clock.install()
     open_at(page, world, "library")
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
     expect(page.locator(".dot.live")).to_be_visible()
-    page.route(SESSION, lambda _route: None)  # nobody answers, and nobody refuses
+    for question in (SESSION, STREAM):  # nobody answers, and nobody refuses
+        page.route(question, lambda _route: None)
     with page.expect_request(SESSION):
         page.clock.fast_forward(20_000)
     page.clock.fast_forward(15_000)
     expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
     page.unroute(SESSION)
+    page.unroute(STREAM)
     page.get_by_role("button", name="Retry now").click()
     expect(page.locator(".dot.live")).to_be_visible()
 
