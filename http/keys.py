@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from ..engine.errors import CallerError, StorageCorrupt, StorageError
-from ..engine.lock_files import lock_beside, problem_of_lock
+from ..jobs.library.lock_files import lock_beside, problem_of_lock
 
 KEY_FILE = "keys.json"  # in a data folder
 

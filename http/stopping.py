@@ -88,21 +88,21 @@ class StopSignals:
         self._call_soon = _call_soon()
         self._ear, self._mouth = socket.socketpair()
         self._mouth.setblocking(False)
+        _listening.append(self)  # before the first signal, so that no fork comes in between
         self._thread = threading.Thread(target=self._listen, name="stop signals", daemon=True)
         self._thread.start()
         self._loop_wakes_by = signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
         for number in SIGNALS:
             self._before[number] = signal.signal(number, self._called)
-        _listening.append(self)
 
     def __exit__(self, *error: object) -> None:
         """Leave signals to whoever heard them before."""
         if self._thread is None:
             return
-        _listening.remove(self)
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._loop_wakes_by)
+        _listening.remove(self)
         self._mouth.shutdown(socket.SHUT_WR)
         self._thread.join()
         self._mouth.close()

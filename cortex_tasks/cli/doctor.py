@@ -14,8 +14,8 @@ from ..backends.doctor import Findings, accept_loss, estimate_loss, examine, rep
 from ..backends.loss import TaskLoss, words_of
 from ..backends.unreadable import cannot_read, naming
 from ..engine.errors import StorageCorrupt, StorageError
-from ..engine.lock_files import lock_beside, problem_of_lock
 from ..http.keys import KEY_FILE, KeyStore
+from ..jobs.library.lock_files import lock_beside, problem_of_lock
 from .arguments import Commands, add_command, add_json
 from .exits import CommandFailed, Exit
 from .screen import note, print_json, print_text, unicode_of

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from ...engine.lock_files import lock_beside, problem_of_lock
+from .lock_files import lock_beside, problem_of_lock
 from .schema import APPLICATION_ID, VERSION, create
 from .tables import lacking
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from ...engine.errors import StorageError, StorageInUse
-from ...engine.lock_files import lock_beside, problem_of_lock
+from .lock_files import lock_beside, problem_of_lock
 
 
 class SoleOwner:
