@@ -7,17 +7,20 @@ of them in one process do not get in each other's way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from ..engine.errors import EngineError
 from ..engine.lifecycle import TaskStatus
 from ..engine.overview import TypeState
 from ..engine.statistics import Histogram, TypeStatistics
 from .calls import Answer, Call, Media
 from .envelope import HEADERS
 from .extras import from_extra
+from .webhooks.model import Backlog, DeliveryState
 
 with from_extra("server"):
     from prometheus_client import (
@@ -44,6 +47,13 @@ if TYPE_CHECKING:
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 MEGABYTE = 2**20
 
+# Of an attempt to tell a webhook, by the state of the delivery after it.
+OUTCOMES = {
+    DeliveryState.DELIVERED: "delivered",
+    DeliveryState.WAITING: "failed",
+    DeliveryState.DEAD: "given_up",
+}
+
 TEXT_BODY = Media("text/plain", "Prometheus' own format.")
 OPENMETRICS_BODY = Media("application/openmetrics-text", "OpenMetrics, where `Accept` prefers it.")
 
@@ -54,8 +64,15 @@ async def show_metrics(call: Call[None]) -> Answer:
     found: LibraryStatistics | None = None
     if services.has_library and await services.library.reachable():
         found = await services.library.stats()
+    backlogs: Mapping[str, Backlog] | None = None
+    if services.has_webhooks:
+        # What cannot be read is left out: all the rest is told, now of all times.
+        with suppress(EngineError):
+            backlogs = await services.webhooks.backlogs()
     accept = call.scope[HEADERS].get(b"accept", b"").decode("latin-1")
-    body, content_type = services.metrics.write(found, openmetrics=wants_openmetrics(accept))
+    body, content_type = services.metrics.write(
+        found, backlogs, openmetrics=wants_openmetrics(accept)
+    )
     return Answer(body, content_type=content_type.encode())
 
 
@@ -86,19 +103,28 @@ class Metrics:
 
     def __init__(self, services: Services) -> None:
         self._library = LibraryMetrics()
+        self._webhooks = WebhookMetrics(services)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(EngineMetrics(services))
         self._registry.register(HttpMetrics(services))
         self._registry.register(self._library)
+        self._registry.register(self._webhooks)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
     def write(
-        self, library: LibraryStatistics | None, *, openmetrics: bool = False
+        self,
+        library: LibraryStatistics | None,
+        backlogs: Mapping[str, Backlog] | None,
+        *,
+        openmetrics: bool = False,
     ) -> tuple[bytes, str]:
-        """Give the text and its content type. `library`: as it is now, where there is one."""
+        """Give the text and its content type. `library` and `backlogs` (what each webhook is owed):
+        as they are now, where there are any.
+        """
         self._library.found = library
+        self._webhooks.backlogs = backlogs
         if openmetrics:
             text: bytes = generate_openmetrics(self._registry)  # type: ignore[no-untyped-call]  # it has no types
             return text, OPENMETRICS
@@ -267,6 +293,42 @@ class LibraryMetrics(Collector):
         if found.disk_free_mb is not None:
             free = found.disk_free_mb * MEGABYTE
             yield _gauge("disk_free_bytes", "Room on the disk that holds the library", free)
+
+
+class WebhookMetrics(Collector):
+    """What webhooks are owed, and how their attempts go, where there are webhooks to keep."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self.backlogs: Mapping[str, Backlog] | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """See Collector."""
+        if self.backlogs is None:
+            return
+        attempts = CounterMetricFamily(
+            "cortex_tasks_webhook_attempts",
+            "Attempts to tell a webhook, by what became of the delivery",
+            labels=["webhook", "outcome"],
+        )
+        deliveries = GaugeMetricFamily(
+            "cortex_tasks_webhook_deliveries",
+            "What a webhook is still to be told, and what was given up",
+            labels=["webhook", "state"],
+        )
+        oldest = GaugeMetricFamily(
+            "cortex_tasks_webhook_oldest_waiting_seconds",
+            "How long ago the task ended that it has longest not been told of",
+            labels=["webhook"],
+        )
+        now, counted = self._services.engine.overview.now, self._services.webhooks.attempts
+        for hook_id, owed in self.backlogs.items():
+            for state, outcome in OUTCOMES.items():
+                attempts.add_metric([hook_id, outcome], counted[hook_id, state])
+            deliveries.add_metric([hook_id, "waiting"], owed.waiting)
+            deliveries.add_metric([hook_id, "dead"], owed.dead)
+            oldest.add_metric([hook_id], _since(owed.waiting_since, now))
+        yield from (attempts, deliveries, oldest)
 
 
 def _since(moment: datetime | None, now: datetime) -> float:

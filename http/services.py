@@ -77,6 +77,11 @@ class Services:
         self._webhooks = webhooks
 
     @property
+    def has_webhooks(self) -> bool:
+        """Whether there are webhooks to keep."""
+        return self._webhooks is not None
+
+    @property
     def webhooks(self) -> Webhooks:
         """The webhooks, for endpoints that are served only where there are any to keep."""
         assert self._webhooks is not None

@@ -13,11 +13,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cortex_tasks.backends.json_backend import JsonBackend
+from cortex_tasks.http.app import create_app
+from cortex_tasks.http.webhooks.dispatch import Webhooks
+from cortex_tasks.http.webhooks.outbox import Outbox
+from cortex_tasks.http.webhooks.signing import Secrets
 from cortex_tasks.jobs.library import Library
 
 from .documents import ROOT, blocks
 from .engine_setting import an_engine
-from .http_setting import echo, endless, serving
+from .http_setting import client_of, echo, endless
+from .webhook_setting import ALL, URL, Receiver
 
 PAGE = ROOT / "docs" / "monitoring.md"
 FILES = ROOT / "docs" / "monitoring"
@@ -27,10 +32,14 @@ _SUFFIXES = {"histogram": ("_bucket", "_count", "_sum"), "counter": ("_total",)}
 @pytest.fixture
 async def text(tmp_path: Path) -> str:
     """What a server gives that has everything, and has done nothing yet."""
+    webhooks = Webhooks(Outbox(None), post=Receiver().post, secrets=Secrets(b"m" * 32))
     async with Library(tmp_path / "library.db") as library:
         engine = an_engine(echo, endless, backend=JsonBackend(tmp_path / "tasks"))
-        async with serving(engine=engine, library=library) as api:
-            return (await api.get("/metrics")).text
+        async with engine, webhooks.running(engine):
+            await webhooks.add(URL, ALL)
+            app = create_app(engine, library=library, webhooks=webhooks)
+            async with client_of(app) as client:
+                return (await client.get("/metrics")).text
 
 
 def _given(text: str) -> set[str]:

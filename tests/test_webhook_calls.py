@@ -13,9 +13,15 @@ import pytest
 
 from cortex_tasks.http.app import create_app
 from cortex_tasks.http.keys import Permission
+from cortex_tasks.http.webhooks.dispatch import Webhooks
+from cortex_tasks.http.webhooks.model import Outcome
+from cortex_tasks.http.webhooks.outbox import Outbox
+from cortex_tasks.http.webhooks.signing import Secrets
 from tests.engine_setting import virtual_time
 from tests.http_setting import a_key_store, assert_problem, client_of
-from tests.webhook_setting import BROKEN, DONE, URL, Told, telling
+from tests.test_http_metrics import of as of_metrics
+from tests.test_http_metrics import read as read_metrics
+from tests.webhook_setting import BROKEN, DONE, URL, Receiver, Told, telling
 
 HOOKS = "/api/admin/webhooks"
 
@@ -145,3 +151,42 @@ async def test_only_who_may_manage_sees_any_of_it(tmp_path: Path) -> None:
         async with client_of(app, reader) as client:
             assert_problem(await client.get(HOOKS), 403)
             assert_problem(await client.post(HOOKS, json={"url": URL}), 403)
+
+
+async def test_metrics_tell_what_each_hook_is_owed_and_how_attempts_go(tmp_path: Path) -> None:
+    gone = Outcome(410, "HTTP 410", hopeless=True)
+    async with served(tmp_path, BROKEN, DONE, gone, BROKEN) as (told, client):
+        made = (await client.post(HOOKS, json={"url": URL})).json()
+
+        async def tells(name: str, **labels: str) -> float:
+            samples = read_metrics((await client.get("/metrics")).text)
+            return of_metrics(samples, f"webhook_{name}", webhook=made["id"], **labels)
+
+        assert await tells("deliveries", state="waiting") == 0
+        assert await tells("attempts_total", outcome="given_up") == 0
+        assert await tells("oldest_waiting_seconds") == 0
+        await told.ended("good")  # its first attempt fails, its second delivers
+        await told.settled(made["id"])
+        await told.ended("good")  # given up at once
+        await told.settled(made["id"])
+        await told.ended("good")  # waits, as all attempts fail from now on
+        await told.receiver.wait_told(6)
+        await anyio.sleep(600)
+        assert await tells("attempts_total", outcome="delivered") == 1
+        assert await tells("attempts_total", outcome="given_up") == 1
+        assert await tells("attempts_total", outcome="failed") >= 3
+        assert await tells("deliveries", state="waiting") == 1
+        assert await tells("deliveries", state="dead") == 1
+        assert await tells("oldest_waiting_seconds") >= 600
+        await client.delete(f"{HOOKS}/{made['id']}")
+        assert made["id"] not in (await client.get("/metrics")).text
+
+
+async def test_metrics_are_given_though_the_outbox_cannot_be_read(tmp_path: Path) -> None:
+    never_opened = Webhooks(Outbox(None), post=Receiver().post, secrets=Secrets(b"m" * 32))
+    async with telling(tmp_path) as told:
+        app = create_app(told.engine, webhooks=never_opened)
+        async with client_of(app) as client:
+            response = await client.get("/metrics")
+        assert response.status_code == 200
+        assert "webhook_deliveries" not in response.text

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from ...engine.records import TaskRecord
 from ...engine.surroundings import Clock, WallClock
 from .continuity import keep_on
 from .model import (
+    Backlog,
     Delivery,
     DeliveryState,
     Hook,
@@ -95,6 +97,8 @@ class Webhooks:
         self._random = random or Random()  # noqa: S311  it spreads attempts and keeps no secret
         self._look_again = look_again  # inf for a clock that never jumps, as in tests
         self._allow_private = allow_private  # hooks may be added that are of this very network
+        # Attempts since the start, by the id of the hook and by what became of the delivery.
+        self.attempts: Counter[tuple[str, DeliveryState]] = Counter()
         self._hooks: dict[str, Hook] = {}
         self._couriers: dict[str, _Courier] = {}
         self._engine: TaskEngine
@@ -177,6 +181,8 @@ class Webhooks:
         courier = self._couriers.pop(hook_id, None)
         if courier is not None:
             courier.scope.cancel()
+        for state in DeliveryState:
+            self.attempts.pop((hook_id, state), None)
 
     async def test(self, hook_id: str) -> Outcome:
         """Tell the hook something of no meaning, once and now; gives what came of it."""
@@ -204,6 +210,11 @@ class Webhooks:
     async def standings(self) -> dict[str, Standing]:
         """Give how each hook stands that has deliveries."""
         return await self._outbox.standings()
+
+    async def backlogs(self) -> dict[str, Backlog]:
+        """Give what each hook is still owed."""
+        owed = await self._outbox.backlogs()
+        return {hook_id: owed.get(hook_id, Backlog()) for hook_id in self._hooks}
 
     async def try_again(self, hook_id: str, delivery_id: str) -> Delivery:
         """Tell it again from now on, with all attempts before it; gives how it stands.
@@ -288,7 +299,13 @@ class Webhooks:
 
     def _send_out(self, hook: Hook) -> None:
         courier = _Courier(
-            hook, self._outbox, self._post, self._clock, self._random, self._look_again
+            hook,
+            self._outbox,
+            self._post,
+            self.attempts,
+            clock=self._clock,
+            random=self._random,
+            look_again=self._look_again,
         )
         self._couriers[hook.id] = courier
         self._nursery.start_soon(courier.run)
@@ -302,6 +319,8 @@ class _Courier:
         hook: Hook,
         outbox: Outbox,
         post: Post,
+        counted: Counter[tuple[str, DeliveryState]],
+        *,
         clock: Clock,
         random: Random,
         look_again: float,
@@ -310,6 +329,7 @@ class _Courier:
         self._hook = hook
         self._outbox = outbox
         self._post = post
+        self._counted = counted
         self._clock = clock
         self._random = random
         self._look_again = look_again
@@ -357,6 +377,7 @@ class _Courier:
     async def _attempt(self, delivery: Delivery) -> None:
         outcome = await self._post(self._hook, delivery, self._clock.now())
         told = after_attempt(delivery, outcome, self._clock.now(), self._random.random())
+        self._counted[self._hook.id, told.state] += 1
         if told.state is DeliveryState.DEAD:
             log.warning(
                 "webhook %s: %s of %s is given up after %d attempts: %s",

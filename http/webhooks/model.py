@@ -75,6 +75,14 @@ class Standing(msgspec.Struct, frozen=True):
     last_error: str | None = None
 
 
+class Backlog(msgspec.Struct, frozen=True):
+    """What a hook is still owed, and what it will not be told any more."""
+
+    waiting: int = 0
+    dead: int = 0
+    waiting_since: datetime | None = None  # when the task of the oldest that waits ended
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """What came of one attempt: delivered if `error` is None."""
 

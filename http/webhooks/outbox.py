@@ -19,7 +19,7 @@ import msgspec
 from ...engine.surroundings import Offload
 from ...jobs.library.database import Database
 from ...jobs.library.tables import refuse_lacking
-from .model import Delivery, DeliveryState, Hook, HookEvent, Standing
+from .model import Backlog, Delivery, DeliveryState, Hook, HookEvent, Standing
 
 OUTBOX_FILE = "webhooks.db"
 OUTBOX = "an outbox of webhooks"  # what errors call it
@@ -220,6 +220,22 @@ class Outbox:
         return {
             hook_id: msgspec.convert(dict(zip(fields, row, strict=True)), Standing)
             for hook_id, *row in rows
+        }
+
+    async def backlogs(self) -> dict[str, Backlog]:
+        """Give what is owed to each hook that has deliveries; read from an index alone."""
+        rows = await self._database.read(
+            lambda db: db.execute(
+                "SELECT hook.hook_id, hook.waiting, hook.dead, oldest.created_at FROM ("
+                "SELECT hook_id, sum(state = 'waiting') AS waiting, sum(state = 'dead') AS dead, "
+                "min(CASE state WHEN 'waiting' THEN number END) AS number "
+                "FROM deliveries GROUP BY hook_id"
+                ") AS hook LEFT JOIN deliveries AS oldest ON oldest.number = hook.number"
+            ).fetchall()
+        )
+        return {
+            hook_id: Backlog(waiting, dead, since and datetime.fromisoformat(since))
+            for hook_id, waiting, dead, since in rows
         }
 
     async def _select(
