@@ -8,14 +8,14 @@ from typing import Final
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..engine.statistics import MOMENTS, Histogram
+from ..engine.statistics import DURATIONS, Histogram
 
 # In the scope: a list to which whoever answers adds the path of its route, as the table has it.
 ROUTE: Final = "cortex_tasks.route"
 
 UNMATCHED: Final = "unmatched"  # stands for every path that is in no table: there is no end of them
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_LONG: Final = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)  # beyond the last of MOMENTS
+_BOUNDS: Final = tuple(bound for bound in DURATIONS if bound <= 500.0)  # 1 ms to 500 s
 
 
 class RequestStatistics:
@@ -32,8 +32,7 @@ class RequestStatistics:
         self.answers[method, route, status] += 1
         histogram = self.seconds.get((method, route))
         if histogram is None:
-            bounds = (*MOMENTS[3:], *_LONG[1:])  # 1 ms to 500 s
-            histogram = self.seconds[method, route] = Histogram(bounds)
+            histogram = self.seconds[method, route] = Histogram(_BOUNDS)
         histogram.add(seconds)
 
 
