@@ -51,6 +51,42 @@ def test_no_figure_beside_the_chart_is_cut_off(
         assert outside(page, ".chart svg", ".chart text") == []
 
 
+def test_each_minute_of_the_chart_is_read_by_the_arrows(world: World, browser: Browser) -> None:
+    with a_page(browser) as page:
+        seen = page.request.get(f"{world.url}/api/overview").json()
+        points = seen["series"]["points"]
+        for point in points:
+            point.update(completed=0, failed=0, cancelled=0, mean_run_seconds=None)
+        points[-1].update(completed=7, failed=1, mean_run_seconds=2.5)
+        points[-2].update(cancelled=3)
+        page.route("**/api/overview", lambda route: route.fulfill(json=seen))
+        open_at(page, world)
+        minutes = page.get_by_role("slider", name="Minute of the last hour")
+        newest = "7 completed, 1 failed, 0 cancelled, ran 2.5 s on average"
+        expect(minutes).to_have_attribute("aria-valuetext", re.compile(f": {newest}$"))
+        tip = page.locator(".chart .tip")
+        expect(tip).to_be_hidden()
+        page.keyboard.press("Tab")
+        while not minutes.evaluate("(element) => element === document.activeElement"):
+            page.keyboard.press("Tab")
+        expect(tip).to_contain_text("7 completed")
+        page.keyboard.press("ArrowLeft")
+        one_before = re.compile(": 0 completed, 0 failed, 3 cancelled$")
+        expect(minutes).to_have_attribute("aria-valuetext", one_before)
+        expect(minutes).to_have_attribute("aria-valuenow", str(len(points) - 1))
+        expect(tip).to_contain_text("3 cancelled")
+        page.set_viewport_size({"width": 900, "height": 900})  # it is drawn anew
+        expect(tip).to_contain_text("3 cancelled")
+        page.keyboard.press("Home")
+        expect(minutes).to_have_attribute("aria-valuenow", "1")
+        page.keyboard.press("ArrowLeft")
+        expect(minutes).to_have_attribute("aria-valuenow", "1")
+        page.keyboard.press("End")
+        expect(tip).to_contain_text("7 completed")
+        page.keyboard.press("Tab")
+        expect(tip).to_be_hidden()
+
+
 def outside(page: Page, frame: str, parts: str) -> list[str]:
     """What reaches out of its frame, by its words."""
     found: list[str] = page.evaluate(

@@ -165,6 +165,25 @@ def test_what_a_key_does_is_done_to_the_task_that_the_cursor_stood_on(
     assert world.call(world.engine.get, other).status == "running"
 
 
+def test_the_cursor_has_the_focus_and_a_screen_reader_tells_of_its_task(
+    world: World, page: Page
+) -> None:
+    world.submit("report", error="no ink")
+    world.submit("export", percent=5)
+    open_live(page, world, "tasks")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    [running, failed] = page.locator("tbody tr").all()
+    expect(failed.get_by_role("link")).to_be_focused()
+    expect(failed.get_by_role("link")).to_have_accessible_description(re.compile("Failed .*no ink"))
+    page.keyboard.press("Shift+Tab")  # its box
+    page.keyboard.press("Shift+Tab")  # the task above it
+    expect(running.get_by_role("link")).to_be_focused()
+    expect(running).to_have_class("cursor")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Export")).to_be_visible()
+
+
 # -- the search line ------------------------------------------------------------------------------
 
 

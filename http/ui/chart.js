@@ -1,4 +1,5 @@
-// The last hour: how many tasks ended each minute and how, and how long they ran.
+// The last hour: how many tasks ended each minute and how, and how long they ran. A minute is chosen by pointing at it, or
+// by the arrows as on a slider, which is what a screen reader takes the chart for.
 
 import { fill, h, svg } from "./dom.js";
 import { brief, count, duration, minuteOf, plural } from "./format.js";
@@ -15,8 +16,10 @@ export function makeChart() {
   const drawing = svg("svg", { "aria-hidden": "true", preserveAspectRatio: "none" });
   const tip = h("div", { class: "tip", hidden: true });
   const words = h("p", { class: "unseen" });
-  const box = h("div", { class: "chart" }, drawing, tip, words);
+  const slider = h("div", { class: "minutes", role: "slider", tabindex: 0, "aria-label": "Minute of the last hour", "aria-valuemin": 1 }, drawing);
+  const box = h("div", { class: "chart" }, slider, tip, words);
   let points = [];
+  let chosen = null; // the minute that is read, by its time
   let cursor = null;
   let plot = null; // where the figures leave room for it
 
@@ -32,6 +35,7 @@ export function makeChart() {
     cursor = svg("rect", { class: "cursor", y: TOP, height: plot.floor - TOP, width: plot.step, visibility: "hidden" });
     fill(drawing, figures.map((one) => [one.rule, one.many, one.long]), points.map((point, index) => column(plot, point, index)), line(plot), cursor);
     say();
+    mark();
   };
 
   /** As much at the sides as the widest figure there takes: one that is cut off reads as another. */
@@ -94,23 +98,42 @@ export function makeChart() {
     return [svg("path", { class: "mean", d: path.join("") }), dots];
   };
 
-  box.addEventListener("pointermove", (event) => {
-    if (plot === null) return;
-    const { left, width, step } = plot;
-    const index = Math.floor((event.clientX - box.getBoundingClientRect().left - left) / step);
+  const place = () => points.findIndex((point) => point.at === chosen);
+
+  /** Show what is chosen; a chart that is drawn anew keeps it, while it is of the last hour. */
+  const mark = () => {
+    const index = place();
     const point = points[index];
+    const read = point ?? points.at(-1);
+    slider.setAttribute("aria-valuemax", Math.max(1, points.length));
+    slider.setAttribute("aria-valuenow", point ? index + 1 : Math.max(1, points.length));
+    slider.setAttribute("aria-valuetext", read ? `${minuteOf(read.at)}: ${facts(read).join(", ")}` : "nothing is known yet");
     tip.hidden = !point;
     cursor?.setAttribute("visibility", point ? "visible" : "hidden");
-    if (!point) return;
+    if (!point || plot === null) return;
+    const { left, width, step } = plot;
     cursor.setAttribute("x", left + index * step);
-    fill(tip, h("b", {}, minuteOf(point.at)), OUTCOMES.map((name) => h("div", {}, `${count(point[name])} ${name}`)),
-      point.mean_run_seconds !== null && h("div", {}, `ran ${duration(point.mean_run_seconds)} on average`));
+    fill(tip, h("b", {}, minuteOf(point.at)), facts(point).map((fact) => h("div", {}, fact)));
     const at = left + (index + 1) * step + 8;
     tip.style.setProperty("--at", `${at + tip.offsetWidth > width ? left + index * step - tip.offsetWidth - 8 : at}px`);
+  };
+  const choose = (index) => {
+    chosen = points[index]?.at ?? null;
+    mark();
+  };
+
+  box.addEventListener("pointermove", (event) => {
+    if (plot !== null) choose(Math.floor((event.clientX - box.getBoundingClientRect().left - plot.left) / plot.step));
   });
-  box.addEventListener("pointerleave", () => {
-    tip.hidden = true;
-    cursor?.setAttribute("visibility", "hidden");
+  box.addEventListener("pointerleave", () => choose(-1));
+  slider.addEventListener("focus", () => slider.matches(":focus-visible") && choose(points.length - 1));
+  slider.addEventListener("blur", () => choose(-1));
+  slider.addEventListener("keydown", (event) => {
+    const here = place() < 0 ? points.length - 1 : place();
+    const to = { ArrowLeft: here - 1, ArrowDown: here - 1, ArrowRight: here + 1, ArrowUp: here + 1, PageDown: here - 10, PageUp: here + 10, Home: 0, End: points.length - 1 }[event.key];
+    if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    choose(Math.max(0, Math.min(points.length - 1, to)));
   });
   new ResizeObserver(draw).observe(box);
 
@@ -122,6 +145,9 @@ export function legend() {
     OUTCOMES.map((name) => h("span", { class: `is-${name}` }, h("i", {}), name)),
     h("span", {}, h("i", { class: "line" }), "mean run time"));
 }
+
+const facts = (point) => [...OUTCOMES.map((name) => `${count(point[name])} ${name}`),
+  ...(point.mean_run_seconds === null ? [] : [`ran ${duration(point.mean_run_seconds)} on average`])];
 
 const total = (point) => OUTCOMES.reduce((sum, name) => sum + point[name], 0);
 

@@ -20,7 +20,7 @@ export async function tasks({ root, query, signal, on, keys }) {
     page: Math.min(1e9, Math.max(0, (Number.parseInt(query.get("page"), 10) || 1) - 1)),
     rows: [], total: 0, shown: null, ...NOTHING_NEW, picked: new Set(), all: false, cursor: -1,
   };
-  const view = makeView(state, { search, turn, look, steer, pick });
+  const view = makeView(state, { search, turn, look, steer, pick, stand });
   fill(root, view.box);
 
   const wanted = () => `${state.page} ${state.q}`;
@@ -199,10 +199,14 @@ export async function tasks({ root, query, signal, on, keys }) {
     }
   }
 
+  function stand(index) {
+    state.cursor = index;
+    view.drawCursor();
+  }
   const step = (by) => {
     if (state.rows.length === 0) return;
-    state.cursor = Math.max(0, Math.min(state.rows.length - 1, state.cursor + by));
-    view.drawCursor();
+    stand(Math.max(0, Math.min(state.rows.length - 1, state.cursor + by)));
+    view.focusCursor();
   };
   keys({
     "/": ["Search", () => view.focusSearch()],

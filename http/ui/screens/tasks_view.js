@@ -9,7 +9,7 @@ import { mayManage } from "../session.js";
 
 export const PAGE = 50; // tasks
 
-export function makeView(state, { search, turn, look, steer, pick }) {
+export function makeView(state, { search, turn, look, steer, pick, stand }) {
   const input = h("input", { class: "input", type: "search", id: "search", placeholder: "type:community_detection status:failed older:1h words", "aria-label": "Search tasks", autocomplete: "off", spellcheck: "false", maxlength: 1000, oninput: () => search(input.value.trim()) });
   input.value = state.q;
   const chips = new Map();
@@ -35,6 +35,9 @@ export function makeView(state, { search, turn, look, steer, pick }) {
       h("th", { class: "c-status", scope: "col" }, "Status"), h("th", { scope: "col" }, "Task"), h("th", { class: "c-id", scope: "col" }, "Id"),
       h("th", { class: "c-age number", scope: "col" }, "Submitted"), h("th", { class: "c-ran number", scope: "col" }, "Ran"))),
     body);
+  body.addEventListener("focusin", (event) => {
+    if (event.target.matches(":focus-visible")) stand([...body.children].indexOf(event.target.closest("tr")));
+  });
   const nothing = h("div", {});
   const where = h("span", { class: "muted small figures" });
   const before = button("Newer", "left", () => turn(-1), { class: "button tiny" });
@@ -121,15 +124,19 @@ export function makeView(state, { search, turn, look, steer, pick }) {
         if (index === state.cursor) row.scrollIntoView({ block: "nearest" });
       });
     },
+    /** With the focus on it, a screen reader tells of the task, and Tab goes on from there. */
+    focusCursor() {
+      body.children[state.cursor]?.querySelector(".name-link").focus({ preventScroll: true });
+    },
   };
   return view;
 }
 
 function makeRow(first, pick) {
   let task = first;
-  const state = h("td", {});
-  const name = taskLink(task.task_id, title(task.task_type), { class: "name-link clip" });
-  const below = h("div", { class: "clip" });
+  const state = h("td", { id: `status-${task.task_id}` });
+  const below = h("div", { class: "clip", id: `words-${task.task_id}` });
+  const name = taskLink(task.task_id, title(task.task_type), { class: "name-link clip", "aria-describedby": `${state.id} ${below.id}` });
   const bar = progressBar();
   const box = pick && h("input", { type: "checkbox", "aria-label": `Choose ${task.task_id}`, onchange: (event) => pick([task.task_id], event.target.checked) });
   const onPhone = h("div", { class: "on-phone quiet" }, timeAgo(task.created_at), moving(h("span", {}), () => (ran(task) === null ? "" : `, ran ${ranFor(task)}`)));
