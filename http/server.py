@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -34,6 +35,8 @@ from .webhooks.signing import Secrets
 
 with from_extra("server"):
     from starlette.types import ASGIApp
+
+log = logging.getLogger("cortex_tasks.http")
 
 ADMIN_KEY_VARIABLE = "ADMIN_API_KEY"
 MARGIN = 10.0  # seconds beyond all graces before a stopping server kills itself
@@ -118,6 +121,7 @@ async def _run(
         StopSignals(draining, everything.cancel, patience=patience),
         bind(settings.host, settings.port) as listener,  # before anything is begun
     ):
+        had_library = (folder / LIBRARY_FILE).exists()
         async with (
             Library(folder / LIBRARY_FILE) as library,
             TaskEngine(
@@ -130,6 +134,8 @@ async def _run(
             ) as engine,
             _telling(engine, folder, allow_private=settings.webhooks_to_private) as webhooks,
         ):
+            if not had_library:
+                _warn_of_a_lost_library(folder, engine, library)
             app = create_app(
                 engine,
                 library=library,
@@ -149,6 +155,20 @@ async def _run(
                 keep_alive=settings.keep_alive,
                 access_log=settings.access_log,
             )
+
+
+def _warn_of_a_lost_library(folder: Path, engine: TaskEngine, library: Library) -> None:
+    """Say that it was made anew, if there are tasks that ran on another."""
+    kept = engine.overview.counts()
+    names = [each.name for each in builtin_task_types(library)]
+    count = sum(sum(kept[name].values()) for name in names if name in kept)
+    if count:
+        log.warning(
+            "there was no %s: an empty library was made, though tasks that worked on one (%d) are "
+            "kept. If it was not removed on purpose, stop the server and put it back.",
+            folder / LIBRARY_FILE,
+            count,
+        )
 
 
 def _tracing() -> tuple[Tracer, Callable[[ASGIApp], ASGIApp]]:

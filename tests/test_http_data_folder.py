@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+import httpx2
 import pytest
 
 from cortex_tasks.cli import main
+from cortex_tasks.http.keys import KeyStore
 from cortex_tasks.jobs.library import Library
 from tests.cli_process import serving
 
@@ -68,3 +70,28 @@ def test_a_key_that_the_command_line_makes_opens_the_server(
 def test_one_place_says_what_the_file_of_keys_is_called() -> None:
     sources = [*(ROOT / "http").glob("*.py"), *(ROOT / "cortex_tasks" / "cli").glob("*.py")]
     assert [file.name for file in sources if "keys.json" in file.read_text()] == ["keys.py"]
+
+
+def test_a_library_that_is_gone_is_missed(tmp_path: Path) -> None:
+    key = KeyStore.in_folder(tmp_path / "data").create("laws")
+
+    def log_of_a_start(*, submitting: bool = False) -> str:
+        with (tmp_path / "log").open("w+") as log:
+            with serving(tmp_path / "data", log=log) as (url, _, _):
+                if submitting:
+                    headers = {"X-API-Key": key}
+                    httpx2.post(
+                        f"{url}/api/graph/communities/detect", headers=headers
+                    ).raise_for_status()
+            log.seek(0)
+            return log.read()
+
+    assert "empty library" not in log_of_a_start()  # there was nothing to be had
+    library = tmp_path / "data" / "library.sqlite"
+    library.unlink()
+    assert "empty library" not in log_of_a_start(submitting=True)  # nobody had worked on it
+    assert "empty library" not in log_of_a_start()  # it is there
+    library.unlink()
+    said = log_of_a_start()
+    assert "an empty library was made, though tasks that worked on one (1) are kept" in said
+    assert str(library) in said
