@@ -252,25 +252,25 @@ class _Switch(Coroutine[Any, Any, Any]):
     """A coroutine that can be turned off; until then it is the one within, step by step."""
 
     def __init__(self, within: Coroutine[Any, Any, Any], steps: Steps) -> None:
-        self._within = within
+        self.within = within
         self._steps = steps
         self._on = True
 
     def __getattr__(self, name: str) -> Any:  # cr_frame, cr_running, cr_await, names
-        return getattr(self._within, name)
+        return getattr(self.within, name)
 
     def turn_off(self) -> Coroutine[Any, Any, Any]:
         """No step of it will be taken; gives the coroutine within."""
         self._on = False
-        return self._within
+        return self.within
 
     def send(self, value: Any) -> Any:
         """Take a step."""
-        return self._step(self._within.send, value)
+        return self._step(self.within.send, value)
 
     def throw(self, *error: Any) -> Any:
         """Take a step with an error."""
-        return self._step(self._within.throw, *error)
+        return self._step(self.within.throw, *error)
 
     def _step(self, how: Any, *given: Any) -> Any:
         if not self._on:
@@ -285,7 +285,7 @@ class _Switch(Coroutine[Any, Any, Any]):
     def close(self) -> None:
         """End it."""
         if self._on:
-            self._within.close()
+            self.within.close()
 
     def __await__(self) -> Any:
-        return self._within.__await__()
+        return self.within.__await__()

@@ -46,17 +46,28 @@ class NotDeterministic(HarnessError):
 
 
 class LeftRunning(HarnessError):
-    """A body has ended, and what it had asyncio run without a group (create_task) goes on.
+    """A body has ended, and what it had asyncio run without a group goes on: a task
+    (create_task), or the end of an async generator that the body left before its end.
 
     No engine can wait for that, or stop it. `task_id` is whose it is.
     """
 
-    def __init__(self, task_id: str, *, attempt: int, status: str, what: str) -> None:
-        super().__init__(
-            f"{task_id} is {status}, but {what}, which attempt {attempt} of its body gave to "
-            "asyncio (create_task, ensure_future), still runs: nobody waits for it or stops it. "
-            "Start it in a task group (anyio.create_task_group, asyncio.TaskGroup)."
-        )
+    def __init__(
+        self, task_id: str, *, attempt: int, status: str, what: str, is_generator: bool
+    ) -> None:
+        if is_generator:
+            said = (
+                f"the async generator {what}, which attempt {attempt} of its body left before its "
+                "end, is still being closed: nobody waits for that or stops it. Close it where it "
+                f"is used: async with contextlib.aclosing({what.rpartition('.')[2]}(…)) as …"
+            )
+        else:
+            said = (
+                f"{what}, which attempt {attempt} of its body gave to asyncio (create_task, "
+                "ensure_future), still runs: nobody waits for it or stops it. Start it in a task "
+                "group (anyio.create_task_group, asyncio.TaskGroup)."
+            )
+        super().__init__(f"{task_id} is {status}, but {said}")
         self.task_id = task_id
 
 

@@ -7,6 +7,8 @@ for something else.
 
 from __future__ import annotations
 
+import gc
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -215,9 +217,14 @@ class Promises:
             now = "gone" if kept is None else f"{kept.status}, attempt {kept.attempt}"
             running = anyio.get_current_task()
             if running.parent_id is None:  # no group has it: all that the engine starts is in one
-                what = str(getattr(running.coro, "__qualname__", running.name))
+                left = _generator_behind(running.coro)
+                what = str(getattr(left or running.coro, "__qualname__", running.name))
                 self._left_running = self._left_running or LeftRunning(
-                    body.task_id, attempt=body.attempt, status=now, what=what
+                    body.task_id,
+                    attempt=body.attempt,
+                    status=now,
+                    what=what,
+                    is_generator=left is not None,
                 )
                 return
             self.note_broken(
@@ -301,3 +308,10 @@ def _differing(one: dict[str, TaskRecord], other: dict[str, TaskRecord]) -> str:
         task_id for task_id in one.keys() | other.keys() if one.get(task_id) != other.get(task_id)
     )
     return ", ".join(names[:5])
+
+
+def _generator_behind(coroutine: object) -> object | None:
+    """Give the async generator that is closed by this, as asyncio does with one that was left."""
+    closing = getattr(coroutine, "within", coroutine)  # what the loop of a scenario has wrapped
+    referred = () if inspect.iscoroutine(closing) else gc.get_referents(closing)
+    return next((each for each in referred if inspect.isasyncgen(each)), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import anyio
@@ -233,6 +233,29 @@ def test_what_a_body_gave_to_asyncio_and_left_running_is_named_as_the_bodys_doin
     with pytest.raises(LeftRunning, match=r"ticking, which attempt \d of its body gave to asyncio"):
         run_harness(scenario, careless, loop="asyncio")
     assert all(task.done() for task in left)
+
+
+def test_an_async_generator_that_a_body_left_is_named_and_how_to_close_it() -> None:
+    async def rows() -> AsyncIterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            await anyio.sleep(5)
+
+    @task_type("careless")
+    async def careless(ctx: TaskContext) -> int:
+        async for row in rows():
+            return row
+        return 0
+
+    async def scenario(harness: TaskHarness) -> None:
+        await harness.wait(await harness.submit(careless))
+        await harness.advance(seconds=60)
+
+    said = r"generator .*\.rows, which attempt 1 .*contextlib\.aclosing\(rows\(…\)\)"
+    with pytest.raises(LeftRunning, match=said):
+        run_harness(scenario, careless, loop="asyncio")
 
 
 def test_a_child_of_a_group_that_outlives_its_task_is_the_engines_doing(
