@@ -88,7 +88,7 @@ def _repair(folder: Path, *, accept: bool) -> dict[str, TaskLoss]:
     if copy is not None:
         note(f"Mended; what was changed is copied to {copy}.")
     if rescued is None and copy is None:
-        note("Nothing to mend.")
+        note("Nothing to mend in the tasks.")
     return {} if rescued is None else rescued.loss.tasks
 
 
