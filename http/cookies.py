@@ -12,7 +12,9 @@ from urllib.parse import quote, unquote
 
 from starlette.types import Scope
 
-NAME = b"cortex_session"
+from .envelope import HEADERS
+
+NAME = b"cortex_session"  # and, where the page's address names a port, `_` and the port
 
 # Encoded, it is well within the 4,096 bytes that browsers keep of a cookie.
 LONGEST_KEY = 2048
@@ -23,31 +25,47 @@ _WRITTEN_PLAINLY = "/!$&'()*+,:;=@[]"
 
 def key_in_cookie(headers: Mapping[bytes, bytes]) -> bytes:
     """Give the key in a request's cookie; nothing where there is none, or not one of ours."""
-    for pair in headers.get(b"cookie", b"").split(b";"):
-        name, _, value = pair.strip().partition(b"=")
-        if name == NAME:
-            try:
-                padded = value + b"=" * (-len(value) % 4)
-                return base64.b64decode(padded, altchars=b"-_", validate=True)
-            except binascii.Error:
-                return b""
-    return b""
+    _, value = _found(headers)
+    try:
+        return base64.b64decode(value + b"=" * (-len(value) % 4), altchars=b"-_", validate=True)
+    except binascii.Error:
+        return b""
 
 
 def cookie_with(key: str, scope: Scope) -> bytes:
     """Write the header that has a browser keep the key until it is closed."""
     value = base64.urlsafe_b64encode(key.encode()).rstrip(b"=")
-    return b"%b=%b; %b" % (NAME, value, _attributes(scope))
+    return b"%b=%b; %b" % (_name(scope[HEADERS]), value, _attributes(scope))
 
 
 def cookie_gone(scope: Scope) -> bytes:
     """Write the header that has a browser forget it."""
-    return b"%b=; Max-Age=0; %b" % (NAME, _attributes(scope))
+    name, _ = _found(scope[HEADERS])
+    return b"%b=; Max-Age=0; %b" % (name, _attributes(scope))
+
+
+def _found(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Give the name and the value of the cookie that counts; no value where there is none."""
+    values: dict[bytes, bytes] = {}
+    for pair in headers.get(b"cookie", b"").split(b";"):
+        name, _, value = pair.strip().partition(b"=")
+        values.setdefault(name, value)
+    own = _name(headers)
+    name = NAME if own not in values and NAME in values else own
+    return name, values.get(name, b"")
+
+
+def _name(headers: Mapping[bytes, bytes]) -> bytes:
+    """Give the name to keep a cookie by. A browser has one of a name for all ports of a host, and
+    to sign in at one server is not to sign out of another.
+    """
+    port = headers.get(b"host", b"").rpartition(b":")[2]
+    return b"%b_%b" % (NAME, port) if port.isdigit() else NAME
 
 
 def _attributes(scope: Scope) -> bytes:
     # Behind a proxy that ends TLS the scheme here is http; the browser knows what it speaks.
-    origin: bytes = dict(scope["headers"]).get(b"origin", b"")
+    origin: bytes = scope[HEADERS].get(b"origin", b"")
     secure = scope["scheme"] == "https" or origin.startswith(b"https://")
     path = _path_for(_prefix(scope))
     return b"Path=%b/; HttpOnly; SameSite=Strict%b" % (path, b"; Secure" if secure else b"")

@@ -60,5 +60,5 @@ CONTENT_DISPOSITION = Header(
 SET_COOKIE = Header(
     "Set-Cookie",
     "The key as a cookie that no script can read, or what takes it back.",
-    "cortex_session=KEY; HttpOnly; SameSite=Strict; Path=/",
+    "cortex_session_8000=KEY; HttpOnly; SameSite=Strict; Path=/",
 )

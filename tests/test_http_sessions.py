@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from cortex_tasks.http.app import create_app
+from cortex_tasks.http.keys import KeyStore
 from tests.http_setting import Api, a_key_store, assert_problem, client_of, echo, endless, serving
 
 OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
@@ -220,6 +221,37 @@ async def test_a_cookie_that_holds_no_key_opens_nothing(value: str, tmp_path: Pa
     async with serving(keys=keys) as api:
         cookie = b"other=1; cortex_session=" + value.encode()
         assert_problem(await api.get("/api/tasks", headers={b"cookie": cookie}), 401)
+
+
+async def test_servers_on_two_ports_of_a_host_keep_their_cookies_apart(tmp_path: Path) -> None:
+    keys = [KeyStore.in_folder(tmp_path / name) for name in ("one", "other")]
+    secrets = [each.create("me") for each in keys]
+    async with serving(keys=keys[0]) as one, serving(keys=keys[1]) as other:
+        jar = {}
+        for api, secret, host in ((one, secrets[0], "h:8000"), (other, secrets[1], "h:8001")):
+            answer = await api.post(
+                "/api/session", json={"key": secret}, headers=OWN_PAGE | {"Host": host}
+            )
+            name, _, value = answer.headers["set-cookie"].partition(";")[0].partition("=")
+            jar[name] = value
+        assert sorted(jar) == ["cortex_session_8000", "cortex_session_8001"]
+        cookies = "; ".join(f"{name}={value}" for name, value in jar.items())
+        one.client.cookies.clear()
+        other.client.cookies.clear()
+        for api, host in ((one, "h:8000"), (other, "h:8001"), (one, "[::1]:8000")):
+            seen = await api.get("/api/tasks", headers={"Host": host, "Cookie": cookies})
+            assert seen.status_code == 200
+        for host in ("h:8001", "h", "[::1]"):
+            seen = await one.get("/api/tasks", headers={"Host": host, "Cookie": cookies})
+            assert_problem(seen, 401)
+        # The name without a port counts everywhere, as the description says.
+        plain = {"Cookie": f"cortex_session={jar['cortex_session_8000']}"}
+        for host in ("h:8000", "h", "[::1]"):
+            seen = await one.get("/api/tasks", headers={"Host": host} | plain)
+            assert seen.status_code == 200
+        for sent, gone in (({}, "cortex_session_8000=;"), (plain, "cortex_session=;")):
+            out = await one.delete("/api/session", headers=OWN_PAGE | {"Host": "h:8000"} | sent)
+            assert out.headers["set-cookie"].startswith(gone)
 
 
 async def test_where_no_key_is_asked_for_nobody_has_to_sign_in() -> None:
