@@ -6,7 +6,7 @@ import sys
 
 import anyio
 
-from . import engine_speed, following_speed, opening_speed, page_speed, request_speed
+from . import browser_speed, engine_speed, following_speed, opening_speed, page_speed, request_speed
 from .measuring import Figure, machine
 
 PARTS = {
@@ -15,6 +15,7 @@ PARTS = {
     "opening": opening_speed.measure,
     "pages": page_speed.measure,
     "following": following_speed.measure,
+    "browser": browser_speed.measure,
 }
 
 
