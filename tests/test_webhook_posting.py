@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
+import httpx2
 import msgspec
 import pytest
 from anyio.abc import SocketStream
@@ -123,12 +124,29 @@ async def test_no_library_writes_the_url_of_a_webhook_into_the_log(
         (later("Sun, 15 Mar 2026 10:00:00 GMT"), Outcome(503, "HTTP 503", timedelta(0))),
         (later("Sun, 15 Mar 9999 10:00:00 GMT"), Outcome(503, "HTTP 503", timedelta(days=1))),
         (later("next Sunday"), Outcome(503, "HTTP 503")),
+        (later("Wed, 21 Oct 2015 07:28:00 +99999999999999"), Outcome(503, "HTTP 503")),
+        (later("Wed, 21 Oct 99999999999999999999 07:28:00 GMT"), Outcome(503, "HTTP 503")),
+        (later("Wed, 21 Oct 2015 99:28:00 GMT"), Outcome(503, "HTTP 503")),
+        (later("1e999"), Outcome(503, "HTTP 503")),
         (b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n", Outcome(410, "HTTP 410", None, True)),
     ],
 )
 async def test_what_is_no_success_is_told_apart(answer: bytes, expected: Outcome) -> None:
     outcome, _ = await outcome_of(answer)
     assert outcome == expected
+
+
+async def test_a_fault_of_ours_costs_an_attempt_and_not_the_server(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Faulty(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            raise ZeroDivisionError
+
+    async with Poster(SECRETS, allow_private=True, version="1", transport=Faulty()) as poster:
+        outcome = await poster.post(a_hook("http://127.0.0.1:9/"), a_delivery(), NOW)
+    assert outcome == Outcome(None, "a fault of this server: ZeroDivisionError")
+    assert "wh_1" in caplog.text
 
 
 async def test_a_redirect_is_not_followed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -18,6 +19,8 @@ from .targets import TargetRefused, address_of, check_url
 
 with from_extra("server"):
     import httpx2
+
+log = logging.getLogger("cortex_tasks.webhooks")
 
 PATIENCE = 10.0  # seconds until an attempt is given up, whatever has come by then
 LONGEST_ERROR = 300  # characters
@@ -68,6 +71,11 @@ class Poster:
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             said = str(error) or f"no answer within {PATIENCE:.0f} s"
             return Outcome(None, f"{type(error).__name__}: {said}"[:LONGEST_ERROR])
+        except Exception as error:
+            # A fault of ours, which the other side may have found out how to bring about: it costs
+            # this attempt, and not the server.
+            log.exception("webhook %s: an attempt failed by a fault of this server", hook.id)
+            return Outcome(None, f"a fault of this server: {type(error).__name__}")
 
     async def _post(self, hook: Hook, delivery: Delivery, now: datetime) -> Outcome:
         parts = check_url(hook.url)
@@ -129,7 +137,7 @@ def _after(retry_after: str, now: datetime) -> timedelta | None:
 def _seconds_until(date: str, now: datetime) -> float:
     try:
         then = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError, TypeError, IndexError):  # as it meets what is no date
         return math.nan
     # A date without a zone is meant as in Greenwich.
     then = then.replace(tzinfo=UTC) if then.tzinfo is None else then
