@@ -116,6 +116,7 @@ async def test_it_gives_up_after_as_many_repeats_as_it_was_told() -> None:
     ("failure", "kind", "said"),
     [
         (httpx2.ConnectError("refused"), CannotConnect, "no server at http://there/prefix"),
+        (httpx2.PoolTimeout(""), CannotConnect, "connections .* are taken.*; nothing was asked"),
         (httpx2.ReadTimeout("slow"), NoAnswerInTime, "did not answer within 30 s"),
         (httpx2.Response(302, headers={"location": "http://x"}), NotUnderstood, "HTTP 302"),
         (httpx2.Response(404, text="<html>"), NotUnderstood, "not a Cortex task server"),

@@ -4,7 +4,7 @@ ClientError
 ├── UnusableSetting      what was given cannot be used: a URL, a key, surroundings (proxies,
 │                        certificates), what could never be sent, a client that is closed
 ├── Unreachable          no answer came; nothing is known about what the server did
-│   ├── CannotConnect    nobody listens there
+│   ├── CannotConnect    nothing was asked: nobody listens there, or no connection is free
 │   └── NoAnswerInTime   it may still be doing what was asked
 ├── NotUnderstood        what answered is no Cortex task server, or one of another age
 ├── WaitTimedOut         the task was still under way when the time to wait was over (`task`)
@@ -42,7 +42,7 @@ class Unreachable(ClientError, ConnectionError):
 
 
 class CannotConnect(Unreachable):
-    """Nobody listens there: nothing was asked."""
+    """Nothing was asked: nobody listens there, or there is no connection for it."""
 
 
 class NoAnswerInTime(Unreachable):
