@@ -28,6 +28,7 @@ from cortex_tasks.client import (
     NotPermitted,
     NotReady,
     TaskHasNoResult,
+    TlsFailed,
     UnusableSetting,
     WaitTimedOut,
 )
@@ -313,6 +314,13 @@ async def test_a_program_that_awaits_follows_as_many(tmp_path: Path) -> None:
             changes = client.follow(task_id, patience=0)
             await anext(await followed.enter_async_context(changes))
         assert (await client.health()).healthy
+
+
+async def test_https_where_http_is_spoken_is_told_from_no_server(tmp_path: Path) -> None:
+    async with awaited(tmp_path, endless) as client:
+        async with AsyncClient(client.url.replace("http:", "https:"), repeats=0) as secure:
+            with pytest.raises(TlsFailed, match="the URL begins with http://"):
+                await secure.health()
 
 
 @asynccontextmanager

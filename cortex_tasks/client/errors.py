@@ -5,6 +5,7 @@ ClientError
 │                        certificates), what could never be sent, a client that is closed
 ├── Unreachable          no answer came; nothing is known about what the server did
 │   ├── CannotConnect    nothing was asked: nobody listens there, or no connection is free
+│   │   └── TlsFailed    a certificate that is refused, or no TLS there
 │   └── NoAnswerInTime   it may still be doing what was asked
 ├── NotUnderstood        what answered is no Cortex task server, or one of another age
 ├── WaitTimedOut         the task was still under way when the time to wait was over (`task`)
@@ -43,6 +44,10 @@ class Unreachable(ClientError, ConnectionError):
 
 class CannotConnect(Unreachable):
     """Nothing was asked: nobody listens there, or there is no connection for it."""
+
+
+class TlsFailed(CannotConnect):
+    """Nothing was asked: who is there has a certificate that is refused, or speaks no TLS."""
 
 
 class NoAnswerInTime(Unreachable):

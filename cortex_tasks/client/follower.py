@@ -127,7 +127,8 @@ class Follower:
         try:
             response = http.send(request, stream=True)
         except FAILURES as error:
-            raise settings.no_answer(error, SILENCE) from None
+            failure = settings.no_answer(error, SILENCE)
+            raise failure from failure.__cause__
         self._response, self._reader, self._heard = response, FrameReader(), False
         streams = "text/event-stream" in response.headers.get("content-type", "")
         if response.status_code == 200 and streams:

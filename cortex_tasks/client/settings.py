@@ -14,6 +14,7 @@ import msgspec
 
 from .address import address_of
 from .calls import Answer, Call
+from .connecting import cannot_connect
 from .errors import (
     CannotConnect,
     ClientError,
@@ -68,8 +69,10 @@ class Settings:
             "limits": LIMITS,
             # Loading the certificates of the world takes longer than most answers; over plain
             # HTTP a context that trusts nobody will do.
-            "verify": self._address.scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            # No proxy leads to this machine itself.
+            "verify": httpx2.create_ssl_context()
+            if self._address.scheme == "https"
+            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            # No proxy leads to this machine itself. (What SSL_CERT_FILE says is heeded above.)
             "trust_env": self._address.host not in LOOPBACK,
         }
 
@@ -111,7 +114,7 @@ class Settings:
         """Give the error that says why no answer came within so many seconds."""
         match error:
             case httpx2.ConnectError() | httpx2.ConnectTimeout():
-                return CannotConnect(f"no server at {self.url}")
+                return cannot_connect(self.url, error)
             case httpx2.PoolTimeout():  # of a transport that was given; ours has no limit
                 return CannotConnect(
                     f"all connections to {self.url} that the transport allows are taken, and none "
