@@ -7,6 +7,7 @@
 import { get, Refused } from "./api.js";
 
 const PATIENCE = 20_000; // milliseconds after which a stream that said nothing is taken for held back
+const SILENCE = 40_000; // after which a stream that is open is taken for dead: the server says something every 15 seconds
 const LOOK_AGAIN = 3_000;
 const LONGEST_PAUSE = 15_000;
 const LOOK_AFTER = 15_000; // a connection that is cut off somewhere on its way stays open, and silent
@@ -23,6 +24,7 @@ class Live extends EventTarget {
   #wanted = false;
   #probing = false;
   #heard = 0; // when the server last answered
+  #streamed = 0; // when anything last came over the stream
 
   constructor() {
     super();
@@ -35,6 +37,8 @@ class Live extends EventTarget {
     setInterval(() => {
       // A machine that slept has a dead connection, and nobody told it.
       if (Date.now() - seen > 30_000) this.retry();
+      // That others get through says nothing of the stream's own.
+      else if (Date.now() - this.#streamed > SILENCE) this.suspect();
       else if (Date.now() - this.#heard > LOOK_AFTER) this.#check();
       seen = Date.now();
     }, 5_000);
@@ -90,8 +94,10 @@ class Live extends EventTarget {
     const from = this.#seq === null ? "" : `?last_event_id=${this.#seq}`;
     const source = new EventSource(`api/tasks/events${from}`);
     this.#source = source;
+    this.#streamed = Date.now();
     this.#patience = setTimeout(() => this.#poll(), PATIENCE);
     const hear = (name, act) => source.addEventListener(name, (event) => {
+      this.#streamed = Date.now();
       if (event.lastEventId) this.#seq = Number(event.lastEventId);
       act(JSON.parse(event.data));
     });
@@ -104,6 +110,7 @@ class Live extends EventTarget {
       if (back) this.#tell("refresh", {});
     });
     hear("task", (task) => this.#tell("task", task));
+    hear("ping", () => {});
     hear("removed", (gone) => this.#tell("removed", gone));
     hear("reset", (reset) => {
       this.#seq = reset.seq;
