@@ -175,6 +175,25 @@ def test_a_stream_that_alone_fell_silent_is_opened_anew(
     expect(page.locator(".dot.live")).to_be_visible()
 
 
+@pytest.mark.parametrize("refused", [True, False], ids=["refused", "silent"])
+def test_a_result_comes_though_the_first_question_for_it_was_not_answered(
+    world: World, page: Page, *, refused: bool
+) -> None:
+    task_id = world.submit("export", percent=30, result={"rows": [{"n": 1}]})
+    open_at(page, world, f"tasks/{task_id}")
+    expect(page.locator(".dot.live")).to_be_visible()
+    mine = f"**/api/tasks/{task_id}"
+    page.route(mine, lambda route: route.abort("connectionreset") if refused else None)
+    with page.expect_request(mine):
+        world.open_gate()
+    expect(page.locator(".under .badge")).to_have_text("Completed")
+    page.clock.fast_forward(20_000)  # a question that nobody refused is given up
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.unroute(mine)
+    page.clock.fast_forward(6_000)
+    expect(page.get_by_role("heading", name="Result")).to_be_visible()
+
+
 # -- what is steered ------------------------------------------------------------------------------
 
 
