@@ -55,7 +55,9 @@ def test_what_happens_before_the_stream_has_come_through_is_seen(world: World, p
     expect(page.locator(".under .badge")).to_have_text("Completed")
 
 
-def test_a_connection_that_fell_silent_is_said_to_be_lost(world: World, page: Page) -> None:
+def test_a_connection_that_fell_silent_is_said_to_be_lost_for_as_long_as_it_is(
+    world: World, page: Page
+) -> None:
     page.clock.install()
     open_at(page, world, "library")
     expect(page.locator("main")).to_have_attribute("aria-busy", "false")
@@ -65,6 +67,13 @@ def test_a_connection_that_fell_silent_is_said_to_be_lost(world: World, page: Pa
     with page.expect_request(SESSION):
         page.clock.fast_forward(20_000)
     page.clock.fast_forward(15_000)
+    expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
+    with page.expect_request(STREAM):  # as after a pause
+        page.clock.fast_forward(2_000)
+    with page.expect_request(SESSION):  # no stream came through: does anything?
+        page.clock.fast_forward(20_000)
+    expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
+    page.clock.fast_forward(11_000)
     expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
     page.unroute(SESSION)
     page.unroute(STREAM)

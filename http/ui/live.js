@@ -23,6 +23,7 @@ class Live extends EventTarget {
   #patience = 0;
   #wanted = false;
   #probing = false;
+  #turn = 0; // goes on with each new beginning: what was asked before it is without consequence
   #heard = 0; // when the server last answered
   #streamed = 0; // when anything last came over the stream
 
@@ -82,6 +83,7 @@ class Live extends EventTarget {
   }
 
   #let_go() {
+    this.#turn += 1;
     clearTimeout(this.#timer);
     clearTimeout(this.#patience);
     this.#source?.close();
@@ -95,7 +97,7 @@ class Live extends EventTarget {
     const source = new EventSource(`api/tasks/events${from}`);
     this.#source = source;
     this.#streamed = Date.now();
-    this.#patience = setTimeout(() => this.#poll(), PATIENCE);
+    this.#patience = setTimeout(() => this.#heldBack(), PATIENCE);
     const hear = (name, act) => source.addEventListener(name, (event) => {
       this.#streamed = Date.now();
       if (event.lastEventId) this.#seq = Number(event.lastEventId);
@@ -121,16 +123,7 @@ class Live extends EventTarget {
 
   /** Whether the server still answers, and us: also a key may have been revoked under a stream that goes on. */
   async #check() {
-    if (this.state !== "live" || this.#probing || document.hidden) return;
-    this.#probing = true;
-    try {
-      await this.#answer();
-    } catch (error) {
-      this.#let_go();
-      this.#failed(error);
-    } finally {
-      this.#probing = false;
-    }
+    if (this.state === "live" && !this.#probing && !document.hidden) await this.#answers();
   }
 
   async #answer() {
@@ -145,24 +138,39 @@ class Live extends EventTarget {
     }
   }
 
+  /** The stream is over, or was refused. If the server, being there, goes on refusing, it has none, or somebody holds it back. */
   async #broken() {
     this.#let_go();
     if (document.hidden || !this.#wanted) return;
+    if (!(await this.#answers())) return;
+    this.#tries += 1;
+    if (this.#tries >= 3) this.#poll();
+    else this.#timer = setTimeout(() => this.#connect(), 300 * this.#tries);
+  }
+
+  /** No stream came through; perhaps nothing does. */
+  async #heldBack() {
+    this.#let_go();
+    if (await this.#answers()) this.#poll();
+  }
+
+  /** Whether there is an answer, which is still what we wait for: meanwhile somebody may have left, or begun anew. */
+  async #answers() {
+    const turn = this.#turn;
     this.#probing = true;
     try {
       await this.#answer();
-      this.#tries += 1;
-      // The server is there. If it keeps refusing the stream, it has none, or somebody holds it back.
-      if (this.#tries >= 3) this.#poll();
-      else this.#timer = setTimeout(() => this.#connect(), 300 * this.#tries);
     } catch (error) {
-      this.#failed(error);
+      if (turn === this.#turn) this.#failed(error);
+      return false;
     } finally {
       this.#probing = false;
     }
+    return turn === this.#turn;
   }
 
   #failed(error) {
+    this.#let_go();
     if (!this.#wanted) return;
     if (error instanceof Refused && error.status === 401) {
       this.#tell("unauthorised", {});
