@@ -18,6 +18,7 @@ SESSION = "**/api/session"
 PAUSE = "**/api/task-types/*/pause"
 CANCEL_MANY = "**/api/tasks/bulk/cancel"
 DOCUMENTS = "**/api/documents?*"
+ONE_OF_A_CHAIN = "**/api/tasks?q=id*"
 STREAM = "/api/tasks/events"
 
 
@@ -192,6 +193,28 @@ def test_a_result_comes_though_the_first_question_for_it_was_not_answered(
     page.unroute(mine)
     page.clock.fast_forward(6_000)
     expect(page.get_by_role("heading", name="Result")).to_be_visible()
+
+
+def test_steps_of_a_chain_that_nothing_is_known_of_are_not_said_to_be_gone(
+    world: World, page: Page
+) -> None:
+    chain = page.locator(".chain")
+    first = world.submit("report", then=["export", "queue"])
+    open_at(page, world, f"tasks/{first}")
+    expect(chain.get_by_role("link", name="Export")).to_be_visible()
+    chain.get_by_role("link", name="Export").click()
+    expect(page.get_by_role("heading", level=1, name="Export")).to_be_visible()
+    expect(chain.get_by_role("link", name="Report")).to_be_visible()
+    page.route(ONE_OF_A_CHAIN, lambda route: route.abort("connectionreset"))
+    with page.expect_event("requestfailed", lambda request: "q=id" in request.url):
+        world.open_gate()
+    expect(page.locator(".under .badge")).to_have_text("Completed")
+    expect(chain).not_to_contain_text("cleaned up")
+    expect(chain.get_by_role("link", name="Report")).to_be_visible()
+    page.unroute(ONE_OF_A_CHAIN)
+    page.clock.fast_forward(6_000)
+    expect(chain.get_by_role("link", name="Queue")).to_be_visible()
+    expect(chain).not_to_contain_text("cleaned up")
 
 
 # -- what is steered ------------------------------------------------------------------------------

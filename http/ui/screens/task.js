@@ -69,11 +69,11 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
   const complain = (error) => signal.aborted || error.status === 0 || toast(error.message, "failed"); // of a lost connection the frame tells
   let questions = 0;
   let owed = 0; // the newest that was not answered: it is asked again, as perhaps nothing else will make us ask
-  async function surely(question) {
+  async function surely(question, { all = true } = {}) {
     const number = ++questions;
     try {
       await question();
-      if (number > owed) owed = 0;
+      if (all && number > owed) owed = 0;
     } catch (error) {
       if (!owed) complain(error);
       owed = Math.max(owed, number);
@@ -91,7 +91,7 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
   const chainSoon = () => {
     due ||= setTimeout(() => {
       due = 0;
-      drawChain(view, seen, signal).catch(complain);
+      surely(() => drawChain(view, seen, signal), { all: false });
     }, CALM);
   };
   signal.addEventListener("abort", () => clearTimeout(due));
@@ -133,7 +133,7 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
     u: ["Back to all tasks", () => go("#/tasks")],
     ".": ["Look again", quietly],
   });
-  await Promise.all([drawChain(view, seen, signal), lookAtType().catch(() => {})]);
+  await Promise.all([surely(() => drawChain(view, seen, signal)), lookAtType().catch(() => {})]);
 }
 
 const canRetry = (seen) => seen.status === "failed" || seen.status === "cancelled";
@@ -270,13 +270,14 @@ function line(each) {
 
 const LONGEST_CHAIN = 20;
 
+/** Leaves what was drawn where a question is not answered: of that task nothing is known, least of all that it is gone. */
 async function drawChain(view, seen, signal) {
   const one = async (id) => (await get("api/tasks", { query: { q: `id:${id}`, limit: 1 }, signal })).tasks[0];
   const walk = async (from, direction) => {
     const found = [];
     let next = from[direction];
     while (next && found.length < LONGEST_CHAIN) {
-      const task = await one(next).catch(() => null);
+      const task = await one(next);
       found.push(task ?? { task_id: next, gone: true });
       next = task?.[direction];
     }
