@@ -46,9 +46,16 @@ class Live extends EventTarget {
   }
 
   start() {
+    if (this.#wanted) return;
     this.#wanted = true;
     this.#tries = 0;
     this.#connect();
+  }
+
+  /** This was the answer before anything was followed: start once there is a better one. */
+  startLater(error) {
+    this.#wanted = true;
+    this.#failed(error);
   }
 
   stop() {

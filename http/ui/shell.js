@@ -25,14 +25,13 @@ export function makeShell({ library, onSignOut }) {
       return link;
     }));
   const main = h("main", { class: "page", id: "main", tabindex: -1 });
-  const lost = lostBar();
   const frame = h("div", { class: "frame" },
     h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); main.focus(); } }, "Skip to content"),
     h("header", { class: "side" },
       h("a", { class: "brand", href: "#/" }, mark(), h("span", {}, "Cortex tasks")),
       nav,
       h("div", { class: "rest" }, connection(), tools(), who(onSignOut))),
-    h("div", { class: "stage" }, lost, main));
+    h("div", { class: "stage" }, lostBar, main));
   return {
     frame,
     main,
@@ -67,7 +66,7 @@ function connection() {
   return h("p", { class: "connection", role: "status" }, dot, word);
 }
 
-function lostBar() {
+function makeLostBar() {
   const wait = moving(h("span", { class: "figures" }), () => {
     const left = Math.ceil((live.retryAt - Date.now()) / 1000);
     return left > 0 ? `Connection lost, retrying in ${left} s` : "Connection lost, retrying…";
@@ -80,6 +79,9 @@ function lostBar() {
   });
   return bar;
 }
+
+/** There is one, also where there is no frame yet. */
+export const lostBar = makeLostBar();
 
 function tools() {
   return h("div", { class: "tools" },
