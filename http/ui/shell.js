@@ -67,11 +67,12 @@ function connection() {
 }
 
 function makeLostBar() {
-  const wait = moving(h("span", { class: "figures" }), () => {
+  // An alert is read out whenever its text changes: the seconds are for the eye.
+  const wait = moving(h("span", { class: "figures", "aria-hidden": "true" }), () => {
     const left = Math.ceil((live.retryAt - Date.now()) / 1000);
-    return left > 0 ? `Connection lost, retrying in ${left} s` : "Connection lost, retrying…";
+    return left > 0 ? `in ${left} s` : "";
   });
-  const bar = h("div", { class: "lost-bar", role: "alert", hidden: true }, wait,
+  const bar = h("div", { class: "lost-bar", hidden: true }, h("p", {}, h("span", { role: "alert" }, "Connection lost, retrying"), " ", wait),
     h("button", { class: "button tiny", type: "button", onclick: () => live.retry() }, "Retry now"));
   live.addEventListener("state", () => {
     bar.hidden = live.state !== "lost";
