@@ -43,7 +43,8 @@ export function timeLeftOf(current, before = "") {
   });
 }
 
-export const taskLink = (id, text = id, attributes = {}) => h("a", { href: `#/tasks/${encodeURIComponent(id)}`, ...attributes }, text);
+export const addressOf = (id) => `#/tasks/${encodeURIComponent(id)}`;
+export const taskLink = (id, text = id, attributes = {}) => h("a", { href: addressOf(id), ...attributes }, text);
 
 export function empty(name, heading, ...rest) {
   return h("div", { class: "empty" }, icon(name), h("h2", {}, heading), ...rest);
