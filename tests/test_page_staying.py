@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -24,6 +25,7 @@ def page(browser: Browser, world: World) -> Iterator[Page]:
     with a_page(browser) as page:
         yield page
     world.clear()
+    world.forget()
 
 
 def open_live(page: Page, world: World, place: str = "") -> None:
@@ -79,3 +81,98 @@ def test_a_link_beside_how_the_server_is_keeps_the_focus_while_that_changes(
     page.clock.fast_forward(10_000)
     expect(tile).to_have_text(str(before + 1))
     expect(link).to_be_focused()
+
+
+# -- the library ----------------------------------------------------------------------------------
+
+
+def test_who_turns_the_pages_of_the_library_by_keys_stays_at_the_button(
+    world: World, page: Page
+) -> None:
+    assert world.library is not None
+    for number in range(110):
+        content = f"Document {number} speaks of Ada Lovelace.".encode()
+        add = partial(world.library.documents.add, filename=f"{number}.txt", content=content)
+        world.call(add)
+    page.clock.install()
+    open_live(page, world, "library")
+    older, newer = (page.get_by_role("button", name=name) for name in ("Older", "Newer"))
+    older.focus()
+    for words in ("51–100 of 110 documents", "101–110 of 110 documents"):
+        page.keyboard.press("Enter")
+        expect(page.get_by_text(words)).to_be_visible()
+        expect(older).to_be_focused()
+    expect(older).to_be_disabled()
+    page.keyboard.press("Enter")  # does nothing
+    newer.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("51–100 of 110 documents")).to_be_visible()
+    look = "**/api/documents?*"
+    with page.expect_response(look):
+        page.clock.fast_forward(11_200)
+    add = partial(world.library.documents.add, filename="late.txt", content=b"A late one.")
+    world.call(add)
+    page.clock.fast_forward(11_200)
+    page.clock.fast_forward(11_200)
+    expect(page.get_by_text("51–100 of 111 documents")).to_be_visible()
+    expect(newer).to_be_focused()
+
+
+def test_who_deletes_a_document_by_keys_stands_at_the_next_one(world: World, page: Page) -> None:
+    assert world.library is not None
+    for name in ("older", "newer"):
+        content = f"The {name} of two.".encode()
+        world.call(partial(world.library.documents.add, filename=f"{name}.txt", content=content))
+    open_live(page, world, "library")
+    page.get_by_role("button", name="Delete newer.txt").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").get_by_role("button", name="Delete it").press("Enter")
+    expect(page.get_by_role("row", name="newer.txt")).to_have_count(0)
+    expect(page.get_by_role("button", name="Delete older.txt")).to_be_focused()
+
+
+# -- a task, and many -----------------------------------------------------------------------------
+
+
+def test_who_cancels_a_task_by_keys_stands_at_what_can_be_done_then(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("export", percent=5)
+    open_live(page, world, f"tasks/{task_id}")
+    actions = page.locator(".actions")
+    actions.get_by_role("button", name="Cancel").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the task").press("Enter")
+    expect(page.locator(".under .badge")).to_have_text("Cancelled")
+    expect(actions.get_by_role("button", name="Cancel")).to_be_hidden()
+    expect(actions.get_by_role("button", name="Retry")).to_be_focused()
+
+
+def test_who_has_something_done_with_a_task_that_ends_meanwhile_stays_on_its_screen(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("export", percent=5)
+    open_live(page, world, f"tasks/{task_id}")
+    page.get_by_role("button", name="Cancel").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    world.open_gate()
+    expect(page.locator(".under .badge")).to_have_text("Completed")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("heading", level=1, name="Export")).to_be_focused()
+
+
+def test_what_is_done_with_many_by_keys_leaves_the_focus_on_the_screen(
+    world: World, page: Page
+) -> None:
+    for _ in range(52):
+        world.submit("report", error="Many fail")
+    open_live(page, world, "tasks?q=status:failed")
+    page.get_by_label("Choose all on this page").check()
+    page.get_by_role("button", name="that fit").press("Enter")
+    chosen = page.get_by_role("region", name="Chosen tasks")
+    expect(chosen).to_contain_text("52 tasks chosen")
+    expect(chosen.get_by_role("button", name="Choose none")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(chosen).to_be_hidden()
+    expect(page.get_by_role("heading", level=1, name="Tasks")).to_be_focused()

@@ -2,7 +2,7 @@
 
 import { moving } from "./clock.js";
 import { fill, h, icon, say } from "./dom.js";
-import { count, roughly, timeLeft, title } from "./format.js";
+import { count, plural, roughly, timeLeft, title } from "./format.js";
 
 export const STATUSES = ["pending", "running", "completed", "failed", "cancelled"];
 export const isFinal = (status) => status === "completed" || status === "failed" || status === "cancelled";
@@ -60,6 +60,46 @@ export function card(heading, attributes, ...children) {
 
 export function button(text, name, onclick, attributes = {}) {
   return h("button", { class: "button", type: "button", ...attributes, onclick }, name && icon(name), text);
+}
+
+/** Whether it can be pressed. It is never `disabled`: that would take the focus from it. */
+export function setAble(one, able) {
+  if (able) one.removeAttribute("aria-disabled");
+  else one.setAttribute("aria-disabled", "true");
+}
+export const isAble = (one) => !one.hasAttribute("aria-disabled");
+
+/** A button for what takes a while, and is not to be asked for again meanwhile. */
+export function patientButton(text, name, act, attributes) {
+  const one = button(text, name, async () => {
+    if (!isAble(one)) return;
+    setAble(one, false);
+    try {
+      await act();
+    } finally {
+      setAble(one, true);
+    }
+  }, attributes);
+  return one;
+}
+
+/** The foot of a list of which `size` at a time are shown; its buttons stay while the list changes. */
+export function makePager(size, turn, noun) {
+  const where = h("span", { class: "muted small figures" });
+  const side = (word, name, by) => {
+    const one = button(word, name, () => isAble(one) && turn(by), { class: "button tiny" });
+    return one;
+  };
+  const newer = side("Newer", "left", -1);
+  const older = side("Older", "right", 1);
+  return {
+    box: h("div", { class: "pager" }, where, h("div", { class: "line" }, newer, older)),
+    update(page, shown, total) {
+      say(where, `${count(page * size + 1)}–${count(page * size + shown)} of ${plural(total, noun)}`);
+      setAble(newer, page > 0);
+      setAble(older, (page + 1) * size < total); // what is not shown yet may be on this page
+    },
+  };
 }
 
 /** What one types to upload documents to this very server, wherever it is. */

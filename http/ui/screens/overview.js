@@ -6,7 +6,7 @@ import { moving, timeAgo } from "../clock.js";
 import { toast } from "../dialogs.js";
 import { fill, h, icon, reconcile, say } from "../dom.js";
 import { brief, count, duration, learnServerTime, plural, roughly, since, timeLeft, title } from "../format.js";
-import { STATUSES, addressOf, badge, button, card, empty, isFinal, progressBar, taskLink } from "../parts.js";
+import { STATUSES, addressOf, badge, card, empty, isFinal, patientButton, progressBar, taskLink } from "../parts.js";
 import { quoted } from "../search.js";
 import { mayManage } from "../session.js";
 
@@ -276,11 +276,7 @@ function makeType({ name }, look) {
 function pauseButton(look) {
   let type;
   let shown; // whether it is that of a paused type
-  let asking = false;
   const press = async () => {
-    if (asking) return; // never disabled: that would take the focus from it
-    asking = true;
-    one.setAttribute("aria-disabled", "true");
     const { name, paused } = type;
     try {
       await post(`api/task-types/${encodeURIComponent(name)}/${paused ? "resume" : "pause"}`);
@@ -288,12 +284,9 @@ function pauseButton(look) {
       await look();
     } catch (error) {
       toast(error.message, "failed");
-    } finally {
-      asking = false;
-      one.removeAttribute("aria-disabled");
     }
   };
-  const one = button("", "", press, { class: "button tiny" });
+  const one = patientButton("", "", press, { class: "button tiny" });
   one.update = (next) => {
     type = next;
     one.hidden = type.paused === undefined;
