@@ -176,3 +176,53 @@ def test_what_is_done_with_many_by_keys_leaves_the_focus_on_the_screen(
     page.keyboard.press("Enter")
     expect(chosen).to_be_hidden()
     expect(page.get_by_role("heading", level=1, name="Tasks")).to_be_focused()
+
+
+# -- a log ----------------------------------------------------------------------------------------
+
+
+def test_a_line_of_the_log_that_is_read_stays_where_it_is_and_selected(
+    world: World, page: Page
+) -> None:
+    def keep(first: int, last: int) -> None:
+        """Have the server keep these lines of it, and those before no longer."""
+        at = "2026-03-15T10:30:00Z"
+        lines = [
+            {"at": at, "level": "info", "message": f"Line {number}", "fields": {}}
+            for number in range(first, last + 1)
+        ]
+        answer = {"lines": lines, "dropped": first - 1}
+        page.unroute("**/log")
+        page.route("**/log", lambda route: route.fulfill(json=answer))
+
+    def look() -> None:
+        page.clock.fast_forward(2_000)
+
+    page.clock.install()
+    task_id = world.submit("export", percent=5)
+    keep(1, 200)
+    open_live(page, world, f"tasks/{task_id}")
+    log = page.get_by_label("Log lines")
+    expect(log.get_by_text("Line 200", exact=True)).to_be_in_viewport()  # the newest is seen
+    keep(1, 210)
+    look()
+    expect(log.get_by_text("Line 210", exact=True)).to_be_in_viewport()
+    read = log.get_by_text("Line 150", exact=True)
+    read.scroll_into_view_if_needed()
+    read.select_text()
+    before = read.bounding_box()
+    keep(101, 300)
+    look()
+    expect(log.get_by_role("listitem")).to_have_count(200)
+    expect(log.get_by_role("listitem").first).to_contain_text("Line 101")
+    expect(log.get_by_role("listitem").last).to_contain_text("Line 300")
+    expect(page.get_by_text("100 earlier lines not kept")).to_be_visible()
+    assert read.bounding_box() == before
+    assert page.evaluate("() => String(getSelection())") == "Line 150"
+    keep(251, 450)
+    look()
+    expect(log.get_by_role("listitem").first).to_contain_text("Line 251")
+    expect(log.get_by_text("Line 251", exact=True)).to_be_in_viewport()  # all that was seen is gone
+    keep(1, 3)  # the server came back with an older state
+    look()
+    expect(log.get_by_role("listitem")).to_have_count(3)

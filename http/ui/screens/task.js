@@ -215,11 +215,33 @@ function makeLog(path, signal) {
   const more = h("span", { class: "muted small" });
   const box = card([h("h2", {}, "Log"), more], { hidden: true }, list);
   let offered = true;
-  let shown = 0;
+  let first = 0; // the number of the first line that is shown
+  let next = 0; // and that of the first that is not there yet
+  let asked = 0;
+  let answered = 0;
+
+  /** Write what is new and take away what is no longer kept; what one reads or has selected stays where it is. */
+  function show({ lines, dropped }) {
+    const follow = list.scrollTop + list.clientHeight >= list.scrollHeight - 8;
+    const at = list.scrollTop;
+    if (dropped < first || dropped + lines.length < next) {
+      list.replaceChildren(); // it is another log
+      first = next = dropped;
+    }
+    const gone = [...list.children].slice(0, dropped - first);
+    const kept = list.children[gone.length];
+    const above = kept?.offsetTop;
+    for (const each of gone) each.remove();
+    list.append(...lines.slice(Math.max(0, next - dropped)).map(line));
+    first = dropped;
+    next = dropped + lines.length;
+    list.scrollTop = follow ? list.scrollHeight : kept ? at - (above - kept.offsetTop) : 0;
+  }
   return {
     box,
     async look() {
       if (!offered) return;
+      const mine = ++asked;
       let log;
       try {
         log = await get(`${path}/log`, { signal });
@@ -227,14 +249,13 @@ function makeLog(path, signal) {
         offered = !error.missing;
         return;
       }
-      const total = log.lines.length + log.dropped;
-      if (total === shown) return;
-      shown = total;
+      if (mine < answered) return;
+      answered = mine;
+      const total = log.dropped + log.lines.length;
+      if (total === next) return;
       box.hidden = total === 0;
-      const follow = list.scrollTop + list.clientHeight >= list.scrollHeight - 8;
       say(more, log.dropped ? `${plural(log.dropped, "earlier line")} not kept` : "");
-      fill(list, log.lines.map(line));
-      if (follow) list.scrollTop = list.scrollHeight;
+      show(log);
     },
   };
 }
