@@ -83,21 +83,18 @@ export function patientButton(text, name, act, attributes) {
   return one;
 }
 
-/** The foot of a list of which `size` at a time are shown; its buttons stay while the list changes. */
-export function makePager(size, turn, noun) {
+/** The foot of a list of which some are shown at a time; its buttons stay while the list changes. */
+export function makePager(turn, noun) {
   const where = h("span", { class: "muted small figures" });
-  const side = (word, name, by) => {
-    const one = button(word, name, () => isAble(one) && turn(by), { class: "button tiny" });
-    return one;
-  };
-  const newer = side("Newer", "left", -1);
-  const older = side("Older", "right", 1);
+  const newer = button("Newer", "left", () => isAble(newer) && turn(-1), { class: "button tiny" });
+  const older = button("Older", "right", () => isAble(older) && turn(1), { class: "button tiny" });
   return {
     box: h("div", { class: "pager" }, where, h("div", { class: "line" }, newer, older)),
-    update(page, shown, total) {
-      say(where, `${count(page * size + 1)}–${count(page * size + shown)} of ${plural(total, noun)}`);
-      setAble(newer, page > 0);
-      setAble(older, (page + 1) * size < total); // what is not shown yet may be on this page
+    /** `before` are there before those that are shown. */
+    update(before, shown, total, hasOlder = before + shown < total) {
+      say(where, `${count(before + 1)}–${count(before + shown)} of ${plural(total, noun)}`);
+      setAble(newer, before > 0);
+      setAble(older, hasOlder);
     },
   };
 }

@@ -110,7 +110,7 @@ function makeDocuments(state, look, remember) {
       mayManage() && h("th", { class: "number c-delete", scope: "col" }, h("span", { class: "unseen" }, "Delete")))),
     body);
   const nothing = h("div", {});
-  const pages = makePager(PAGE, (by) => {
+  const pages = makePager((by) => {
     state.page += by;
     remember();
     look();
@@ -134,7 +134,7 @@ function makeDocuments(state, look, remember) {
         : empty("library", "The library is empty", h("p", {}, mayManage() ? "Drop documents above: plain text, Markdown, HTML, and what else the server reads. Or from a terminal:" : "Whoever may manage this server can upload documents, here or from a terminal:"), h("p", {}, h("code", {}, uploadCommand())))));
       empties = why;
       pages.box.hidden = page.total <= PAGE;
-      pages.update(state.page, page.documents.length, page.total);
+      pages.update(state.page * PAGE, page.documents.length, page.total);
     },
   };
 }

@@ -39,7 +39,7 @@ export function makeView(state, { search, turn, look, steer, pick, stand }) {
     if (event.target.matches(":focus-visible")) stand([...body.children].indexOf(event.target.closest("tr")));
   });
   const nothing = h("div", {});
-  const pages = makePager(PAGE, turn, "task");
+  const pages = makePager(turn, "task");
   const heading = h("h1", { tabindex: -1 }, "Tasks");
   const chosen = h("b", { class: "figures" });
   const allThatFit = button("", "", () => { state.all = true; view.drawPicked(); }, { class: "button tiny bare" });
@@ -97,7 +97,7 @@ export function makeView(state, { search, turn, look, steer, pick, stand }) {
     },
     drawPages() {
       pages.box.hidden = state.rows.length === 0;
-      pages.update(state.page, state.rows.length, state.total);
+      pages.update(state.before, state.rows.length, state.total, state.next !== null);
     },
     drawPicked() {
       for (const row of body.children) {
