@@ -15,12 +15,14 @@ const LOOKED_THROUGH = 10_000; // rows of a table, for its columns
 
 const isScalar = (value) => value === null || typeof value !== "object" || value instanceof Exact;
 const fieldOf = (row, name) => (Object.hasOwn(row, name) ? row[name] : undefined); // not what every object inherits: constructor, toString
+const isBlank = (value) => typeof value === "string" && value.length <= LONG && value.trim() === ""; // and would be seen as nothing at all
 const isTable = (value) => Array.isArray(value) && value.length > 0 && value.every((each) => !isScalar(each) && !Array.isArray(each));
 
 /** As a person would like to read it. */
 export function readable(value) {
   if (isTable(value)) return [part(null, plural(value.length, "row"), table(value))];
-  if (isScalar(value) || Array.isArray(value)) return [part(null, null, isScalar(value) ? scalar(value) : tree(value, true))];
+  if (isScalar(value)) return [part(null, null, h("div", { class: "anywhere" }, isBlank(value) ? h("code", {}, JSON.stringify(value)) : scalar(value)))];
+  if (Array.isArray(value)) return [part(null, null, tree(value, true))];
   const entries = Object.entries(value);
   if (entries.length === 0) return [part(null, null, h("p", { class: "muted" }, "The task completed and had nothing to say."))];
   const plain = entries.filter(([, each]) => isScalar(each));

@@ -2,7 +2,7 @@
 
 import { moving } from "./clock.js";
 import { fill, h, icon, say } from "./dom.js";
-import { count, roughly, timeLeft, title } from "./format.js";
+import { count, plural, roughly, timeLeft, title } from "./format.js";
 
 export const STATUSES = ["pending", "running", "completed", "failed", "cancelled"];
 export const isFinal = (status) => status === "completed" || status === "failed" || status === "cancelled";
@@ -43,7 +43,8 @@ export function timeLeftOf(current, before = "") {
   });
 }
 
-export const taskLink = (id, text = id, attributes = {}) => h("a", { href: `#/tasks/${encodeURIComponent(id)}`, ...attributes }, text);
+export const addressOf = (id) => `#/tasks/${encodeURIComponent(id)}`;
+export const taskLink = (id, text = id, attributes = {}) => h("a", { href: addressOf(id), ...attributes }, text);
 
 export function empty(name, heading, ...rest) {
   return h("div", { class: "empty" }, icon(name), h("h2", {}, heading), ...rest);
@@ -59,6 +60,43 @@ export function card(heading, attributes, ...children) {
 
 export function button(text, name, onclick, attributes = {}) {
   return h("button", { class: "button", type: "button", ...attributes, onclick }, name && icon(name), text);
+}
+
+/** Whether it can be pressed. It is never `disabled`: that would take the focus from it. */
+export function setAble(one, able) {
+  if (able) one.removeAttribute("aria-disabled");
+  else one.setAttribute("aria-disabled", "true");
+}
+export const isAble = (one) => !one.hasAttribute("aria-disabled");
+
+/** A button for what takes a while, and is not to be asked for again meanwhile. */
+export function patientButton(text, name, act, attributes) {
+  const one = button(text, name, async () => {
+    if (!isAble(one)) return;
+    setAble(one, false);
+    try {
+      await act();
+    } finally {
+      setAble(one, true);
+    }
+  }, attributes);
+  return one;
+}
+
+/** The foot of a list of which some are shown at a time; its buttons stay while the list changes. */
+export function makePager(turn, noun) {
+  const where = h("span", { class: "muted small figures" });
+  const newer = button("Newer", "left", () => isAble(newer) && turn(-1), { class: "button tiny" });
+  const older = button("Older", "right", () => isAble(older) && turn(1), { class: "button tiny" });
+  return {
+    box: h("div", { class: "pager" }, where, h("div", { class: "line" }, newer, older)),
+    /** `before` are there before those that are shown. */
+    update(before, shown, total, hasOlder = before + shown < total) {
+      say(where, `${count(before + 1)}–${count(before + shown)} of ${plural(total, noun)}`);
+      setAble(newer, before > 0);
+      setAble(older, hasOlder);
+    },
+  };
 }
 
 /** What one types to upload documents to this very server, wherever it is. */

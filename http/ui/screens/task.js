@@ -4,10 +4,10 @@ import { get } from "../api.js";
 import { copy } from "../clipboard.js";
 import { moving, timeAgo } from "../clock.js";
 import { toast } from "../dialogs.js";
-import { fill, h, say } from "../dom.js";
+import { fill, h, say, setHidden } from "../dom.js";
 import { clock, count, plural, roughly, since, title } from "../format.js";
 import { readable, tree } from "../json_view.js";
-import { badge, button, card, empty, isFinal, progressBar, taskLink, timeLeftOf } from "../parts.js";
+import { badge, button, card, empty, isAble, isFinal, progressBar, setAble, taskLink, timeLeftOf } from "../parts.js";
 import { go } from "../router.js";
 import { quoted } from "../search.js";
 import { mayManage } from "../session.js";
@@ -140,7 +140,9 @@ const canRetry = (seen) => seen.status === "failed" || seen.status === "cancelle
 
 function makeView(root, current) {
   const first = current();
-  const places = Object.fromEntries(["state", "actions", "gone", "progress", "error", "result", "params", "log", "timeline", "chain"].map((place) => [place, h("div", { class: "place" })]));
+  const places = Object.fromEntries(["state", "gone", "progress", "error", "result", "params", "log", "timeline", "chain"].map((place) => [place, h("div", { class: "place" })]));
+  const heading = h("h1", { tabindex: -1 }, title(first.task_type));
+  const acts = makeActions(current, heading);
   const bar = progressBar();
   const share = h("span", { class: "share" });
   const message = h("span", { class: "muted anywhere" });
@@ -149,8 +151,8 @@ function makeView(root, current) {
   fill(root,
     h("nav", { class: "crumbs", "aria-label": "Where this is" }, h("a", { href: "#/tasks" }, "Tasks"), "›", h("span", { class: "mono clip" }, first.task_id)),
     h("div", { class: "head" },
-      h("div", { class: "titles" }, h("h1", { tabindex: -1 }, title(first.task_type)), places.state),
-      places.actions),
+      h("div", { class: "titles" }, heading, places.state),
+      acts.box),
     places.gone,
     h("div", { class: "two" },
       h("div", { class: "stack" }, places.progress, places.error, places.result, places.log, places.params),
@@ -173,7 +175,7 @@ function makeView(root, current) {
     draw() {
       const seen = current();
       once("state", [seen.status, seen.run_at, seen.cancel_requested_at, seen.attempt, seen.priority].join(), () => stateLine(seen));
-      once("actions", [seen.status, seen.cancel_requested_at].join(), () => actions(current));
+      acts.update(seen);
       once("progress", isFinal(seen.status) ? "ended" : "on", () => !isFinal(seen.status) && progress);
       bar.update(seen);
       say(share, seen.status === "running" ? `${seen.progress_percent} %` : "Waiting");
@@ -199,13 +201,25 @@ function stateLine(seen) {
     seen.run_at && seen.status === "pending" && h("span", {}, moving(h("span", {}), () => `begins ${since(seen.run_at) < 0 ? `in ${roughly(-since(seen.run_at))}` : "soon"}`)));
 }
 
-function actions(current) {
-  const seen = current();
-  return h("div", { class: "actions" },
-    button("Copy id", "", () => copy(seen.task_id), { class: "button" }),
-    seen.status === "completed" && h("a", { class: "button", href: `api/tasks/${encodeURIComponent(seen.task_id)}/result`, download: `${seen.task_id}.json` }, "Download result"),
-    mayManage() && canRetry(seen) && button("Retry", "again", () => retryOne(current()), { class: "button main" }),
-    mayManage() && !isFinal(seen.status) && button(seen.cancel_requested_at ? "Cancel is under way" : "Cancel", "stop", () => cancelOne(current()), { class: "button danger", disabled: Boolean(seen.cancel_requested_at) }));
+/** What can be done with the task. Where a button goes that has the focus, the one that comes for it takes that. */
+function makeActions(current, heading) {
+  const { task_id: id } = current();
+  const result = h("a", { class: "button", href: `api/tasks/${encodeURIComponent(id)}/result`, download: `${id}.json` }, "Download result");
+  const retry = button("Retry", "again", () => retryOne(current()), { class: "button main", hidden: true });
+  const words = h("span", {}, "Cancel");
+  const cancel = button(words, "stop", () => isAble(cancel) && cancelOne(current()), { class: "button danger", hidden: true });
+  return {
+    box: h("div", { class: "actions" }, button("Copy id", "", () => copy(id)), result, retry, cancel),
+    update(seen) {
+      const [mayRetry, mayCancel] = [mayManage() && canRetry(seen), mayManage() && !isFinal(seen.status)];
+      setHidden(result, seen.status !== "completed", heading);
+      if (mayRetry) retry.hidden = false; // before the other goes
+      setHidden(cancel, !mayCancel, mayRetry ? retry : heading);
+      setHidden(retry, !mayRetry, mayCancel ? cancel : heading);
+      say(words, seen.cancel_requested_at ? "Cancel is under way" : "Cancel");
+      setAble(cancel, !seen.cancel_requested_at);
+    },
+  };
 }
 
 function ending(seen) {
@@ -235,11 +249,33 @@ function makeLog(path, signal) {
   const more = h("span", { class: "muted small" });
   const box = card([h("h2", {}, "Log"), more], { hidden: true }, list);
   let offered = true;
-  let shown = 0;
+  let first = 0; // the number of the first line that is shown
+  let next = 0; // and that of the first that is not there yet
+  let asked = 0;
+  let answered = 0;
+
+  /** Write what is new and take away what is no longer kept; what one reads or has selected stays where it is. */
+  function show({ lines, dropped }) {
+    const follow = list.scrollTop + list.clientHeight >= list.scrollHeight - 8;
+    const at = list.scrollTop;
+    if (dropped < first || dropped + lines.length < next) {
+      list.replaceChildren(); // it is another log
+      first = next = dropped;
+    }
+    const gone = [...list.children].slice(0, dropped - first);
+    const kept = list.children[gone.length];
+    const above = kept?.offsetTop;
+    for (const each of gone) each.remove();
+    list.append(...lines.slice(Math.max(0, next - dropped)).map(line));
+    first = dropped;
+    next = dropped + lines.length;
+    list.scrollTop = follow ? list.scrollHeight : kept ? at - (above - kept.offsetTop) : 0;
+  }
   return {
     box,
     async look() {
       if (!offered) return;
+      const mine = ++asked;
       let log;
       try {
         log = await get(`${path}/log`, { signal });
@@ -247,14 +283,13 @@ function makeLog(path, signal) {
         offered = !error.missing;
         return;
       }
-      const total = log.lines.length + log.dropped;
-      if (total === shown) return;
-      shown = total;
+      if (mine < answered) return;
+      answered = mine;
+      const total = log.dropped + log.lines.length;
+      if (total === next) return;
       box.hidden = total === 0;
-      const follow = list.scrollTop + list.clientHeight >= list.scrollHeight - 8;
       say(more, log.dropped ? `${plural(log.dropped, "earlier line")} not kept` : "");
-      fill(list, log.lines.map(line));
-      if (follow) list.scrollTop = list.scrollHeight;
+      show(log);
     },
   };
 }
