@@ -168,7 +168,9 @@ class Live extends EventTarget {
     try {
       await this.#answer();
     } catch (error) {
-      if (turn === this.#turn) this.#failed(error);
+      // All connections may be in use. Over the stream, which is one of them, the server has been heard.
+      const full = error.name === "AbortError" && this.#source !== null && Date.now() - this.#streamed < PATIENCE;
+      if (turn === this.#turn && !full) this.#failed(error);
       return false;
     } finally {
       this.#probing = false;
