@@ -277,5 +277,7 @@ def test_numbers_keep_all_their_digits(world: World, page: Page) -> None:
 
 
 def test_a_task_that_is_not_there_is_said_not_to_be(world: World, page: Page) -> None:
-    page.goto(f"{world.url}/#/tasks/task_nowhere")
-    expect(page.get_by_text("No such task")).to_be_visible()
+    open_live(page, world)
+    page.evaluate("location.hash = '#/tasks/task_nowhere'")
+    expect(page.get_by_role("heading", level=1, name="No such task")).to_be_focused()
+    expect(page.get_by_text("task_nowhere")).to_be_visible()
