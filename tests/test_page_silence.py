@@ -182,9 +182,9 @@ def test_a_stream_that_alone_fell_silent_is_opened_anew(
     for _ in range(2):  # meanwhile the server answers whatever it is asked
         with page.expect_response(SESSION):
             page.clock.fast_forward(20_000)
-    with page.expect_response(SESSION):
-        page.clock.fast_forward(6_000)
     with page.expect_request(f"**{STREAM}*"):
+        with page.expect_response(SESSION):
+            page.clock.fast_forward(6_000)
         page.clock.fast_forward(1_000)
     expect(page.locator(".under .badge")).to_have_text("Completed")
     expect(page.locator(".dot.live")).to_be_visible()
