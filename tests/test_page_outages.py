@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,32 @@ def test_what_happens_before_the_stream_has_come_through_is_seen(world: World, p
     for route in held:
         route.continue_()
     expect(page.locator(".under .badge")).to_have_text("Completed")
+
+
+def test_where_streams_are_held_back_it_goes_on_looking_while_it_tries_to_open_one(
+    world: World, page: Page
+) -> None:
+    begin = datetime.now(UTC)
+    page.clock.install(time=begin)
+    held: list[Route] = []
+    page.route(STREAM, lambda route: held.append(route))
+    task_id = world.submit("export", percent=30)
+    open_at(page, world, f"tasks/{task_id}")
+    page.clock.pause_at(begin + timedelta(seconds=15))
+    look = "**/api/tasks?q=id*"
+    with page.expect_request(look):
+        page.clock.fast_forward(20_000)
+    expect(page.get_by_text("Looking every 3 s")).to_be_visible()
+    for _ in range(19):
+        with page.expect_request(look):
+            page.clock.fast_forward(3_000)
+    with page.expect_request(STREAM):
+        page.clock.fast_forward(3_000)
+    for _ in range(3):
+        with page.expect_request(look):
+            page.clock.fast_forward(3_000)
+    held[-1].continue_()
+    expect(page.locator(".dot.live")).to_be_visible()
 
 
 def test_a_connection_that_fell_silent_is_said_to_be_lost_for_as_long_as_it_is(

@@ -22,10 +22,11 @@ class Live extends EventTarget {
   #timer = 0;
   #patience = 0;
   #wanted = false;
+  #rounds = 0; // looks without a stream
   #probing = false;
   #turn = 0; // goes on with each new beginning: what was asked before it is without consequence
   #heard = 0; // when the server last answered
-  #streamed = 0; // when anything last came over the stream
+  #streamed = 0; // when anything last came over the stream that is open
 
   constructor() {
     super();
@@ -39,7 +40,7 @@ class Live extends EventTarget {
       // A machine that slept has a dead connection, and nobody told it.
       if (Date.now() - seen > 30_000) this.retry();
       // That others get through says nothing of the stream's own.
-      else if (Date.now() - this.#streamed > SILENCE) this.suspect();
+      else if (this.#streamed && Date.now() - this.#streamed > SILENCE) this.suspect();
       else if (Date.now() - this.#heard > LOOK_AFTER) this.#check();
       seen = Date.now();
     }, 5_000);
@@ -92,18 +93,23 @@ class Live extends EventTarget {
   #let_go() {
     this.#turn += 1;
     clearTimeout(this.#timer);
+    this.#close();
+  }
+
+  #close() {
     clearTimeout(this.#patience);
     this.#source?.close();
     this.#source = null;
+    this.#streamed = 0;
   }
 
   #connect() {
     this.#let_go();
     if (this.state === "off") this.#become("connecting");
+    if (this.state === "polling") this.#lookSoon(); // until a stream has come through
     const from = this.#seq === null ? "" : `?last_event_id=${this.#seq}`;
     const source = new EventSource(`api/tasks/events${from}`);
     this.#source = source;
-    this.#streamed = Date.now();
     this.#patience = setTimeout(() => this.#heldBack(), PATIENCE);
     const hear = (name, act) => source.addEventListener(name, (event) => {
       this.#streamed = Date.now();
@@ -112,6 +118,8 @@ class Live extends EventTarget {
     });
     hear("ready", () => {
       clearTimeout(this.#patience);
+      clearTimeout(this.#timer); // no need to look any more
+      this.#turn += 1;
       const back = this.state === "lost" || !from; // then something may have been missed
       this.#heard = Date.now();
       this.#tries = 0;
@@ -125,7 +133,7 @@ class Live extends EventTarget {
       this.#seq = reset.seq;
       this.#tell("refresh", reset);
     });
-    source.addEventListener("error", () => this.#broken());
+    source.addEventListener("error", () => (this.state === "polling" ? this.#close() : this.#broken()));
   }
 
   /** Whether the server still answers, and us: also a key may have been revoked under a stream that goes on. */
@@ -151,12 +159,16 @@ class Live extends EventTarget {
     if (document.hidden || !this.#wanted) return;
     if (!(await this.#answers())) return;
     this.#tries += 1;
-    if (this.#tries >= 3) this.#poll();
+    if (this.#tries >= 3 || this.state === "polling") this.#poll();
     else this.#timer = setTimeout(() => this.#connect(), 300 * this.#tries);
   }
 
   /** No stream came through; perhaps nothing does. */
   async #heldBack() {
+    if (this.state === "polling") {
+      this.#close();
+      return;
+    }
     this.#let_go();
     if (await this.#answers()) this.#poll();
   }
@@ -168,7 +180,9 @@ class Live extends EventTarget {
     try {
       await this.#answer();
     } catch (error) {
-      if (turn === this.#turn) this.#failed(error);
+      // All connections may be in use. Over the stream, which is one of them, the server has been heard.
+      const full = error.name === "AbortError" && Date.now() - this.#streamed < PATIENCE;
+      if (turn === this.#turn && !full) this.#failed(error);
       return false;
     } finally {
       this.#probing = false;
@@ -192,27 +206,30 @@ class Live extends EventTarget {
 
   #poll() {
     this.#let_go();
+    this.#rounds = 0;
     this.#become("polling");
     this.#tell("refresh", {});
-    let rounds = 0;
-    const again = async () => {
-      if (document.hidden) return;
-      try {
-        await this.#answer();
-      } catch {
-        this.#broken();
-        return;
-      }
-      rounds += 1;
-      this.#tell("refresh", {});
-      if (rounds % 20 === 0) {
-        this.#tries = 0;
-        this.#connect(); // perhaps streams come through by now
-      } else {
-        this.#timer = setTimeout(again, LOOK_AGAIN);
-      }
-    };
-    this.#timer = setTimeout(again, LOOK_AGAIN);
+    this.#lookSoon();
+  }
+
+  #lookSoon() {
+    this.#timer = setTimeout(() => this.#look(), LOOK_AGAIN);
+  }
+
+  async #look() {
+    if (document.hidden) return;
+    const turn = this.#turn;
+    try {
+      await this.#answer();
+    } catch {
+      if (turn === this.#turn) this.#broken();
+      return;
+    }
+    if (turn !== this.#turn) return;
+    this.#tell("refresh", {});
+    this.#rounds += 1;
+    if (this.#rounds % 20 === 0) this.#connect(); // perhaps streams come through by now
+    else this.#lookSoon();
   }
 
   #become(state) {

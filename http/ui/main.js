@@ -18,6 +18,8 @@ import { tasks } from "./screens/tasks.js";
 const CALM = 3_000; // milliseconds between two looks at how many tasks run
 const ANYWAY = 15_000; // after which a screen that did not come is asked for again, whatever is heard of the server
 
+const NOT_KEPT = "The server knows this key, but your browser did not keep the cookie that says so. Allow cookies for this site, or, where it was opened by HTTPS before, open it by HTTPS; then sign in again.";
+
 const app = document.getElementById("app");
 let shell = null;
 let leave = () => {}; // what ends the screen that is shown
@@ -31,11 +33,12 @@ const SCREENS = new Map([
   ["graph", () => ["graph", "Graph", async (context) => (await brought("./screens/graph.js")).graph(context)]],
 ]);
 
-async function start() {
+async function start({ signedIn = false } = {}) {
   waiting = false;
   try {
     await sessions.load();
   } catch (error) {
+    if (error.status === 401 && signedIn) throw new Error(NOT_KEPT);
     if (error.status === 401) askForKey();
     else startLater(error);
     return;
@@ -98,7 +101,7 @@ function askForKey() {
   waiting = false;
   shown = false;
   document.title = "Sign in · Cortex tasks";
-  fill(app, signInScreen(start));
+  fill(app, signInScreen(() => start({ signedIn: true })));
   app.querySelector("#key")?.focus();
 }
 

@@ -1,6 +1,6 @@
 // The four jobs on the library: what each does, how its newest task stands, and its button.
 
-import { get, post, SILENCE_WHILE_STOPPING } from "./api.js";
+import { get, MANY, post, SILENCE_WHILE_STOPPING } from "./api.js";
 import { timeAgo } from "./clock.js";
 import { confirm, toast } from "./dialogs.js";
 import { fill, h, setHidden } from "./dom.js";
@@ -103,7 +103,7 @@ async function abort() {
   const yes = await confirm({ heading: "Stop all four operations?", body: h("p", {}, "What runs is stopped and what waits is cancelled. Documents that were under way wait again."), yes: "Stop all", danger: true });
   if (!yes) return;
   try {
-    const answer = await post("api/graph/generation/abort", undefined, { silence: SILENCE_WHILE_STOPPING });
+    const answer = await post("api/graph/generation/abort", undefined, { silence: SILENCE_WHILE_STOPPING, lane: MANY });
     toast(`${plural(answer.tasks_cancelled.length, "task")} cancelled.`, "completed");
   } catch (error) {
     toast(error.message, "failed");

@@ -4,10 +4,10 @@ import { get } from "../api.js";
 import { copy } from "../clipboard.js";
 import { moving, timeAgo } from "../clock.js";
 import { toast } from "../dialogs.js";
-import { fill, h, say, setHidden } from "../dom.js";
+import { fill, h, icon, say, setHidden } from "../dom.js";
 import { clock, count, plural, roughly, since, title } from "../format.js";
 import { readable, tree } from "../json_view.js";
-import { badge, button, card, empty, isAble, isFinal, progressBar, setAble, taskLink, timeLeftOf } from "../parts.js";
+import { badge, button, card, isAble, isFinal, progressBar, setAble, taskLink, timeLeftOf } from "../parts.js";
 import { go } from "../router.js";
 import { quoted } from "../search.js";
 import { mayManage } from "../session.js";
@@ -27,7 +27,8 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
     seen = await get(path, { signal });
   } catch (error) {
     if (error.status !== 404) throw error;
-    fill(root, empty("tasks", "No such task", h("p", { class: "anywhere" }, error.message), h("p", {}, h("a", { href: "#/tasks" }, "Show all tasks"))));
+    name("No such task");
+    fill(root, h("div", { class: "empty" }, icon("tasks"), h("h1", { tabindex: -1 }, "No such task"), h("p", { class: "anywhere" }, error.message), h("p", {}, h("a", { href: "#/tasks" }, "Show all tasks"))));
     return;
   }
   name(title(seen.task_type));
