@@ -85,6 +85,14 @@ function cell(value) {
   return h("td", {}, tree(value, false));
 }
 
+/** A value as JSON in one line, with all digits of its numbers. */
+export function written(value) {
+  if (value instanceof Exact) return value.source;
+  if (isScalar(value)) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(written).join(",")}]`;
+  return `{${Object.entries(value).map(([name, each]) => `${JSON.stringify(name)}:${written(each)}`).join(",")}}`;
+}
+
 /** A value as JSON, each level folded; what is folded is not made before it is opened. */
 export function tree(value, open = false) {
   return h("div", { class: "tree" }, node(value, open));
