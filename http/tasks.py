@@ -114,7 +114,11 @@ async def show_task(call: Call[TaskWait]) -> Answer:
     With `If-None-Match`, it is waited for only while the task is as the client knows it.
     """
     engine, task_id = call.services.engine, call.path("task_id")
-    record, said = await _waited_for(call, lambda known: engine.wait_change(task_id, known.seq))
+    record, said = await _waited_for(
+        call,
+        lambda known: engine.wait_change(task_id, known.seq),
+        unless=lambda seen: not Condition(call).allows_waiting(seen.seq),
+    )
     if Condition(call).knows(record.seq):
         return unchanged(record.seq, said)
     result = _NO_RESULT
@@ -159,12 +163,17 @@ async def show_log(call: Call[None]) -> Answer:
 async def _waited_for(
     call: Call[TaskWait] | Call[ResultWait],
     news: Callable[[TaskRecord], Awaitable[TaskRecord]],
+    *,
+    unless: Callable[[TaskRecord], bool] = lambda _: False,
 ) -> tuple[TaskRecord, Headers]:
-    """Give the task, once there is news if the request wants to wait; and what to say of that."""
+    """Give the task, once there is news if the request wants to wait; and what to say of that.
+
+    unless: whether the task as it is now is news to the client already.
+    """
     services = call.services
     wanted = patience(call, call.params.wait)
     record = await services.engine.get(call.path("task_id"))
-    if wanted.seconds and not record.final and Condition(call).allows_waiting(record.seq):
+    if wanted.seconds and not record.final and not unless(record):
         known = record
         try:
             record = await wait_for_news(

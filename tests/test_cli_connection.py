@@ -53,6 +53,14 @@ def test_no_server_says_how_to_start_one(capsys: pytest.CaptureFixture[str]) -> 
     assert said.startswith(f"cortex-tasks: no server at {url}: start one with `cortex-tasks serve`")
 
 
+def test_https_where_http_is_spoken_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
+        secure = url.replace("http:", "https:")
+        said = failure(capsys, secure)
+    assert f"TLS with {secure} failed (" in said
+    assert said.endswith("if plain HTTP is spoken there, the URL begins with http://\n")
+
+
 def test_a_server_of_another_kind_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
     page = b"HTTP/1.1 %s\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi"
     for status in (b"200 OK", b"302 Found", b"404 Not Found"):

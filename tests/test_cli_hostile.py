@@ -122,6 +122,14 @@ def test_surroundings_that_cannot_be_used_are_named(
     assert variable in capsys.readouterr().err
 
 
+def test_the_certificates_that_are_named_count_on_this_machine_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
+    assert main(["list", "--url", "https://localhost:9"]) == 2
+    assert "SSL_CERT_FILE" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
 def test_a_time_at_the_end_of_the_calendar_is_shown_all_the_same(
     zone: str, monkeypatch: pytest.MonkeyPatch

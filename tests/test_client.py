@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from cortex_tasks.client import (
     NotPermitted,
     NotReady,
     TaskHasNoResult,
+    TlsFailed,
     UnusableSetting,
     WaitTimedOut,
 )
@@ -233,6 +234,17 @@ def test_a_search_is_followed_as_it_is_listed(sample: SampleServer) -> None:
     assert (event.task.task_id, event.task.status) == (mine, "completed")
 
 
+MANY = 101  # connections, where httpx2 allows 100 by itself
+
+
+def test_however_many_are_followed_a_call_gets_through(sample: SampleServer) -> None:
+    task_id = sample.submit("gated")
+    with blocking(sample) as client, ExitStack() as followed:
+        for _ in range(MANY):
+            next(followed.enter_context(client.follow(task_id, patience=0)))
+        assert client.health().healthy
+
+
 def test_following_what_is_not_there_says_so(sample: SampleServer) -> None:
     with blocking(sample) as client, client.follow("nobody") as changes:
         with pytest.raises(NotFound, match="cleaned up"):
@@ -293,6 +305,22 @@ async def test_a_program_that_awaits_waits_and_follows_too(tmp_path: Path) -> No
             ids = [task.task_id async for task in client.iterate_tasks(page_size=1)]
             assert ids == [lasting, task_id]
             assert (await client.cancel(lasting)).stopped
+
+
+async def test_a_program_that_awaits_follows_as_many(tmp_path: Path) -> None:
+    async with awaited(tmp_path, endless) as client, AsyncExitStack() as followed:
+        task_id = (await client.submit("endless")).task_id
+        for _ in range(MANY):
+            changes = client.follow(task_id, patience=0)
+            await anext(await followed.enter_async_context(changes))
+        assert (await client.health()).healthy
+
+
+async def test_https_where_http_is_spoken_is_told_from_no_server(tmp_path: Path) -> None:
+    async with awaited(tmp_path, endless) as client:
+        async with AsyncClient(client.url.replace("http:", "https:"), repeats=0) as secure:
+            with pytest.raises(TlsFailed, match="the URL begins with http://"):
+                await secure.health()
 
 
 @asynccontextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import ssl
 from typing import Any
 
 import anyio
@@ -20,6 +22,7 @@ from cortex_tasks.client import (
     Refused,
     Reset,
     ServerTrouble,
+    TlsFailed,
     Unreachable,
 )
 from tests.client_setting import Server, a_task, events, json, problem
@@ -116,6 +119,7 @@ async def test_it_gives_up_after_as_many_repeats_as_it_was_told() -> None:
     ("failure", "kind", "said"),
     [
         (httpx2.ConnectError("refused"), CannotConnect, "no server at http://there/prefix"),
+        (httpx2.PoolTimeout(""), CannotConnect, "connections .* are taken.*; nothing was asked"),
         (httpx2.ReadTimeout("slow"), NoAnswerInTime, "did not answer within 30 s"),
         (httpx2.Response(302, headers={"location": "http://x"}), NotUnderstood, "HTTP 302"),
         (httpx2.Response(404, text="<html>"), NotUnderstood, "not a Cortex task server"),
@@ -132,6 +136,52 @@ async def test_every_failure_says_what_it_is(failure: Any, kind: Any, said: str)
     async with server.client(repeats=0) as client:
         with pytest.raises(kind, match=said):
             await client.list_tasks()
+
+
+def because_of(cause: Exception) -> httpx2.ConnectError:
+    """An error as the HTTP client's, which came from that one over others."""
+    between = OSError("all attempts failed")
+    between.__cause__ = ExceptionGroup("each of them", [cause])
+    failure = httpx2.ConnectError("")
+    failure.__context__, failure.__suppress_context__ = between, True
+    return failure
+
+
+def refused_certificate() -> ssl.SSLCertVerificationError:
+    refused = ssl.SSLCertVerificationError(1, "[SSL] certificate verify failed")
+    refused.verify_message = "certificate has expired"
+    return refused
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind", "said"),
+    [
+        (refused_certificate(), TlsFailed, r"certificate has expired\).* SSL_CERT_FILE"),
+        (ssl.SSLError(1, "[SSL] wrong version number"), TlsFailed, "TLS with .* failed"),
+        (OSError(errno.EMFILE, "Too many open files"), CannotConnect, "Too many open files"),
+    ],
+)
+async def test_what_keeps_a_connection_from_being_made_is_said_and_is_the_cause(
+    cause: Exception, kind: type[CannotConnect], said: str
+) -> None:
+    async with Server(*[because_of(cause)] * 2).client(repeats=0) as client:
+        with pytest.raises(CannotConnect, match=said) as asked:
+            await client.list_tasks()
+        async with client.follow(patience=0) as changes:
+            with pytest.raises(CannotConnect, match=said) as followed:
+                await anext(changes)
+    for caught in (asked.value, followed.value):
+        assert type(caught) is kind
+        assert caught.__cause__ is cause
+
+
+async def test_what_the_program_is_handling_meanwhile_is_no_cause() -> None:
+    async with Server(httpx2.ConnectError("refused")).client(repeats=0) as client:
+        try:
+            raise ssl.SSLError(1, "of something else")
+        except ssl.SSLError:
+            with pytest.raises(CannotConnect, match="no server at"):
+                await client.list_tasks()
 
 
 async def test_a_wait_outlives_a_server_that_is_away_for_less_than_its_patience() -> None:
@@ -152,7 +202,9 @@ async def test_following_goes_on_from_the_last_event_and_passes_over_what_it_doe
 ):
     task, end = (msgspec.json.encode(a_task(seq=seq)).decode() for seq in (5, 6))
     server = Server(
-        events("retry: 1000", ": ping", 'id: 3\nevent: ready\ndata: {"seq":3}'),
+        events(
+            "retry: 1000", ": ping", "event: ping\ndata: {}", 'id: 3\nevent: ready\ndata: {"seq":3}'
+        ),
         httpx2.ConnectError("refused"),
         problem(503, **LATER),
         events(f"id: 5\nevent: task\ndata: {task}", "event: new in 2030\ndata: x\nmore"),

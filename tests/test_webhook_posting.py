@@ -22,7 +22,7 @@ from cortex_tasks.engine.errors import StorageError
 from cortex_tasks.http.webhooks.model import Delivery, Hook, HookEvent, Outcome, body_of
 from cortex_tasks.http.webhooks.posting import Poster
 from cortex_tasks.http.webhooks.signing import MASTER_FILE, VARIABLE, Secrets, sign, verify
-from cortex_tasks.http.webhooks.targets import TargetRefused, address_of
+from cortex_tasks.http.webhooks.targets import TargetRefused, addresses_of
 
 NOW = datetime(2026, 3, 15, 10, 30, tzinfo=UTC)
 SECRETS = Secrets(b"m" * 32)
@@ -212,17 +212,33 @@ async def test_without_leave_nothing_is_told_to_this_machine() -> None:
         "[64:ff9b::7f00:1]",
         "[64:ff9b::a9fe:a9fe]",
         "[64:ff9b:1::1]",
+        "192.0.0.192",
+        "[3fff::1]",
+        "[::ffff:192.0.0.192]",
     ],
 )
 async def test_an_address_that_is_not_of_the_world_is_refused(host: str) -> None:
     with pytest.raises(TargetRefused, match="no public address"):
-        await address_of(urlsplit(f"http://{host}/"), allow_private=False)
+        await addresses_of(urlsplit(f"http://{host}/"), look_nothing_up, allow_private=False)
 
 
 @pytest.mark.parametrize("host", ["1.1.1.1", "[2606:4700::1111]", "[64:ff9b::101:101]"])
 async def test_an_address_of_the_world_is_taken(host: str) -> None:
-    found = await address_of(urlsplit(f"https://{host}/"), allow_private=False)
-    assert found == host.strip("[]")
+    parts = urlsplit(f"https://{host}/")
+    found = await addresses_of(parts, look_nothing_up, allow_private=False)
+    assert found == [host.strip("[]")]
+
+
+async def test_a_name_is_refused_if_any_of_its_addresses_is_not_of_the_world() -> None:
+    async def look_up(host: str) -> list[str]:
+        return ["1.1.1.1", "10.0.0.1"]
+
+    with pytest.raises(TargetRefused, match=r"10\.0\.0\.1"):
+        await addresses_of(urlsplit("https://h.example/"), look_up, allow_private=False)
+
+
+async def look_nothing_up(host: str) -> list[str]:
+    raise AssertionError(f"{host} is an address as it stands")
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,8 @@ def _explained() -> Iterator[None]:
         yield
     except client.UnusableSetting as error:
         raise CommandFailed(str(error), Exit.USAGE) from None
+    except client.TlsFailed as error:
+        raise Unreachable(str(error)) from None
     except client.CannotConnect as error:
         raise Unreachable(
             f"{error}: start one with `cortex-tasks serve`, "

@@ -13,13 +13,23 @@ import httpx2
 
 from .async_connection import AsyncConnection
 from .calls import Answer, get_task, path_of_task
-from .errors import ClientError, NotFound, NotUnderstood, ServerTrouble, Unreachable
+from .errors import (
+    ClientError,
+    NoAnswerInTime,
+    NotFound,
+    NotUnderstood,
+    ServerTrouble,
+    Unreachable,
+)
 from .events import Changed, Ended, Event, FrameReader, Ready, read_event
 from .patience import Patience
 from .sending import in_query
 from .settings import CONNECT_TIMEOUT, FAILURES, headers_of
 
 SILENCE = 45.0  # seconds; the server pings every 15
+# Seconds until the first word, which the server says at once, and between two on that first stream:
+# the timeout of a request stays as it was.
+FIRST_WORD = 20.0
 HOLD = 30.0  # seconds that a long poll is held, where there are no events
 NO_STREAM = "Task not found"  # the title of a 404 that is about the task, not about the path
 # Seconds between long polls, and between streams that end in good order, for the sake of the
@@ -33,7 +43,7 @@ class AsyncFollower:
     Iterate over it, in an `async with` block. After a break it goes on where it was, so that no
     change is missed or told twice; if the server does not know any more what was missed, a Reset
     says so. It raises what ended it: an Unreachable or a ServerTrouble only after it has tried for
-    `patience` seconds.
+    `patience` seconds. One task is polled where streams do not come through.
     """
 
     def __init__(
@@ -58,7 +68,9 @@ class AsyncFollower:
         self._ready: deque[Event] = deque()
         self._over = False
         self._polling = False
+        self._polled = False
         self._heard = False  # anything, on this stream
+        self._silence = FIRST_WORD  # seconds that are borne: more once streams come through
 
     async def __aenter__(self) -> Self:
         return self
@@ -110,6 +122,9 @@ class AsyncFollower:
 
     async def _open(self) -> None:
         settings = self._connection.settings
+        if self._heard:
+            self._silence = SILENCE
+        self._heard = False
         where = "/api/tasks/events" if self._task_id is None else self._path_of_task()
         headers = {"accept": "text/event-stream", "cache-control": "no-store"}
         if self._seq is not None:
@@ -120,13 +135,17 @@ class AsyncFollower:
             settings.url + where,
             params=in_query(self._query),
             headers=headers,
-            timeout=httpx2.Timeout(SILENCE, connect=CONNECT_TIMEOUT),
+            timeout=httpx2.Timeout(self._silence, connect=CONNECT_TIMEOUT),
         )
         try:
             response = await http.send(request, stream=True)
+        except httpx2.ReadTimeout:
+            await self._bear_silence()
+            return
         except FAILURES as error:
-            raise settings.no_answer(error, SILENCE) from None
-        self._response, self._reader, self._heard = response, FrameReader(), False
+            failure = settings.no_answer(error, self._silence)
+            raise failure from failure.__cause__
+        self._response, self._reader = response, FrameReader()
         streams = "text/event-stream" in response.headers.get("content-type", "")
         if response.status_code == 200 and streams:
             self._pieces = response.aiter_bytes()
@@ -134,7 +153,7 @@ class AsyncFollower:
         try:
             content = await response.aread()
         except FAILURES as error:
-            raise settings.no_answer(error, SILENCE) from None
+            raise settings.no_answer(error, self._silence) from None
         finally:
             await self._hang_up()
         await self._do_without(Answer(response.status_code, headers_of(response), content))
@@ -156,8 +175,11 @@ class AsyncFollower:
         except StopAsyncIteration:
             await self._begin_anew()
             return
+        except httpx2.ReadTimeout:
+            await self._bear_silence()
+            return
         except FAILURES as error:
-            raise self._connection.settings.no_answer(error, SILENCE) from None
+            raise self._connection.settings.no_answer(error, self._silence) from None
         self._heard = True
         self._patience.heard()
         for frame in self._reader.feed(piece):
@@ -168,6 +190,22 @@ class AsyncFollower:
                 self._seq = event.seq
             elif event is not None:
                 self._ready.append(event)
+
+    async def _bear_silence(self) -> None:
+        """Go on some other way if there is one; raises NoAnswerInTime if there is none."""
+        told = f"{self._connection.settings.url} told nothing for {self._silence:.0f} s"
+        if self._heard and self._silence < SILENCE:
+            await self._begin_anew()
+        elif self._heard:
+            raise NoAnswerInTime(f"the stream of {told}") from None
+        elif self._task_id is None:
+            raise NoAnswerInTime(
+                f"the stream of {told}, not even that it is ready: the server is held up, or a "
+                "proxy holds event streams back"
+            ) from None
+        else:
+            await self._hang_up()
+            self._polling = True
 
     async def _begin_anew(self) -> None:
         """Connect again, as the server or a proxy has ended the stream in good order."""
@@ -180,13 +218,15 @@ class AsyncFollower:
     async def _poll(self) -> None:
         """Ask for the task once it has changed."""
         assert self._task_id is not None
-        first = self._seq is None
+        first, self._polled = not self._polled, True
         task = await self._connection.carry_out_once(
             get_task(self._task_id, wait=None if first else HOLD)
         )
         self._patience.heard()
+        new = task.seq != self._seq or not task.seq  # an older server gives none
         self._seq = task.seq
-        self._ready.append(Ended(task) if task.final else Changed(task))
+        if task.final or new:
+            self._ready.append(Ended(task) if task.final else Changed(task))
         if not first:
             await anyio.sleep(PAUSE)
 

@@ -4,7 +4,8 @@ ClientError
 ├── UnusableSetting      what was given cannot be used: a URL, a key, surroundings (proxies,
 │                        certificates), what could never be sent, a client that is closed
 ├── Unreachable          no answer came; nothing is known about what the server did
-│   ├── CannotConnect    nobody listens there
+│   ├── CannotConnect    nothing was asked: nobody listens there, or no connection is free
+│   │   └── TlsFailed    a certificate that is refused, or no TLS there
 │   └── NoAnswerInTime   it may still be doing what was asked
 ├── NotUnderstood        what answered is no Cortex task server, or one of another age
 ├── WaitTimedOut         the task was still under way when the time to wait was over (`task`)
@@ -42,7 +43,11 @@ class Unreachable(ClientError, ConnectionError):
 
 
 class CannotConnect(Unreachable):
-    """Nobody listens there: nothing was asked."""
+    """Nothing was asked: nobody listens there, or there is no connection for it."""
+
+
+class TlsFailed(CannotConnect):
+    """Nothing was asked: who is there has a certificate that is refused, or speaks no TLS."""
 
 
 class NoAnswerInTime(Unreachable):

@@ -14,6 +14,7 @@ import msgspec
 
 from .address import address_of
 from .calls import Answer, Call
+from .connecting import cannot_connect
 from .errors import (
     CannotConnect,
     ClientError,
@@ -34,6 +35,8 @@ URL_VARIABLE, KEY_VARIABLE = "CORTEX_TASKS_URL", "CORTEX_TASKS_API_KEY"
 DEFAULT_URL = "http://127.0.0.1:8000"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONNECT_TIMEOUT = 5.0
+# Each stream that is followed holds a connection: no number of them may keep a call from its own.
+LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
 SURROUNDINGS = (
     "what the environment says of proxies (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) or of certificates "
     "(SSL_CERT_FILE) cannot be used"
@@ -63,10 +66,13 @@ class Settings:
             "headers": {"X-API-Key": self._key} if self._key else {},
             "auth": self._address.user,
             "timeout": httpx2.Timeout(self.timeout, connect=CONNECT_TIMEOUT),
+            "limits": LIMITS,
             # Loading the certificates of the world takes longer than most answers; over plain
             # HTTP a context that trusts nobody will do.
-            "verify": self._address.scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            # No proxy leads to this machine itself.
+            "verify": httpx2.create_ssl_context()
+            if self._address.scheme == "https"
+            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            # No proxy leads to this machine itself. (What SSL_CERT_FILE says is heeded above.)
             "trust_env": self._address.host not in LOOPBACK,
         }
 
@@ -108,7 +114,12 @@ class Settings:
         """Give the error that says why no answer came within so many seconds."""
         match error:
             case httpx2.ConnectError() | httpx2.ConnectTimeout():
-                return CannotConnect(f"no server at {self.url}")
+                return cannot_connect(self.url, error)
+            case httpx2.PoolTimeout():  # of a transport that was given; ours has no limit
+                return CannotConnect(
+                    f"all connections to {self.url} that the transport allows are taken, and none "
+                    f"came free within {waited:.0f} s; nothing was asked"
+                )
             case httpx2.InvalidURL():
                 return UnusableSetting(f"what was asked makes no URL: {error}")
             case httpx2.TimeoutException() | TimeoutError():

@@ -7,6 +7,7 @@
 import { get, Refused } from "./api.js";
 
 const PATIENCE = 20_000; // milliseconds after which a stream that said nothing is taken for held back
+const SILENCE = 40_000; // after which a stream that is open is taken for dead: the server says something every 15 seconds
 const LOOK_AGAIN = 3_000;
 const LONGEST_PAUSE = 15_000;
 const LOOK_AFTER = 15_000; // a connection that is cut off somewhere on its way stays open, and silent
@@ -22,7 +23,9 @@ class Live extends EventTarget {
   #patience = 0;
   #wanted = false;
   #probing = false;
+  #turn = 0; // goes on with each new beginning: what was asked before it is without consequence
   #heard = 0; // when the server last answered
+  #streamed = 0; // when anything last came over the stream
 
   constructor() {
     super();
@@ -35,15 +38,24 @@ class Live extends EventTarget {
     setInterval(() => {
       // A machine that slept has a dead connection, and nobody told it.
       if (Date.now() - seen > 30_000) this.retry();
+      // That others get through says nothing of the stream's own.
+      else if (Date.now() - this.#streamed > SILENCE) this.suspect();
       else if (Date.now() - this.#heard > LOOK_AFTER) this.#check();
       seen = Date.now();
     }, 5_000);
   }
 
   start() {
+    if (this.#wanted) return;
     this.#wanted = true;
     this.#tries = 0;
     this.#connect();
+  }
+
+  /** This was the answer before anything was followed: start once there is a better one. */
+  startLater(error) {
+    this.#wanted = true;
+    this.#failed(error);
   }
 
   stop() {
@@ -78,6 +90,7 @@ class Live extends EventTarget {
   }
 
   #let_go() {
+    this.#turn += 1;
     clearTimeout(this.#timer);
     clearTimeout(this.#patience);
     this.#source?.close();
@@ -90,8 +103,10 @@ class Live extends EventTarget {
     const from = this.#seq === null ? "" : `?last_event_id=${this.#seq}`;
     const source = new EventSource(`api/tasks/events${from}`);
     this.#source = source;
-    this.#patience = setTimeout(() => this.#poll(), PATIENCE);
+    this.#streamed = Date.now();
+    this.#patience = setTimeout(() => this.#heldBack(), PATIENCE);
     const hear = (name, act) => source.addEventListener(name, (event) => {
+      this.#streamed = Date.now();
       if (event.lastEventId) this.#seq = Number(event.lastEventId);
       act(JSON.parse(event.data));
     });
@@ -104,6 +119,7 @@ class Live extends EventTarget {
       if (back) this.#tell("refresh", {});
     });
     hear("task", (task) => this.#tell("task", task));
+    hear("ping", () => {});
     hear("removed", (gone) => this.#tell("removed", gone));
     hear("reset", (reset) => {
       this.#seq = reset.seq;
@@ -114,16 +130,7 @@ class Live extends EventTarget {
 
   /** Whether the server still answers, and us: also a key may have been revoked under a stream that goes on. */
   async #check() {
-    if (this.state !== "live" || this.#probing || document.hidden) return;
-    this.#probing = true;
-    try {
-      await this.#answer();
-    } catch (error) {
-      this.#let_go();
-      this.#failed(error);
-    } finally {
-      this.#probing = false;
-    }
+    if (this.state === "live" && !this.#probing && !document.hidden) await this.#answers();
   }
 
   async #answer() {
@@ -138,24 +145,39 @@ class Live extends EventTarget {
     }
   }
 
+  /** The stream is over, or was refused. If the server, being there, goes on refusing, it has none, or somebody holds it back. */
   async #broken() {
     this.#let_go();
     if (document.hidden || !this.#wanted) return;
+    if (!(await this.#answers())) return;
+    this.#tries += 1;
+    if (this.#tries >= 3) this.#poll();
+    else this.#timer = setTimeout(() => this.#connect(), 300 * this.#tries);
+  }
+
+  /** No stream came through; perhaps nothing does. */
+  async #heldBack() {
+    this.#let_go();
+    if (await this.#answers()) this.#poll();
+  }
+
+  /** Whether there is an answer, which is still what we wait for: meanwhile somebody may have left, or begun anew. */
+  async #answers() {
+    const turn = this.#turn;
     this.#probing = true;
     try {
       await this.#answer();
-      this.#tries += 1;
-      // The server is there. If it keeps refusing the stream, it has none, or somebody holds it back.
-      if (this.#tries >= 3) this.#poll();
-      else this.#timer = setTimeout(() => this.#connect(), 300 * this.#tries);
     } catch (error) {
-      this.#failed(error);
+      if (turn === this.#turn) this.#failed(error);
+      return false;
     } finally {
       this.#probing = false;
     }
+    return turn === this.#turn;
   }
 
   #failed(error) {
+    this.#let_go();
     if (!this.#wanted) return;
     if (error instanceof Refused && error.status === 401) {
       this.#tell("unauthorised", {});

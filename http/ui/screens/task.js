@@ -16,6 +16,7 @@ import { cancelStages, timeline } from "../timeline.js";
 
 const LOOK_AT_LOG = 2_000;
 const LOOK_AT_TYPE = 5_000; // whether it is paused, while the task waits
+const ASK_AGAIN = 5_000; // what was not answered
 const CALM = 1_000; // milliseconds between two looks at the chain, however often its tasks tell of themselves
 
 export async function task({ root, parts, signal, on, keys, title: name }) {
@@ -43,41 +44,73 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
       view.draw();
     });
   };
+  let known = seen.seq; // of the newest answer that had all of it: events are without the result
+  let news = {}; // the newest event
+  let asked = 0;
+  let answered = 0;
   async function look() {
-    seen = await get(path, { signal });
+    const number = ++asked;
+    const whole = await get(path, { signal });
+    if (number < answered) return; // what was asked later has overtaken it
+    answered = number;
+    known = whole.seq;
+    seen = news.seq > known ? { ...whole, ...news } : whole;
     draw();
-    drawChain(view, seen, signal);
     log.look();
+    await drawChain(view, seen, signal);
   }
   /** See first whether anything is new: a result may be large. */
   async function compare() {
     const [found] = (await get("api/tasks", { query: { q: `id:${quoted(id)}`, limit: 1 }, signal })).tasks;
     if (!found) view.removed();
-    else if (found.seq !== seen.seq) await look();
+    else if (found.seq !== known) await look();
     else await drawChain(view, seen, signal);
   }
   const complain = (error) => signal.aborted || error.status === 0 || toast(error.message, "failed"); // of a lost connection the frame tells
-  const quietly = () => look().catch(complain);
+  let questions = 0;
+  let owed = 0; // the newest that was not answered: it is asked again, as perhaps nothing else will make us ask
+  async function surely(question, { all = true } = {}) {
+    const number = ++questions;
+    try {
+      await question();
+      if (all && number > owed) owed = 0;
+    } catch (error) {
+      if (!owed) complain(error);
+      owed = Math.max(owed, number);
+    }
+  }
+  let again = false;
+  async function askAgain() {
+    if (!owed || again || document.hidden) return;
+    again = true;
+    await surely(compare);
+    again = false;
+  }
+  const quietly = () => surely(look);
   let due = 0;
   const chainSoon = () => {
     due ||= setTimeout(() => {
       due = 0;
-      drawChain(view, seen, signal).catch(complain);
+      surely(() => drawChain(view, seen, signal), { all: false });
     }, CALM);
   };
   signal.addEventListener("abort", () => clearTimeout(due));
-  on("task", (news) => {
-    if (news.task_id === id) {
-      const more = isFinal(news.status) || news.status !== seen.status || news.attempt !== seen.attempt || news.next_task_id !== seen.next_task_id;
-      seen = { ...seen, ...news };
+  on("task", (told) => {
+    if (told.task_id === id) {
+      const more = isFinal(told.status) || told.status !== seen.status || told.attempt !== seen.attempt || told.next_task_id !== seen.next_task_id;
+      news = told;
+      seen = { ...seen, ...told };
       draw();
       if (more) quietly();
-    } else if (view.chained.has(news.task_id)) {
+    } else if (view.chained.has(told.task_id)) {
       chainSoon();
     }
   });
   on("removed", (gone) => gone.task_id === id && view.removed());
-  on("refresh", () => compare().catch(complain));
+  on("refresh", () => {
+    news = {}; // its number may be one of a state that is lost
+    surely(compare);
+  });
   /** No event tells of a pause. */
   async function lookAtType() {
     if (seen.status !== "pending") return;
@@ -88,6 +121,7 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
   const timers = [
     setInterval(() => !document.hidden && seen.status === "running" && log.look(), LOOK_AT_LOG),
     setInterval(() => document.hidden || lookAtType().catch(() => {}), LOOK_AT_TYPE),
+    setInterval(askAgain, ASK_AGAIN),
   ];
   signal.addEventListener("abort", () => timers.forEach(clearInterval));
   log.look();
@@ -99,7 +133,7 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
     u: ["Back to all tasks", () => go("#/tasks")],
     ".": ["Look again", quietly],
   });
-  await Promise.all([drawChain(view, seen, signal), lookAtType().catch(() => {})]);
+  await Promise.all([surely(() => drawChain(view, seen, signal)), lookAtType().catch(() => {})]);
 }
 
 const canRetry = (seen) => seen.status === "failed" || seen.status === "cancelled";
@@ -271,13 +305,14 @@ function line(each) {
 
 const LONGEST_CHAIN = 20;
 
+/** Leaves what was drawn where a question is not answered: of that task nothing is known, least of all that it is gone. */
 async function drawChain(view, seen, signal) {
   const one = async (id) => (await get("api/tasks", { query: { q: `id:${id}`, limit: 1 }, signal })).tasks[0];
   const walk = async (from, direction) => {
     const found = [];
     let next = from[direction];
     while (next && found.length < LONGEST_CHAIN) {
-      const task = await one(next).catch(() => null);
+      const task = await one(next);
       found.push(task ?? { task_id: next, gone: true });
       next = task?.[direction];
     }

@@ -1,0 +1,156 @@
+"""Streams that say nothing: held back by a proxy, or of a server that has fallen silent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+
+from cortex_tasks.client import (
+    AsyncClient,
+    Changed,
+    Client,
+    ClientError,
+    Ended,
+    Event,
+    NoAnswerInTime,
+)
+from cortex_tasks.client.follower import FIRST_WORD, SILENCE
+from tests.client_setting import a_task, json
+from tests.engine_setting import virtual_time
+
+READY = b'event: ready\ndata: {"seq":3}\n\n'
+STREAM = {"content-type": "text/event-stream"}
+
+
+@pytest.fixture(scope="module", params=["trio", "asyncio"])
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return virtual_time(request.param)
+
+
+def patience_of(request: httpx2.Request) -> float:
+    return float(request.extensions["timeout"]["read"])
+
+
+class Silent(httpx2.AsyncByteStream, httpx2.SyncByteStream):
+    """A stream that says so much, and then nothing until patience is over."""
+
+    def __init__(self, patience: float, *said: bytes) -> None:
+        self._patience = patience
+        self._said = said
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._said:
+            yield piece
+        await anyio.sleep(self._patience)
+        raise httpx2.ReadTimeout("")
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._said
+        raise httpx2.ReadTimeout("")
+
+
+async def holds_all(request: httpx2.Request) -> httpx2.Response:
+    await anyio.sleep(patience_of(request))
+    raise httpx2.ReadTimeout("")
+
+
+async def holds_all_but_the_headers(request: httpx2.Request) -> httpx2.Response:
+    return httpx2.Response(200, headers=STREAM, stream=Silent(patience_of(request)))
+
+
+async def falls_silent(request: httpx2.Request) -> httpx2.Response:
+    return httpx2.Response(200, headers=STREAM, stream=Silent(patience_of(request), READY))
+
+
+Holding = Callable[[httpx2.Request], Any]
+each_way_to_hold = pytest.mark.parametrize("hold", [holds_all, holds_all_but_the_headers])
+
+
+def polled() -> list[httpx2.Response]:
+    """What the server answers to three polls: of the second, nothing has changed."""
+    states = (("running", 4), ("running", 4), ("failed", 5))
+    return [json(a_task(status, seq)) for status, seq in states]
+
+
+def behind(hold: Holding, **options: Any) -> AsyncClient:
+    """A client behind a proxy that holds streams back, of a server that is polled thrice."""
+    answers = polled()
+
+    async def answering(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/events"):
+            return await hold(request)  # type: ignore[no-any-return]
+        return answers.pop(0)
+
+    transport = httpx2.MockTransport(answering)
+    return AsyncClient("http://there", "k", transport=transport, **options)
+
+
+def is_what_was_polled(told: list[Event]) -> bool:
+    """Whether that is each state once."""
+    match told:
+        case [Changed(task=first), Ended(task=last)]:
+            return (first.seq, last.seq) == (4, 5)
+        case _:
+            return False
+
+
+@each_way_to_hold
+async def test_a_task_whose_stream_is_held_back_is_polled(hold: Holding) -> None:
+    interruptions: list[ClientError] = []
+    async with behind(hold) as client:
+        before = anyio.current_time()
+        follower = client.follow("task_1", on_interruption=interruptions.append)
+        async with follower as changes:
+            told = [event async for event in changes]
+    assert is_what_was_polled(told)
+    assert FIRST_WORD <= anyio.current_time() - before < FIRST_WORD + 1
+    assert interruptions == []
+
+
+@pytest.mark.parametrize("headers", [False, True])
+def test_a_program_that_blocks_polls_too(headers: bool) -> None:
+    answers = polled()
+
+    def answering(request: httpx2.Request) -> httpx2.Response:
+        if not request.url.path.endswith("/events"):
+            return answers.pop(0)
+        assert patience_of(request) == FIRST_WORD
+        if headers:
+            return httpx2.Response(200, headers=STREAM, stream=Silent(0))
+        raise httpx2.ReadTimeout("")
+
+    with Client("http://there", transport=httpx2.MockTransport(answering)) as client:
+        with client.follow("task_1") as changes:
+            assert is_what_was_polled(list(changes))
+
+
+@each_way_to_hold
+async def test_of_a_list_whose_stream_is_held_back_it_is_said_that_it_may_be(hold: Holding) -> None:
+    async with behind(hold) as client, client.follow(patience=60) as changes:
+        before = anyio.current_time()
+        with pytest.raises(
+            NoAnswerInTime, match=r"told nothing for 20 s.* holds event streams back"
+        ):
+            await anext(changes)
+    assert 60 <= anyio.current_time() - before < 120
+
+
+async def test_once_streams_come_through_a_late_ping_is_no_interruption() -> None:
+    interruptions: list[ClientError] = []
+    borne: list[float] = []
+
+    async def server(request: httpx2.Request) -> httpx2.Response:
+        borne.append(patience_of(request))
+        return await falls_silent(request)
+
+    async with behind(server) as client:
+        follower = client.follow(patience=0, on_interruption=interruptions.append)
+        async with follower as changes:
+            with pytest.raises(NoAnswerInTime, match="told nothing for 45 s"):
+                await anext(changes)
+    assert borne == [FIRST_WORD, SILENCE]
+    assert interruptions == []
