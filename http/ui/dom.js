@@ -50,7 +50,9 @@ export function say(element, text) {
 export function setHidden(element, hidden, instead) {
   const held = element.contains(document.activeElement);
   element.hidden = hidden;
-  if (hidden && held) instead?.focus({ preventScroll: true });
+  if (!hidden || !held || !instead) return;
+  if (instead.tabIndex < 0) instead.tabIndex = -1; // what nobody comes to by Tab can have it all the same
+  instead.focus({ preventScroll: true });
 }
 
 /** Bring a list's children in line with items, reusing those of the same key; whatever has the focus keeps it. */

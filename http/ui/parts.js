@@ -1,7 +1,8 @@
 // Small things that several screens show.
 
 import { moving } from "./clock.js";
-import { fill, h, icon, say } from "./dom.js";
+import { toast } from "./dialogs.js";
+import { fill, h, icon, say, setHidden } from "./dom.js";
 import { count, plural, roughly, timeLeft, title } from "./format.js";
 
 export const STATUSES = ["pending", "running", "completed", "failed", "cancelled"];
@@ -109,13 +110,33 @@ export function setCount(element, n, text) {
 
 /** The first of many things, and a button for more of them, `size` at a time. */
 export function byAndBy(place, all, size, make) {
-  const more = h("div", { class: "more-of-it" });
-  let shown = 0;
-  const show = () => {
-    place.append(...all.slice(shown, shown + size).flatMap(make));
-    shown = Math.min(all.length, shown + size);
-    fill(more, shown < all.length && button(`Show more (${count(all.length - shown)} left)`, "", show, { class: "button tiny" }));
-  };
-  show();
-  return h("div", {}, place, more);
+  return h("div", {}, growing(place, all.slice(0, size), all.length, make, (shown) => all.slice(shown, shown + size)));
 }
+
+/**
+ * Fill a place with the first of many things, and give with it a button for more of them: those that `next(shown)` gives,
+ * or promises. The button stays while there are more; the focus is on the first that came last, once there are none.
+ */
+export function growing(place, first, total, make, next) {
+  let shown = 0;
+  const show = (things) => {
+    const made = things.flatMap(make);
+    place.append(...made);
+    shown += things.length;
+    const left = things.length > 0 ? total - shown : 0; // fewer came than were counted: there are no more
+    say(more, `Show more (${count(left)} left)`);
+    setHidden(foot, left <= 0, made.map(focusable).find(Boolean) ?? made[0]);
+  };
+  const more = patientButton("", "", async () => {
+    try {
+      show(await next(shown));
+    } catch (error) {
+      if (error.name !== "AbortError") toast(error.message, "failed");
+    }
+  }, { class: "button tiny" });
+  const foot = h("div", { class: "more-of-it" }, more);
+  show(first);
+  return [place, foot];
+}
+
+const focusable = (element) => (element.matches?.("a, button, summary") ? element : element.querySelector?.("a, button, summary"));

@@ -98,6 +98,12 @@ async function whetherHeard({ task_id: id }, error) {
 }
 
 export async function retryOne(task) {
+  const yes = await confirm({
+    heading: `Retry this ${title(task.task_type).toLowerCase()}?`,
+    body: h("p", {}, "It gets a new attempt under the same id."),
+    yes: "Retry the task",
+  });
+  if (!yes) return;
   try {
     await post(`api/tasks/${encodeURIComponent(task.task_id)}/retry`);
     toast("It waits for its next attempt.");

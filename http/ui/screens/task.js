@@ -6,7 +6,7 @@ import { moving, timeAgo } from "../clock.js";
 import { toast } from "../dialogs.js";
 import { fill, h, icon, say, setHidden } from "../dom.js";
 import { clock, count, plural, roughly, since, title } from "../format.js";
-import { readable, tree } from "../json_view.js";
+import { readable, tree, written } from "../json_view.js";
 import { badge, button, card, isAble, isFinal, progressBar, setAble, taskLink, timeLeftOf } from "../parts.js";
 import { go } from "../router.js";
 import { quoted } from "../search.js";
@@ -296,7 +296,7 @@ function makeLog(path, signal) {
 }
 
 function line(each) {
-  const fields = Object.entries(each.fields ?? {}).map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`).join(" ");
+  const fields = Object.entries(each.fields ?? {}).map(([name, value]) => `${name}=${typeof value === "string" ? value : written(value)}`).join(" ");
   return h("li", { class: `level-${each.level}` },
     h("time", { class: "muted", datetime: each.at }, clock(each.at)), h("span", { class: "level" }, each.level),
     h("span", { class: "anywhere" }, h("span", {}, each.message), fields && h("span", { class: "muted" }, ` ${fields}`)));
