@@ -85,6 +85,16 @@ def test_a_terminal_gets_a_bar_for_each_task_of_the_chain(server: SampleServer) 
     assert plain(seen).rstrip().splitlines()[-2].startswith(f"{first}  completed")
 
 
+def test_told_to_end_it_shows_the_cursor_again_and_ends_by_the_signal(server: SampleServer) -> None:
+    task_id = server.submit("gated")
+    with on_terminal("wait", task_id) as (process, terminal):
+        read_until(terminal, "Waiting at the gate")
+        process.send_signal(signal.SIGTERM)
+        read_until(terminal, "\x1b[?25h")
+        assert process.wait(LIMIT) == -signal.SIGTERM
+    server.open_gate()
+
+
 def test_no_color_takes_the_colours_and_leaves_the_bars(server: SampleServer) -> None:
     done = server.submit("echo")
     for variables, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):

@@ -9,10 +9,14 @@ import pty
 import select
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -68,9 +72,12 @@ def read_until(terminal: int, wanted: str, seen: str = "") -> str:
     return seen
 
 
-def test_on_a_terminal_it_is_drawn_live_outlives_the_server_and_ends_at_ctrl_c(
-    server: SampleServer,
-) -> None:
+GIVEN_BACK = "\x1b[?25h\x1b[?1049l"  # the cursor, and what was on the terminal before
+
+
+@contextmanager
+def top_on_terminal() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run it on a terminal of its own; give it and our end."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
     with subprocess.Popen(
@@ -82,22 +89,100 @@ def test_on_a_terminal_it_is_drawn_live_outlives_the_server_and_ends_at_ctrl_c(
         start_new_session=True,
     ) as process:
         try:
-            read_until(ours, "Nothing runs")
-            task_id = server.submit("gated")
-            read_until(ours, task_id)
-            server.hang_up()
-            read_until(ours, "Connection lost")
-            server.listen_again()
-            seen = read_until(ours, "healthy")
-            server.open_gate()
-            read_until(ours, "Nothing runs", seen)
-            process.send_signal(signal.SIGINT)
-            read_until(ours, "\x1b[?1049l")  # the terminal is given back as it was
-            assert process.wait(LIMIT) == 0
+            yield process, ours
         finally:
             process.kill()
             os.close(ours)
             os.close(theirs)
+
+
+def test_on_a_terminal_it_is_drawn_live_outlives_the_server_and_ends_at_ctrl_c(
+    server: SampleServer,
+) -> None:
+    with top_on_terminal() as (process, terminal):
+        read_until(terminal, "Nothing runs")
+        task_id = server.submit("gated")
+        read_until(terminal, task_id)
+        server.hang_up()
+        read_until(terminal, "Connection lost")
+        server.listen_again()
+        seen = read_until(terminal, "healthy")
+        server.open_gate()
+        read_until(terminal, "Nothing runs", seen)
+        process.send_signal(signal.SIGINT)
+        read_until(terminal, GIVEN_BACK)
+        assert process.wait(LIMIT) == 0
+
+
+def test_told_to_end_it_gives_the_terminal_back_and_ends_by_the_signal(
+    server: SampleServer,
+) -> None:
+    with top_on_terminal() as (process, terminal):
+        read_until(terminal, "Nothing runs")
+        process.send_signal(signal.SIGTERM)
+        read_until(terminal, GIVEN_BACK)
+        assert process.wait(LIMIT) == -signal.SIGTERM
+
+
+class Proxy(BaseHTTPRequestHandler):
+    """A proxy: its `status` alone is the answer where it has none of the server's to pass on."""
+
+    status = 200
+
+    def do_GET(self) -> None:
+        body = b"<html>"
+        if self.status == 200 and self.path == "/api/overview":
+            now = datetime(2026, 3, 15, 10, 30, tzinfo=UTC)
+            body = msgspec.json.encode(Overview(now=now, counts={}, health=Health("healthy")))
+        elif self.status == 200:
+            body = b'{"task_types": []}'
+        elif self.status == 401:
+            body = b'{"detail": "Invalid API key"}'
+        self.send_response(self.status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@contextmanager
+def proxy() -> Iterator[str]:
+    """Run one in a thread; give its URL."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_it_goes_on_trying_where_only_a_proxy_answers(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Proxy, "status", 200)
+    with proxy() as url:
+        monkeypatch.setenv("CORTEX_TASKS_URL", url)
+        with top_on_terminal() as (_, terminal):
+            read_until(terminal, "healthy")
+            Proxy.status = status
+            read_until(terminal, f"trying again: {url} answered HTTP {status}")
+            Proxy.status = 200
+            read_until(terminal, "healthy")
+
+
+def test_it_ends_where_its_key_is_not_good_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Proxy, "status", 200)
+    with proxy() as url:
+        monkeypatch.setenv("CORTEX_TASKS_URL", url)
+        with top_on_terminal() as (process, terminal):
+            read_until(terminal, "healthy")
+            Proxy.status = 401
+            read_until(terminal, GIVEN_BACK + "cortex-tasks: Invalid API key")
+            assert process.wait(LIMIT) == 1
 
 
 JOBS = (

@@ -1,7 +1,8 @@
 """The command `cortex-tasks`: runs the server, and talks to one.
 
     commands                                                 the whole command line
-    arguments  connection  screen  progress  following     what the commands are built from
+    arguments  connection  screen  progress  following
+    termination                                              what the commands are built from
     serving  keys  tasks  steering  operations  uploads  webhooks
     submitting  top  doctor  demo                            the commands, a group in each file
 

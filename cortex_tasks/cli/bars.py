@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.table import Column
 
 from .screen import line
+from .termination import giving_back_the_terminal
 
 
 @contextmanager
@@ -30,7 +31,8 @@ def drawn_bars() -> Iterator[Bars]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[message]}", markup=False, table_column=message),
     )
-    with Progress(*columns, console=Console(stderr=True), expand=True) as drawn:
+    bars = Progress(*columns, console=Console(stderr=True), expand=True)
+    with giving_back_the_terminal(), bars as drawn:
         yield Bars(drawn)
 
 

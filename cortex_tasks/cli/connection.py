@@ -46,6 +46,11 @@ class Refused(CommandFailed):
         super().__init__(message, Exit.NOT_FOUND if http_status == 404 else Exit.FAILED)
         self.http_status = http_status
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether it may be granted later: a proxy misses its server, or that is in trouble."""
+        return self.http_status == HTTPStatus.TOO_MANY_REQUESTS or self.http_status >= 500
+
 
 @contextmanager
 def search_as_usage() -> Iterator[None]:

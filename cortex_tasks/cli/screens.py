@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .screen import cut_in_middle, line
+from .termination import giving_back_the_terminal
 from .top import TYPE_HEADINGS, Look, Show, for_people, type_row
 
 COLOURS = {
@@ -32,7 +33,8 @@ SHORT_NAME = 14  # characters that a name keeps at least where something must be
 def drawn_screen(url: str) -> Iterator[Show]:
     """Draw on the whole terminal until the end of the block, which gives it back as it was."""
     console = Console()
-    with Live(console=console, screen=True, auto_refresh=False) as live:
+    whole = Live(console=console, screen=True, auto_refresh=False)
+    with giving_back_the_terminal(), whole as live:
 
         def show(look: Look) -> None:
             live.update(picture(url, look, console.width), refresh=True)

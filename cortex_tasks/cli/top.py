@@ -12,7 +12,7 @@ import msgspec
 
 from ..client.models import TaskDetail
 from .arguments import Commands, add_command, add_connection, seconds
-from .connection import Connection, Unreachable, connect
+from .connection import Connection, Refused, Unreachable, connect
 from .exits import Exit, ExtraMissing
 from .screen import draws, print_fields, print_json, print_table
 from .steering import TypeList, TypeView
@@ -103,7 +103,12 @@ def _next(connection: Connection, before: Look) -> Look:
     try:
         return _look(connection)
     except Unreachable as gone:
-        return msgspec.structs.replace(before, trouble=f"Connection lost, trying again: {gone}")
+        trouble = f"Connection lost, trying again: {gone}"
+    except Refused as refused:
+        if not refused.may_pass:
+            raise
+        trouble = f"No answer to show, trying again: {refused}"
+    return msgspec.structs.replace(before, trouble=trouble)
 
 
 def _print_once(look: Look) -> None:
