@@ -17,6 +17,7 @@ import anyio
 import anyio.lowlevel
 
 from ..engine.errors import StorageError
+from ..engine.loop_entry import way_into_this_loop
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ class FileThread:
         await anyio.lowlevel.checkpoint_if_cancelled()
         if not (self._end.alive and self._thread.is_alive()):  # closed, or a fork left it behind
             raise StorageError("The thread that writes files has ended.")
-        call = _Call(function, _way_into_this_loop())
+        call = _Call(function, way_into_this_loop())
         self._calls.put(call)
         with anyio.CancelScope(shield=True):
             await call.made.wait()
@@ -91,15 +92,3 @@ def _make_calls(calls: SimpleQueue[_Call[Any] | None]) -> None:
     while call := calls.get():
         call.make()
         del call  # else the last function, and all that it holds, would live until the next
-
-
-def _way_into_this_loop() -> Callable[..., object]:
-    """Give what another thread calls to have a function run in this event loop, soon.
-
-    It never waits, unlike anyio.from_thread: a loop that ends first leaves no thread behind.
-    """
-    loop: Any = anyio.lowlevel.current_token().native_token
-    run_soon: Callable[..., object] = (
-        loop.run_sync_soon if hasattr(loop, "run_sync_soon") else loop.call_soon_threadsafe
-    )
-    return run_soon

@@ -125,7 +125,7 @@ class Catalogue:
         records = [self._at[number] for number in shown]
         more = records and offset + len(records) < len(listed)
         following = write_cursor(shown[-1], records[-1]) if more else None
-        return TaskPage(records, len(listed), following)
+        return TaskPage(records, len(listed), following, min(offset, len(listed)))
 
     def count(self, *, status: TaskStatus | None = None, task_type: str | None = None) -> int:
         """How many records match."""

@@ -29,7 +29,7 @@ import threading
 import time
 import traceback
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 try:
@@ -305,7 +305,7 @@ def answer_one(wire: Wire) -> None:
 def perform(call: bytearray, arguments: bytearray, reporter: Reporter, saver: Saver) -> bytes:
     """Run the call and give its packed result."""
     # Each call starts from the parent's present sys.path, whatever an earlier one did to ours.
-    sys.path[:], sys.argv[:], script, name, reports, saves = unpack(call)
+    sys.path[:], sys.argv[:], script, name, around, reports, saves = unpack(call)
     if script is not None:
         load_main(script)
     function = resolve(name)
@@ -318,7 +318,8 @@ def perform(call: bytearray, arguments: bytearray, reporter: Reporter, saver: Sa
         kwargs["report"] = reporter
     if saves:
         kwargs["save"] = saver
-    result = function(*args, **kwargs)
+    with surrounded(around):
+        result = function(*args, **kwargs)
     try:
         return pack(result)
     except Exception as error:
@@ -326,6 +327,16 @@ def perform(call: bytearray, arguments: bytearray, reporter: Reporter, saver: Sa
             f"the result of {name[1]} cannot be sent to the parent: {error}. "
             "Return plain data: numbers, texts, bytes, lists, dicts, structs."
         ) from error
+
+
+@contextlib.contextmanager
+def surrounded(around: bytes | None) -> Iterator[None]:
+    """Enter what a tracer wants around the function, if it can be: the function runs anyhow."""
+    with contextlib.ExitStack() as stack:
+        if around is not None:
+            with contextlib.suppress(Exception):
+                stack.enter_context(unpack(around)())
+        yield
 
 
 def load_main(script: MainScript) -> None:

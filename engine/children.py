@@ -16,6 +16,7 @@ import anyio.lowlevel
 from .child_functions import know_main_alias, main_script_for, name_of
 from .child_main import RESULT, pack, unpack
 from .child_process import Answer, ChildGone, ChildProcess, OnProgress, OnSave
+from .current import AROUND_IN_CHILD
 from .errors import ChildCrashed, CortexTasksError
 
 T = TypeVar("T")
@@ -212,7 +213,9 @@ def _encode(
     script = main_script_for(name, arguments)
     if script is not None:
         know_main_alias()
-    return pack((sys.path, sys.argv, script, name, *given.values())), arguments
+    around = AROUND_IN_CHILD.get()
+    packed = None if around is None else pack(around)
+    return pack((sys.path, sys.argv, script, name, packed, *given.values())), arguments
 
 
 def _result(payload: bytearray) -> Any:

@@ -15,6 +15,7 @@ from .checkpoints import decode_checkpoint, encode_checkpoint
 from .errors import EngineNotRunning, TooLarge
 from .exact_json import is_large
 from .failures import plain_text
+from .loop_entry import LoopEntry
 from .messages import ProgressReport
 from .settings import Limits
 from .surroundings import Clock, Offload, Surroundings
@@ -61,6 +62,7 @@ class TaskContext:
         "_limits",
         "_lines",
         "_log",
+        "_loop",
         "_note_progress",
         "_random",
         "_report",
@@ -85,6 +87,7 @@ class TaskContext:
         surroundings: Surroundings,
         children: Children,
         note_progress: Callable[[TaskContext], None],
+        loop: LoopEntry,
         limits: Limits = _DEFAULT_LIMITS,
         last_attempt: bool = True,
         resumed: msgspec.Raw | None = None,
@@ -101,6 +104,7 @@ class TaskContext:
         self._random: Random | None = None
         self._children = children
         self._note_progress = note_progress
+        self._loop = loop
         self._report: ProgressReport | None = None  # said since the supervisor last heard
         self._lines: LogLines | None = None  # written since then
         self._log: TaskLogger | None = None
@@ -220,12 +224,15 @@ class TaskContext:
             self._tell(**said)
 
     def _keep_line(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
-        limits, unsaid = self._limits, self._report is None and self._lines is None
-        if self._lines is None:
-            self._lines = LogLines(limits.max_log_lines, limits.max_log_bytes)
-        text = plain_text(message, limits.max_message_chars)
+        text = plain_text(message, self._limits.max_message_chars)
         line = LogLine(self.clock.now(), level, text, encode_fields(fields), self.attempt)
-        self._lines.add(encode_line(line))
+        self._loop.call(self._keep_encoded, encode_line(line))
+
+    def _keep_encoded(self, line: bytes) -> None:
+        unsaid = self._report is None and self._lines is None
+        if self._lines is None:
+            self._lines = LogLines(self._limits.max_log_lines, self._limits.max_log_bytes)
+        self._lines.add(line)
         if unsaid:
             self._note_progress(self)
 

@@ -7,7 +7,8 @@ variable that would have to be set anew for each of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Protocol
 
@@ -27,6 +28,10 @@ SEAT: ContextVar[Seat | None] = ContextVar("cortex_tasks_seat", default=None)
 # What else is to be said of the code that runs here: the id of the request that it answers.
 SURROUNDING: ContextVar[Mapping[str, object] | None] = ContextVar(
     "cortex_tasks_surrounding", default=None
+)
+# What a child process is to enter around a function that is called from here; sent by pickle.
+AROUND_IN_CHILD: ContextVar[Callable[[], AbstractContextManager[object]] | None] = ContextVar(
+    "cortex_tasks_around_in_child", default=None
 )
 
 

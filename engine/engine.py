@@ -14,7 +14,7 @@ import msgspec
 
 from .actors import Actors, Declaration
 from .context import Children
-from .cursors import Cursor, read_cursor
+from .cursors import START, Cursor, read_cursor
 from .errors import (
     EngineNotRunning,
     ResultNotReady,
@@ -290,7 +290,8 @@ class TaskEngine:
 
         An unknown status or type matches nothing. Without a limit: all. cursor: the `next` of the
         page before, in place of an offset: whatever is submitted or cleaned up meanwhile, no task
-        comes twice and none is left out. Raises InvalidParameters for what is no cursor.
+        comes twice and none is left out; `start` may have one, for a list that is entered further
+        down. Raises InvalidParameters for what is no cursor.
         """
         self._actors.entered()
         after = _after(cursor, limit, offset)
@@ -527,6 +528,6 @@ def _after(cursor: str | None, limit: int | None, offset: int) -> Cursor | None:
         raise ValueError("limit and offset must be 0 or more")
     if cursor is None:
         return None
-    if offset or limit == 0:
+    if (offset and cursor != START) or limit == 0:
         raise ValueError("with a cursor there is no offset, and a limit must be 1 or more")
     return read_cursor(cursor)

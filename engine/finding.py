@@ -68,17 +68,20 @@ class Finding:
         assert self._end is not None
         total = sum(part.end - part.start for part in parts)
         older = parts if self._before is None else _older(parts, self._before)
+        newer = total - sum(part.end - part.start for part in older) + self._offset
         places = _newest_first(older, self._offset)
         shown = list(islice(places, self._end - self._offset))
         more = next(places, None) is not None
         found = (self._catalogue.at(place) for place in shown)
         records = [record for record in found if record is not None]
-        return self._page(records, total, shown[-1] if shown and more else None)
+        return self._page(records, total, newer, shown[-1] if shown and more else None)
 
-    def _page(self, records: list[TaskRecord], total: int, left_at: int | None) -> TaskPage:
+    def _page(
+        self, records: list[TaskRecord], total: int, newer: int, left_at: int | None
+    ) -> TaskPage:
         """left_at: the place of the last record, where there are more."""
         following = None if left_at is None else write_cursor(left_at, records[-1])
-        return TaskPage(records, total, following)
+        return TaskPage(records, total, following, min(newer, total))
 
     def _look_at(self, places: Sequence[int]) -> Iterator[None]:
         found: list[TaskRecord] = []
@@ -96,7 +99,7 @@ class Finding:
                     older += 1
             yield
         more = found and self._end is not None and older > self._end
-        self.page = self._page(found, total, last if more else None)
+        self.page = self._page(found, total, total - older + self._offset, last if more else None)
 
 
 def _parts(catalogue: Catalogue, search: Search) -> list[_Part]:

@@ -76,15 +76,16 @@ class Recent:
             if move.before is None:
                 continue
             if move.event is LifeEvent.START:
-                waited = (move.after.updated_at - ready_since(move.before)).total_seconds()
-                _add(self._waited, move.after.type, max(0.0, waited))
+                self._started(move.before, move.after)
             elif move.after.final:
                 self._ended(move.after, ran=move.before.status is TaskStatus.RUNNING)
 
     def recovered(self, moves: Sequence[Move]) -> None:
         """See Observer. How long the attempts ran that a crash cut short is not known."""
         for move in moves:
-            if move.after.final:
+            if move.event is LifeEvent.START and move.before is not None:
+                self._started(move.before, move.after)
+            elif move.after.final:
                 self._ended(move.after, ran=False)
 
     def run_seconds(self, task_type: str) -> Percentiles:
@@ -102,6 +103,10 @@ class Recent:
         """What ended in each of the last 60 minutes, that of `now` last."""
         newest = _minute(now)
         return [self._bucket(minute) for minute in range(newest - BUCKETS + 1, newest + 1)]
+
+    def _started(self, before: TaskRecord, after: TaskRecord) -> None:
+        waited = (after.updated_at - ready_since(before)).total_seconds()
+        _add(self._waited, after.type, max(0.0, waited))
 
     def _ended(self, record: TaskRecord, *, ran: bool) -> None:
         ended, started = record.completed_at, record.started_at

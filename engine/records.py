@@ -98,6 +98,7 @@ class TaskPage(msgspec.Struct, frozen=True):
     records: list[TaskRecord]
     total: int
     next: str | None = None  # the cursor of the page after this one; None: there is none
+    newer: int = 0  # how many match that are newer than the first of them: on the pages before
 
 
 class TaskEvent(msgspec.Struct, frozen=True, gc=False):

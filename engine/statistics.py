@@ -130,8 +130,7 @@ class Statistics:
             if event is None or before is None:
                 counted.submitted += 1
             elif event is _START:
-                ready = before.updated_at if before.run_at is None else _ready_at(before)
-                counted.wait.add((after.updated_at - ready).total_seconds())
+                counted.wait.add(_waited(before, after))
             else:
                 self._note_end(counted, event, before, after)
 
@@ -156,12 +155,19 @@ class Statistics:
         """See Observer. How long those attempts ran is not known."""
         for move in moves:
             counted = self.of(move.after.type)
+            if move.event is _START and move.before is not None:
+                counted.wait.add(_waited(move.before, move.after))
             if move.after.final:
                 counted.ended[move.after.status] += 1
             if move.event is LifeEvent.REQUEUE:
                 counted.requeues += 1
             if move.before is not None and move.after.interruptions > move.before.interruptions:
                 counted.interruptions += 1
+
+
+def _waited(pending: TaskRecord, started: TaskRecord) -> float:
+    ready = pending.updated_at if pending.run_at is None else _ready_at(pending)
+    return (started.updated_at - ready).total_seconds()
 
 
 def _ready_at(pending: TaskRecord) -> datetime:

@@ -35,7 +35,8 @@ class Tracer(Observer, Protocol):
     def running(self, record: TaskRecord) -> AbstractContextManager[Callable[[Outcome], None]]:
         """Around a body, in the coroutine that runs it; what it gives is told how that ended.
 
-        A context variable that is set when it is entered must be as before when it is left.
+        A context variable that is set when it is entered must be as before when it is left. With
+        AROUND_IN_CHILD (current.py) it reaches what the body runs in a child process.
         """
         ...
 

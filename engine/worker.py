@@ -21,6 +21,7 @@ from .attempts import Attempt
 from .bodies import Bodies
 from .context import Children, TaskContext
 from .failures import stack_of
+from .loop_entry import LoopEntry
 from .messages import Heard, Outcome, Overdue, Progressed, Run, Save, StopReason
 from .places import Place
 from .registry import TaskType
@@ -63,6 +64,7 @@ class Worker:
         self._none_run = anyio.Event()
         self._started = anyio.Event()
         self._nursery: anyio.abc.TaskGroup
+        self._loop: LoopEntry
         self.lost = False  # it was ended before some attempt could say how that ended
 
     # -- heard from the supervisor ---------------------------------------------------------------
@@ -78,6 +80,7 @@ class Worker:
             surroundings=self._surroundings,
             children=self._children,
             note_progress=self._note_progress,
+            loop=self._loop,
             last_attempt=record.retries >= self._declared.retry_policy.retries,
             limits=self._limits,
             resumed=run.checkpoint,
@@ -110,6 +113,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        self._loop = LoopEntry()
         async with anyio.create_task_group() as self._nursery:
             self._nursery.start_soon(self._report_progress)
             if self._declared.timeout is not None:

@@ -12,7 +12,7 @@ from msgspec import Meta
 from ..jobs.library.views import CommunityHit, CommunityOverview, Edge
 from ..jobs.model import Entity
 from .calls import Answer, Call, encode
-from .documents import DocumentView
+from .documents import DocumentList, DocumentView
 from .documents import view as document_view
 from .parameters import alias
 from .problems import Problem
@@ -46,11 +46,25 @@ class CommunityList(msgspec.Struct, frozen=True):
 
 
 class CommunityDetailView(CommunityView, frozen=True, kw_only=True):
-    """A community on its own."""
+    """A community on its own, with its 200 strongest members and 50 documents."""
 
     entities: list[Entity]
     key_relationships: list[Edge]
     documents: list[DocumentView]
+
+
+class MembersPage(msgspec.Struct, frozen=True):
+    """Which of a community's members to list."""
+
+    limit: Annotated[int, Meta(ge=0)] = 200
+    offset: Annotated[int, Meta(ge=0, extra=alias("skip"))] = 0
+
+
+class SpokenPage(msgspec.Struct, frozen=True):
+    """Which of the documents to list that speak of a community's members."""
+
+    limit: Annotated[int, Meta(ge=0)] = 50
+    offset: Annotated[int, Meta(ge=0, extra=alias("skip"))] = 0
 
 
 class FoundList(msgspec.Struct, frozen=True):
@@ -117,6 +131,23 @@ async def show_community(call: Call[None]) -> Answer:
         documents=[document_view(document) for document in community.documents],
     )
     return Answer(encode(shown))
+
+
+async def list_community_entities(call: Call[MembersPage]) -> Answer:
+    """List a community's members, strongest first: `show_community` gives the first 200."""
+    page = await call.services.library.communities.members(
+        _id(call.path("community_id")), limit=call.params.limit, offset=call.params.offset
+    )
+    return Answer(encode(page))
+
+
+async def list_community_documents(call: Call[SpokenPage]) -> Answer:
+    """List the documents that speak of a community's members, those that do most first."""
+    page = await call.services.library.communities.documents(
+        _id(call.path("community_id")), limit=call.params.limit, offset=call.params.offset
+    )
+    views = [document_view(document) for document in page.documents]
+    return Answer(encode(DocumentList(views, page.total, page.limit, page.offset)))
 
 
 async def delete_community(call: Call[None]) -> Answer:

@@ -34,7 +34,7 @@ class DocumentView(msgspec.Struct, frozen=True):
 
 
 class DocumentList(msgspec.Struct, frozen=True):
-    """Some documents, newest first, and how many match in all."""
+    """Some documents, and how many match in all."""
 
     documents: list[DocumentView]
     total: int

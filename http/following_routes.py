@@ -17,7 +17,8 @@ _EVENTS = Media(
     "`task`: a task has changed; data is the task as in lists, id is the number of the change. "
     "`removed`: its record is gone; data has `task_id` and `seq`. `reset`: what came before `seq` "
     "is not known any more, `detail` says so; load anew. `end`: the one task that is followed has "
-    "ended, and the stream with it.",
+    "ended, and the stream with it. `ping`, with neither id nor anything in its data, comes after "
+    "15 seconds without an event, and says that the stream lives.",
     (ready(1041) + told(TASK, 1042)).decode(),
 )
 

@@ -8,7 +8,8 @@ from ..engine.records import TaskEvent, TaskRecord
 from .wire import TaskView, view
 
 RETRY = b"retry: 1000\n\n"  # milliseconds until a client comes back that has lost its connection
-PING = b": ping\n\n"
+# Not a comment, nor without data: browsers tell scripts of neither. It has no id, being no change.
+PING = b"event: ping\ndata: {}\n\n"
 
 
 class Ready(msgspec.Struct, frozen=True):

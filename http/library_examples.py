@@ -189,6 +189,8 @@ _GRAPH = by_type(
 
 _COMMUNITIES = by_type(
     communities.CommunityPage(limit=10),
+    communities.MembersPage(offset=200),
+    communities.SpokenPage(offset=50),
     communities.CommunityQuery(query="whale"),
     communities.CommunityScope(collection_id="seas"),
     communities.CommunityList([communities.CommunityView(**_COMMUNITY)], 1),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -16,10 +15,7 @@ from typing import Any, NoReturn
 
 import anyio
 
-from .extras import from_extra
-
-with from_extra("server"):
-    import trio
+from ..engine.loop_entry import way_into_this_loop
 
 log = logging.getLogger("cortex_tasks.http")
 
@@ -85,7 +81,7 @@ class StopSignals:
         """Listen, from inside the event loop."""
         if threading.current_thread() is not threading.main_thread():
             return
-        self._call_soon = _call_soon()
+        self._call_soon = way_into_this_loop()
         self._ear, self._mouth = socket.socketpair()
         self._mouth.setblocking(False)
         _listening.append(self)  # before the first signal, so that no fork comes in between
@@ -169,7 +165,7 @@ class DrainSignals:
         """Listen, from inside the event loop."""
         if threading.current_thread() is not threading.main_thread():
             return
-        self._call_soon = _call_soon()
+        self._call_soon = way_into_this_loop()
         for number in SIGNALS:
             handler = signal.getsignal(number)
             if callable(handler):
@@ -193,11 +189,3 @@ def _end_process() -> NoReturn:
     saying.start()
     saying.join(LAST_WORDS)
     os._exit(KILLED_ITSELF)
-
-
-def _call_soon() -> Callable[[Callable[[], Any]], object]:
-    """Give what makes the running event loop call something; safe to use in a signal handler."""
-    try:
-        return asyncio.get_running_loop().call_soon_threadsafe
-    except RuntimeError:
-        return trio.lowlevel.current_trio_token().run_sync_soon

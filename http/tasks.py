@@ -10,7 +10,7 @@ import anyio.lowlevel
 import msgspec
 from msgspec import Meta
 
-from ..engine.cursors import LONGEST_CURSOR, read_cursor
+from ..engine.cursors import LONGEST_CURSOR, START, read_cursor
 from ..engine.errors import CortexTasksError
 from ..engine.lifecycle import TaskStatus
 from ..engine.records import TaskRecord
@@ -35,7 +35,8 @@ class TaskFilter(msgspec.Struct, frozen=True):
 
     `q` is a search: `type:a,b status:failed older:1h newer:2d id:task_1 free text`. `cursor` turns
     pages: `start`, then what `next` of the page before says. So no task comes twice and none is
-    left out, whatever is submitted or cleaned up meanwhile; there is no `offset` with it.
+    left out, whatever is submitted or cleaned up meanwhile. `offset` goes with `start` alone: the
+    list is entered so far down.
     """
 
     q: Annotated[str, Meta(max_length=LONGEST_SEARCH)] | None = None
@@ -89,7 +90,9 @@ async def list_tasks(call: Call[TaskFilter]) -> Answer:
         )
     # What a search finds may depend on the time of day: it has no ETag.
     headers = ((b"etag", etag(seq)),) if wanted.q is None else ()
-    following = b"" if wanted.cursor is None else b',"next":%b' % encode(page.next)
+    following = b""
+    if wanted.cursor is not None:
+        following = b',"next":%b,"newer":%d' % (encode(page.next), page.newer)
     return Answer(await _write_list(page.records, page.total, seq, following), headers=headers)
 
 
@@ -97,8 +100,8 @@ def _check_cursor(wanted: TaskFilter) -> None:
     if wanted.cursor is None:
         return
     read_cursor(wanted.cursor)  # before anything is said of what the client knows
-    if wanted.offset:
-        wrong = "With a cursor there is none: it says itself where the page begins"
+    if wanted.offset and wanted.cursor != START:
+        wrong = "With a cursor there is none, but for `start`: it says where the page begins"
         raise invalid_parameters(FieldError(("query", "offset"), wrong))
     if wanted.limit == 0:
         wrong = "With a cursor it is 1 or more: a page of nothing has no next one"
@@ -111,7 +114,11 @@ async def show_task(call: Call[TaskWait]) -> Answer:
     With `If-None-Match`, it is waited for only while the task is as the client knows it.
     """
     engine, task_id = call.services.engine, call.path("task_id")
-    record, said = await _waited_for(call, lambda known: engine.wait_change(task_id, known.seq))
+    record, said = await _waited_for(
+        call,
+        lambda known: engine.wait_change(task_id, known.seq),
+        unless=lambda seen: not Condition(call).allows_waiting(seen.seq),
+    )
     if Condition(call).knows(record.seq):
         return unchanged(record.seq, said)
     result = _NO_RESULT
@@ -156,12 +163,17 @@ async def show_log(call: Call[None]) -> Answer:
 async def _waited_for(
     call: Call[TaskWait] | Call[ResultWait],
     news: Callable[[TaskRecord], Awaitable[TaskRecord]],
+    *,
+    unless: Callable[[TaskRecord], bool] = lambda _: False,
 ) -> tuple[TaskRecord, Headers]:
-    """Give the task, once there is news if the request wants to wait; and what to say of that."""
+    """Give the task, once there is news if the request wants to wait; and what to say of that.
+
+    unless: whether the task as it is now is news to the client already.
+    """
     services = call.services
     wanted = patience(call, call.params.wait)
     record = await services.engine.get(call.path("task_id"))
-    if wanted.seconds and not record.final and Condition(call).allows_waiting(record.seq):
+    if wanted.seconds and not record.final and not unless(record):
         known = record
         try:
             record = await wait_for_news(

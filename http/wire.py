@@ -63,8 +63,10 @@ class TaskList(msgspec.Struct, frozen=True):
     tasks: list[TaskView]
     total: int
     seq: int  # of the newest change of any task: follow /api/tasks/events from here
-    # There only for who asked with a cursor: that of the page after this one, null after the last.
+    # There only for who asked with a cursor: that of the page after this one, null after the last;
+    # and how many tasks that match are newer than the first of these, on the pages before.
     next: str | msgspec.UnsetType | None = msgspec.UNSET
+    newer: int | msgspec.UnsetType = msgspec.UNSET
 
 
 Result = Annotated[

@@ -445,8 +445,8 @@ MUTANTS = (
     Mutant(
         "count the page instead of all that match",
         CATALOGUE,
-        "return TaskPage(records, len(listed), following)",
-        "return TaskPage(records, len(shown), following)",
+        "return TaskPage(records, len(listed), following, min(offset, len(listed)))",
+        "return TaskPage(records, len(shown), following, min(offset, len(listed)))",
         ("test_catalogue.py",),
     ),
     Mutant(

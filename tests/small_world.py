@@ -9,6 +9,7 @@ from typing import Any
 from cortex_tasks.backends.memory import MemoryBackend
 from cortex_tasks.engine.context import Children, TaskContext
 from cortex_tasks.engine.engine import TaskEngine
+from cortex_tasks.engine.loop_entry import LoopEntry
 from cortex_tasks.engine.messages import ProgressReport
 from cortex_tasks.engine.records import TaskRecord
 from cortex_tasks.engine.surroundings import Surroundings, offload_inline
@@ -97,6 +98,7 @@ async def attempt(
         surroundings=Surroundings(offload=offload_inline),
         children=children or InlineChildren(),
         note_progress=note_progress,
+        loop=LoopEntry(),
     )
     declared = types[task_type]
     return await declared.body(ctx, declared.decode_params(declared.encode_params(params)))

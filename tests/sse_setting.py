@@ -25,12 +25,12 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def parse(text: bytes) -> list[Event]:
-    """Read whole events as a browser does; comments and `retry` are none."""
+    """Read whole events as a browser does; comments and `retry` are none, and pings left out."""
     events = []
     for block in text.decode().split("\n\n"):
         lines = [line.partition(": ")[::2] for line in block.splitlines() if line[:1] != ":"]
         fields = dict(lines)
-        if "data" in fields:
+        if "data" in fields and fields["event"] != "ping":
             events.append(Event(fields["event"], int(fields["id"]), json.loads(fields["data"])))
     return events
 

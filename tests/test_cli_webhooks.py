@@ -30,7 +30,8 @@ def receiver() -> Iterator[tuple[str, queue.Queue[tuple[dict[str, str], bytes]]]
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            came.put(({name.lower(): value for name, value in self.headers.items()}, body))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            came.put((headers | {":path": self.path}, body))
             self.send_response(204)
             self.end_headers()
 
@@ -100,3 +101,16 @@ def test_a_url_that_is_none_is_refused_in_words(
         monkeypatch.setenv("CORTEX_TASKS_URL", url)
         assert main(["webhooks", "add", "nonsense"]) == 1
     assert "'nonsense' is no URL of the form https://host/path" in capsys.readouterr().err
+
+
+def test_the_url_of_a_hook_is_sent_where_no_log_on_the_way_keeps_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = "http://receiver.example/hook/of-nobody-else"
+    with receiver() as (url, came):
+        monkeypatch.setenv("CORTEX_TASKS_URL", url.removesuffix("/hook"))
+        monkeypatch.setenv("CORTEX_TASKS_API_KEY", "any")
+        main(["webhooks", "add", secret, "--events", "task.failed"])  # it is not answered as ours
+        headers, body = came.get(timeout=LIMIT)
+        assert json.loads(body) == {"url": secret, "events": ["task.failed"]}
+        assert headers[":path"] == "/api/admin/webhooks"

@@ -203,7 +203,9 @@ async def test_following_goes_on_from_the_last_event_and_passes_over_what_it_doe
 ):
     task, end = (msgspec.json.encode(a_task(seq=seq)).decode() for seq in (5, 6))
     server = Server(
-        events("retry: 1000", ": ping", 'id: 3\nevent: ready\ndata: {"seq":3}'),
+        events(
+            "retry: 1000", ": ping", "event: ping\ndata: {}", 'id: 3\nevent: ready\ndata: {"seq":3}'
+        ),
         httpx2.ConnectError("refused"),
         problem(503, **LATER),
         events(f"id: 5\nevent: task\ndata: {task}", "event: new in 2030\ndata: x\nmore"),

@@ -64,6 +64,8 @@ CALLS: list[Call[Any]] = [
     calls.list_communities(collection_id="c", limit=1, offset=1),
     calls.search_communities("q", limit=1),
     calls.get_community(5),
+    calls.list_community_entities(5, limit=1, offset=1),
+    calls.list_community_documents(5, limit=1, offset=1),
     calls.delete_community("comm_5"),
     calls.delete_communities(collection_id="c"),
     webhook_calls.list_webhooks(),
@@ -119,6 +121,7 @@ NAMED: list[Callable[[str], Call[Any]]] = [
     calls.get_task, calls.get_result, calls.get_log, calls.cancel, calls.retry,
     calls.get_document, calls.get_text, calls.download, calls.delete_document,
     calls.get_entity, calls.get_community, calls.delete_community,
+    calls.list_community_entities, calls.list_community_documents,
     webhook_calls.get_webhook, webhook_calls.remove_webhook, webhook_calls.test_webhook,
     webhook_calls.list_deliveries,
 ]  # fmt: skip

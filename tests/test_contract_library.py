@@ -459,6 +459,23 @@ async def test_a_community_is_shown_by_either_id(known: World, name: str) -> Non
     assert set(document) >= DOCUMENT
 
 
+async def test_the_members_and_documents_of_a_community_are_listed_page_by_page(
+    known: World,
+) -> None:
+    path = "/api/graph/communities/comm_1"
+    whole = (await known.get(path)).json()
+    for name in ("entities", "documents"):
+        listed = (await known.get(f"{path}/{name}")).json()
+        assert (listed[name], listed["total"]) == (whole[name], len(whole[name]))
+        rest = (await known.get(f"{path}/{name}?limit=5&offset=1")).json()
+        assert (rest[name], rest["total"]) == (whole[name][1:], len(whole[name]))
+        for wrong in ("limit", "offset"):
+            problem = assert_problem(await known.get(f"{path}/{name}?{wrong}=-1"), 422)
+            assert problem["errors"][0]["loc"] == ["query", wrong]
+        for unknown in ("7", "five"):
+            assert_problem(await known.get(f"/api/graph/communities/{unknown}/{name}"), 404)
+
+
 @pytest.mark.parametrize("name", ["7", "comm_7", "five", "comm_", "-5", "5.0", "9" * 30, "٥"])
 async def test_an_unknown_community_is_404(known: World, name: str) -> None:
     for method in ("GET", "DELETE"):

@@ -154,6 +154,7 @@ def test_pages_say_how_many_there_are_in_all_and_whether_there_is_another(
     while cursor is not None:
         found = page(store.catalogue, wanted, limit, cursor)
         assert found.total == whole.total
+        assert found.newer == whole.total - len(rest)
         assert found.records == rest[:limit]
         assert page(store.catalogue, wanted, None, cursor).records == rest
         cursor, rest = found.next, rest[limit:]
@@ -246,11 +247,14 @@ async def test_a_cursor_outlives_the_engine_and_the_task_that_it_names() -> None
         assert len((await engine.list(limit=2, cursor=START)).records) == 1
 
 
+SOME = write_cursor(1, a_record(1, TaskStatus.COMPLETED))
+
+
 @pytest.mark.anyio
 async def test_a_cursor_goes_with_no_offset_and_no_page_of_nothing() -> None:
     async with running(quick) as engine:
         with pytest.raises(ValueError, match="no offset"):
-            await engine.list(limit=2, offset=1, cursor=START)
+            await engine.list(limit=2, offset=1, cursor=SOME)
         with pytest.raises(ValueError, match="1 or more"):
             await engine.find(Search(), limit=0, cursor=START)
         with pytest.raises(InvalidParameters):

@@ -14,9 +14,10 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from cortex_tasks.backends.file_thread import FileThread, _Call, _way_into_this_loop
+from cortex_tasks.backends.file_thread import FileThread, _Call
 from cortex_tasks.backends.json_backend import JsonBackend
 from cortex_tasks.engine.errors import StorageError
+from cortex_tasks.engine.loop_entry import way_into_this_loop
 from tests.journal_setting import submit
 
 NAME = "thread of a test"
@@ -140,7 +141,7 @@ async def test_a_call_lets_go_of_all_that_it_held(thread: FileThread) -> None:
 
 def test_a_loop_that_has_ended_before_the_call_was_made_does_no_harm(anyio_backend: str) -> None:
     async def make_call() -> _Call[int]:
-        return _Call(lambda: 1, _way_into_this_loop())
+        return _Call(lambda: 1, way_into_this_loop())
 
     call = anyio.run(make_call, backend=anyio_backend)
     call.make()

@@ -171,6 +171,25 @@ async def test_a_result_is_waited_for_until_there_is_one_or_never_will_be() -> N
         assert (ended.status_code, ended.json()["status"]) == (400, "failed")
 
 
+async def test_a_result_is_waited_for_whatever_the_client_knows_of_the_task() -> None:
+    body = Obstinate()
+    async with serving(body.task_type()) as api:
+        task_id = (await api.engine.submit("obstinate")).id
+        await body.begun.wait()
+        came: list[httpx2.Response] = []
+
+        async def ask() -> None:
+            sent = {"prefer": "wait=30", "if-none-match": '"1-of-old"'}
+            came.append(await api.get(f"/api/tasks/{task_id}/result", headers=sent))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask)
+            await anyio.wait_all_tasks_blocked()
+            assert came == []
+            body.let_go.set()
+        assert came[0].status_code == 200
+
+
 async def test_who_knows_the_task_waits_for_a_change_and_is_told_if_none_came() -> None:
     async with serving(endless) as api:
         task_id = await settled(api)

@@ -309,7 +309,7 @@ async def test_head_has_the_head_alone(api: Api) -> None:
 
 async def test_a_silent_stream_shows_that_it_lives(api: Api) -> None:
     async with following(api.app, EVENTS) as stream:
-        while stream.text.count(b": ping\n\n") < 3:
+        while stream.text.count(b"event: ping\ndata: {}\n\n") < 3:
             await stream.news.wait()
     assert stream.events[1:] == []
     assert PING_EVERY == 15.0

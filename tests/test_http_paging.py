@@ -10,7 +10,13 @@ import httpx2
 import pytest
 
 from cortex_tasks.client import AsyncClient
+from cortex_tasks.engine.cursors import write_cursor
+from cortex_tasks.engine.lifecycle import TaskStatus
+from tests.engine_setting import a_record
 from tests.http_setting import Api, assert_problem, echo, failing, serving
+
+# A cursor such as a page ends with.
+SOME = write_cursor(1, a_record(1, TaskStatus.COMPLETED))
 
 
 @pytest.fixture
@@ -73,7 +79,25 @@ async def test_a_cursor_holds_when_the_task_that_it_names_has_been_cleaned_up(ap
         "total": 0,
         "seq": 0,
         "next": None,
+        "newer": 0,
     }
+
+
+@pytest.mark.parametrize("q", [None, "type:echo", "type:echo status:completed,failed", "task_"])
+async def test_a_page_says_how_many_are_before_it_and_the_first_may_be_any(
+    api: Api, q: str | None
+) -> None:
+    made = [await api.ended("echo", {"value": number}) for number in range(6)]
+    query = {} if q is None else {"q": q}
+    second = await a_page(api, "start", offset=2, **query)
+    assert (ids(second), second["newer"]) == ([made[3], made[2]], 2)
+    new = await api.ended("echo", {"value": "new"})
+    third = await a_page(api, second["next"], **query)
+    assert (ids(third), third["newer"], third["next"]) == ([made[1], made[0]], 5, None)
+    first = await a_page(api, "start", **query)
+    assert (ids(first), first["newer"]) == ([new, made[5]], 0)
+    beyond = await a_page(api, "start", offset=9, **query)
+    assert (beyond["tasks"], beyond["newer"], beyond["total"], beyond["next"]) == ([], 7, 7, None)
 
 
 async def test_without_a_limit_the_rest_comes_at_once(api: Api) -> None:
@@ -90,7 +114,7 @@ async def test_without_a_limit_the_rest_comes_at_once(api: Api) -> None:
         ("cursor=task_1", "cursor"),
         ("cursor=%00", "cursor"),
         ("cursor=" + "x" * 2_000, "cursor"),
-        ("cursor=start&offset=1", "offset"),
+        (f"cursor={SOME}&offset=1", "offset"),
         ("cursor=start&limit=0", "limit"),
     ],
 )

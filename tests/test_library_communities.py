@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
 from cortex_tasks.engine.surroundings import offload_inline
@@ -65,12 +67,40 @@ async def test_a_community_is_shown_with_members_relationships_and_documents() -
         assert detail.description == "They are letters."
 
 
+async def test_a_community_however_large_gives_all_its_members_and_documents_by_and_by() -> None:
+    names = [f"E{number:03}" for number in range(230)]
+    async with in_memory() as library:
+        for number in range(60):
+            spoken = " ".join(names[: 230 - number])
+            await learn(library, f"{number}.txt", saying(spoken, spoken))
+        await replace(library, (1, " ".join(reversed(names))))
+        detail = await library.communities.get(1)
+        assert (detail.entity_count, len(detail.entities)) == (230, 200)
+        assert (detail.document_count, len(detail.documents)) == (60, 50)
+        entities, documents = detail.entities, detail.documents
+        while more := (await library.communities.members(1, offset=len(entities))).entities:
+            entities = entities + more
+        while further := (await library.communities.documents(1, offset=len(documents))).documents:
+            documents = documents + further
+        assert [entity.name for entity in entities] == names[::-1]
+        assert [document.filename for document in documents] == [f"{n}.txt" for n in range(60)]
+        assert (await library.communities.members(1, limit=1, offset=999)).total == 230
+        assert (await library.communities.documents(1, limit=1)).total == 60
+
+
 @pytest.mark.parametrize("community_id", [0, -1, 7, 2**63, 10**30])
 async def test_a_community_that_is_not_there_is_not_found(community_id: int) -> None:
     async with in_memory() as library:
         await with_letters(library)
         await replace(library, (1, LETTERS))
-        asks = [library.communities.get, library.communities.delete, library.summaries.material]
+        communities = library.communities
+        asks: list[Callable[[int], Awaitable[object]]] = [
+            communities.get,
+            communities.members,
+            communities.documents,
+            communities.delete,
+            library.summaries.material,
+        ]
         for ask in asks:
             with pytest.raises(CommunityNotFound, match=str(community_id)):
                 await ask(community_id)

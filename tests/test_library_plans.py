@@ -39,6 +39,8 @@ ALONG_AN_INDEX: dict[str, Read] = {
     "picture": lambda library: library.graph.visualization(),
     "communities": lambda library: library.communities.page(),
     "community": lambda library: library.communities.get(1),
+    "members": lambda library: library.communities.members(1, limit=2, offset=1),
+    "their documents": lambda library: library.communities.documents(1, limit=2, offset=1),
     "material": lambda library: library.summaries.material(1),
 }
 

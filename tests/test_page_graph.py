@@ -12,7 +12,9 @@ import anyio
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from cortex_tasks.jobs.model import CommunityDraft
 from tests.cli_process import LIMIT, command
+from tests.knowledge import learn, saying
 from tests.page_browser import a_page, needs_chromium, open_at
 from tests.page_world import World, a_world
 
@@ -84,6 +86,57 @@ def test_an_entity_with_many_relationships_shows_all_of_them_by_and_by(
     expect(lines).to_have_count(60)
     panel(page).get_by_role("button", name="Show more (30 left)").click()
     expect(lines).to_have_count(90)
+
+
+def test_a_large_community_shows_all_its_members_and_documents_by_and_by(
+    browser: Browser,
+) -> None:
+    names = [f"E{number:03}" for number in range(430)]
+    with a_world(with_library=True) as world, a_page(browser) as page:
+        library = world.library
+        assert library is not None
+        for number in range(58):
+            world.call(learn, library, f"{number}.txt", saying(" ".join(names), names[number]))
+        drafts = [CommunityDraft(id=1, members=names)]
+        world.call(partial(library.detection.replace_communities, drafts, None, revision=1))
+        open_at(page, world, "graph?community=1")
+        members, documents = panel(page).locator(".members button"), panel(page).locator("li")
+        expect(panel(page).get_by_role("heading", name="430 members")).to_be_visible()
+        expect(members).to_have_count(200)
+        panel(page).get_by_role("button", name="Show more (230 left)").press("Enter")
+        expect(members).to_have_count(400)
+        more = panel(page).get_by_role("button", name="Show more (30 left)")
+        expect(more).to_be_focused()
+        more.press("Enter")
+        expect(members).to_have_count(430)
+        assert members.all_inner_texts() == names
+        expect(members.nth(400)).to_be_focused()
+        expect(panel(page).get_by_role("heading", name="58 documents")).to_be_visible()
+        expect(documents).to_have_count(50)
+        panel(page).get_by_role("button", name="Show more (8 left)").click()
+        expect(documents).to_have_count(58)
+        expect(panel(page).get_by_role("button", name="Show more")).to_have_count(0)
+        with page.expect_response("**/api/graph/communities/1"):  # looked at again, they stay
+            process(world)
+        expect(page.locator(".canvas-box")).to_have_attribute("data-settled", "yes")
+        expect(members).to_have_count(430)
+        expect(documents.nth(50).get_by_role("link")).to_be_focused()
+
+
+def test_many_communities_are_all_listed_by_and_by(browser: Browser) -> None:
+    names = [f"E{number:03}" for number in range(230)]
+    with a_world(with_library=True) as world, a_page(browser) as page:
+        library = world.library
+        assert library is not None
+        world.call(learn, library, "all.txt", saying(" ".join(names), " ".join(names)))
+        drafts = [CommunityDraft(id=at, members=[name]) for at, name in enumerate(names, start=1)]
+        world.call(partial(library.detection.replace_communities, drafts, None, revision=1))
+        open_at(page, world, "graph")
+        listed = panel(page).locator(".communities button")
+        expect(panel(page).get_by_role("heading", name="230 communities")).to_be_visible()
+        expect(listed).to_have_count(200)
+        panel(page).get_by_role("button", name="Show more (30 left)").click()
+        expect(listed).to_have_count(230)
 
 
 def test_the_address_keeps_the_entity_that_is_read(world: World, page: Page) -> None:

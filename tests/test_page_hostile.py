@@ -57,6 +57,36 @@ def test_no_name_in_a_result_widens_the_page(
         assert width(page) <= size[0]
 
 
+@pytest.mark.parametrize("size", [(1280, 800), (320, 600)], ids=str)
+@pytest.mark.parametrize(
+    "result", ["z" * 3_000_000, 10**3_000, [WIDE]], ids=["text", "int", "list"]
+)
+def test_no_result_widens_the_page(
+    world: World, browser: Browser, size: tuple[int, int], result: object
+) -> None:
+    task_id = world.submit("report", result=result)
+    with a_page(browser, size=size) as page:
+        open_at(page, world, f"tasks/{task_id}")
+        expect(page.get_by_role("heading", name="Result")).to_be_visible()
+        assert width(page) <= size[0]
+        page.get_by_role("button", name="JSON").click()
+        assert width(page) <= size[0]
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"), [("", '""'), (" \n", r'" \n"')], ids=["none", "blank"]
+)
+def test_a_text_of_which_nothing_would_be_seen_is_shown_in_quotes(
+    world: World, page: Page, result: str, shown: str
+) -> None:
+    task_id = world.submit("report", result=result)
+    open_at(page, world, f"tasks/{task_id}")
+    card = page.locator(".card", has=page.get_by_role("heading", name="Result"))
+    expect(card.locator(".result-part")).to_have_text(shown)
+    page.get_by_role("button", name="JSON").click()
+    expect(card.locator(".result-part")).to_have_text(shown)
+
+
 def test_a_deep_result_is_opened_to_its_end_within_the_page(world: World, page: Page) -> None:
     deep: Any = "the end"
     for _ in range(80):

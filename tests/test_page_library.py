@@ -26,6 +26,7 @@ SCREENS = [
     "tasks/{completed}",
     "tasks/{failed}",
     "tasks/{cancelled}",
+    "tasks/unknown",
     "library",
     "graph",
     "nowhere",

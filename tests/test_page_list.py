@@ -143,6 +143,103 @@ def test_rows_that_fit_are_not_said_not_to_whatever_comes_before_them(
     expect(page.get_by_text("1–50 of 110 tasks")).to_be_visible()
 
 
+# -- turning its pages ----------------------------------------------------------------------------
+
+
+def submit_numbered(world: World, first: int, last: int) -> None:
+    for number in range(first, last + 1):
+        world.submit("report", message=f"No {number}.")
+
+
+def numbers(page: Page, highest: int, lowest: int) -> None:
+    """The page shows these, the newest first."""
+    rows = page.locator("tbody tr")
+    expect(rows.first).to_contain_text(f"No {highest}.")
+    expect(rows.last).to_contain_text(f"No {lowest}.")
+    expect(rows).to_have_count(highest - lowest + 1)
+
+
+@pytest.mark.parametrize("q", ["", "q=type%3Areport&"], ids=["all", "searched for"])
+def test_older_goes_on_after_the_last_task_that_is_shown_however_many_come_meanwhile(
+    world: World, browser: Browser, page: Page, q: str
+) -> None:
+    older, newer = (
+        page.get_by_role("button", name=name, exact=True) for name in ("Older", "Newer")
+    )
+    submit_numbered(world, 1, 170)
+    open_live(page, world, f"tasks?{q}")
+    page.locator("tbody tr").first.hover()  # so they stay
+    submit_numbered(world, 171, 200)
+    expect(page.get_by_text("1–50 of 200 tasks")).to_be_visible()
+    older.click()
+    numbers(page, 120, 71)
+    expect(page.get_by_text("81–130 of 200 tasks")).to_be_visible()
+    submit_numbered(world, 201, 260)
+    expect(page.get_by_text("141–190 of 260 tasks")).to_be_visible()
+    older.click()
+    numbers(page, 70, 21)
+    page.reload()
+    numbers(page, 70, 21)
+    page.locator("tbody tr").first.get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1, name="Report")).to_be_visible()
+    page.go_back()
+    numbers(page, 70, 21)
+    page.keyboard.press("n")
+    numbers(page, 20, 1)
+    expect(older).to_be_disabled()
+    for highest, lowest in ((70, 21), (120, 71), (260, 211)):  # back the way one came
+        newer.click()
+        numbers(page, highest, lowest)
+    expect(newer).to_be_disabled()
+
+
+def test_a_bookmark_of_a_page_shows_its_tasks_also_when_many_have_come_since(
+    world: World, browser: Browser, page: Page
+) -> None:
+    submit_numbered(world, 1, 120)
+    open_live(page, world, "tasks")
+    page.get_by_role("button", name="Older").click()
+    numbers(page, 70, 21)
+    bookmark = page.url
+    submit_numbered(world, 121, 170)
+    with a_page(browser) as other:
+        other.goto(bookmark)
+        numbers(other, 70, 21)
+        other.get_by_role("button", name="Newer", exact=True).click()
+        numbers(other, 120, 71)  # not the newest, as between those and the bookmark are others
+        other.get_by_role("button", name="Older").click()
+        numbers(other, 70, 21)
+
+
+@pytest.mark.parametrize("cursor", ["", "&cursor=", "&cursor=nonsense"])
+def test_a_bookmark_without_a_cursor_that_can_be_read_is_of_its_number(
+    world: World, page: Page, cursor: str
+) -> None:
+    submit_numbered(world, 1, 120)
+    open_live(page, world, f"tasks?page=2{cursor}")
+    numbers(page, 70, 21)
+    page.locator("tbody tr").first.hover()
+    submit_numbered(world, 121, 130)
+    page.get_by_role("button", name="Older").click()
+    numbers(page, 20, 1)
+
+
+def test_a_page_of_tasks_that_have_gone_gives_way_to_the_last_there_is(
+    world: World, page: Page
+) -> None:
+    submit_numbered(world, 1, 120)
+    open_live(page, world, "tasks")
+    for _ in range(2):
+        page.get_by_role("button", name="Older").click()
+    numbers(page, 20, 1)
+    bookmark = page.url
+    world.forget()
+    submit_numbered(world, 121, 180)
+    page.goto("about:blank")
+    page.goto(bookmark)
+    numbers(page, 130, 121)
+
+
 # -- the cursor -----------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,35 @@ def test_what_happens_before_the_stream_has_come_through_is_seen(world: World, p
     expect(page.locator(".under .badge")).to_have_text("Completed")
 
 
-def test_a_connection_that_fell_silent_is_said_to_be_lost(world: World, page: Page) -> None:
+def test_where_streams_are_held_back_it_goes_on_looking_while_it_tries_to_open_one(
+    world: World, page: Page
+) -> None:
+    begin = datetime.now(UTC)
+    page.clock.install(time=begin)
+    held: list[Route] = []
+    page.route(STREAM, lambda route: held.append(route))
+    task_id = world.submit("export", percent=30)
+    open_at(page, world, f"tasks/{task_id}")
+    page.clock.pause_at(begin + timedelta(seconds=15))
+    look = "**/api/tasks?q=id*"
+    with page.expect_request(look):
+        page.clock.fast_forward(20_000)
+    expect(page.get_by_text("Looking every 3 s")).to_be_visible()
+    for _ in range(19):
+        with page.expect_request(look):
+            page.clock.fast_forward(3_000)
+    with page.expect_request(STREAM):
+        page.clock.fast_forward(3_000)
+    for _ in range(3):
+        with page.expect_request(look):
+            page.clock.fast_forward(3_000)
+    held[-1].continue_()
+    expect(page.locator(".dot.live")).to_be_visible()
+
+
+def test_a_connection_that_fell_silent_is_said_to_be_lost_for_as_long_as_it_is(
+    world: World, page: Page
+) -> None:
     page.clock.install()
     open_at(page, world, "library")
     expect(page.locator("main")).to_have_attribute("aria-busy", "false")
@@ -65,6 +94,13 @@ def test_a_connection_that_fell_silent_is_said_to_be_lost(world: World, page: Pa
     with page.expect_request(SESSION):
         page.clock.fast_forward(20_000)
     page.clock.fast_forward(15_000)
+    expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
+    with page.expect_request(STREAM):  # as after a pause
+        page.clock.fast_forward(2_000)
+    with page.expect_request(SESSION):  # no stream came through: does anything?
+        page.clock.fast_forward(20_000)
+    expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
+    page.clock.fast_forward(11_000)
     expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
     page.unroute(SESSION)
     page.unroute(STREAM)
@@ -87,6 +123,51 @@ def test_what_was_asked_over_a_connection_that_fell_silent_is_asked_again(
     world.submit("report", message="Written meanwhile")
     page.clock.fast_forward(25_000)
     expect(tile).to_have_text(str(before + 1))
+
+
+def test_a_page_that_is_opened_while_the_server_is_away_comes_with_it(
+    world: World, page: Page
+) -> None:
+    page.clock.install()
+    for question in (SESSION, STREAM):
+        page.route(question, lambda route: route.abort("connectionrefused"))
+    page.goto(f"{world.url}/#/library")
+    expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
+    expect(page.get_by_role("button", name="Retry now")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    with page.expect_event("requestfailed"):
+        page.clock.fast_forward(2_000)
+    page.unroute(SESSION)
+    page.unroute(STREAM)
+    page.clock.fast_forward(5_000)
+    expect(page.get_by_role("heading", level=1, name="Library")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.locator(".dot.live")).to_be_visible()
+
+
+def test_another_session_that_begins_while_the_server_is_away_comes_with_it(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with a_world(keys=tmp_path) as world, a_page(browser) as page:
+        assert world.keys is not None
+        ada, bob = world.keys.create("Ada"), world.keys.create("Bob", ["read"])
+        sign_in(page, world, ada)
+        asked: list[Route] = []
+
+        def answer_once(route: Route) -> None:
+            asked.append(route)
+            if len(asked) == 1:
+                route.continue_()
+            else:
+                route.abort("connectionrefused")
+
+        page.route(SESSION, answer_once)  # who it is by now, and then no more
+        page.context.request.post(f"{world.url}/api/session", data={"key": bob})
+        expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
+        page.unroute(SESSION)
+        page.get_by_role("button", name="Retry now").click()
+        expect(page.get_by_text("Bob", exact=True)).to_be_visible()
+        expect(page.locator(".dot.live")).to_be_visible()
 
 
 def test_a_key_that_is_revoked_under_an_open_page_is_asked_for_anew(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Locator, Page, Route, expect
-from starlette.types import ASGIApp, Receive, Scope, Send
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Request, Route, expect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.page_browser import a_page, needs_chromium, open_at
 from tests.page_world import World, a_world
@@ -18,23 +18,57 @@ SESSION = "**/api/session"
 PAUSE = "**/api/task-types/*/pause"
 CANCEL_MANY = "**/api/tasks/bulk/cancel"
 DOCUMENTS = "**/api/documents?*"
+ONE_OF_A_CHAIN = "**/api/tasks?q=id*"
+STREAM = "/api/tasks/events"
 
 
 class Silence:
-    """Lies around what is served: takes what is asked at some paths, and never answers that."""
+    """Lies around what is served: takes what is asked at some paths, and never answers that.
+
+    Or lets nothing more through of the streams that are open.
+    """
 
     def __init__(self) -> None:
         self.at: str | None = None  # how such a path ends
+        self.about_cancels = False  # they are carried out, and not answered
+        self.most_cancels = 0  # that waited for that at a time
+        self._cancels = 0
+        self._streams: list[list[bool]] = []  # of each, whether anything comes through
+
+    def hush(self) -> None:
+        """Let the streams that are open say no more; they stay open, and others come through."""
+        for comes_through in self._streams:
+            comes_through[0] = False
 
     def __call__(self, app: ASGIApp) -> ASGIApp:
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            if self.at is None or not scope.get("path", "").endswith(self.at):
+            path = scope.get("path", "")
+            if path.endswith(STREAM):
+                self._streams.append(comes_through := [True])
+
+                async def send_or_not(message: Message) -> None:
+                    if comes_through[0]:
+                        await send(message)
+
+                await app(scope, receive, send_or_not)
+                return
+            cancel = self.about_cancels and scope.get("method") == "DELETE"
+            if cancel:
+                self._cancels += 1
+                self.most_cancels = max(self.most_cancels, self._cancels)
+                await app(scope, receive, keep_to_oneself)
+            elif self.at is None or not path.endswith(self.at):
                 await app(scope, receive, send)
                 return
             while (await receive())["type"] != "http.disconnect":
                 pass
+            self._cancels -= cancel
 
         return serve
+
+
+async def keep_to_oneself(_message: Message) -> None:
+    """Take what is to be sent, and send nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +88,7 @@ def page(browser: Browser, world: World, silence: Silence) -> Iterator[Page]:
         page.clock.install()
         yield page
     silence.at = None
+    silence.about_cancels = False
     world.clear()
 
 
@@ -133,6 +168,91 @@ def test_an_upload_that_has_gone_out_may_be_answered_late_but_not_never(
     expect(uploads.get_by_text("1 of 1", exact=True)).to_be_visible()
 
 
+# -- the stream of changes ------------------------------------------------------------------------
+
+
+def test_a_stream_that_alone_fell_silent_is_opened_anew(
+    world: World, page: Page, silence: Silence
+) -> None:
+    task_id = world.submit("export", percent=30)
+    open_at(page, world, f"tasks/{task_id}")
+    expect(page.locator(".dot.live")).to_be_visible()
+    silence.hush()
+    world.open_gate()
+    for _ in range(2):  # meanwhile the server answers whatever it is asked
+        with page.expect_response(SESSION):
+            page.clock.fast_forward(20_000)
+    with page.expect_request(f"**{STREAM}*"):
+        with page.expect_response(SESSION):
+            page.clock.fast_forward(6_000)
+        page.clock.fast_forward(1_000)
+    expect(page.locator(".under .badge")).to_have_text("Completed")
+    expect(page.locator(".dot.live")).to_be_visible()
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["refused", "silent"])
+def test_a_result_comes_though_the_first_question_for_it_was_not_answered(
+    world: World, page: Page, *, refused: bool
+) -> None:
+    task_id = world.submit("export", percent=30, result={"rows": [{"n": 1}]})
+    open_at(page, world, f"tasks/{task_id}")
+    expect(page.locator(".dot.live")).to_be_visible()
+    mine = f"**/api/tasks/{task_id}"
+    page.route(mine, lambda route: route.abort("connectionreset") if refused else None)
+    with page.expect_request(mine):
+        world.open_gate()
+    expect(page.locator(".under .badge")).to_have_text("Completed")
+    page.clock.fast_forward(20_000)  # a question that nobody refused is given up
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.unroute(mine)
+    page.clock.fast_forward(6_000)
+    expect(page.get_by_role("heading", name="Result")).to_be_visible()
+
+
+def test_steps_of_a_chain_that_nothing_is_known_of_are_not_said_to_be_gone(
+    world: World, page: Page
+) -> None:
+    chain = page.locator(".chain")
+    first = world.submit("report", then=["export", "queue"])
+    open_at(page, world, f"tasks/{first}")
+    expect(chain.get_by_role("link", name="Export")).to_be_visible()
+    chain.get_by_role("link", name="Export").click()
+    expect(page.get_by_role("heading", level=1, name="Export")).to_be_visible()
+    expect(chain.get_by_role("link", name="Report")).to_be_visible()
+    page.route(ONE_OF_A_CHAIN, lambda route: route.abort("connectionreset"))
+    with page.expect_event("requestfailed", lambda request: "q=id" in request.url):
+        world.open_gate()
+    expect(page.locator(".under .badge")).to_have_text("Completed")
+    expect(chain).not_to_contain_text("cleaned up")
+    expect(chain.get_by_role("link", name="Report")).to_be_visible()
+    page.unroute(ONE_OF_A_CHAIN)
+    page.clock.fast_forward(6_000)
+    expect(chain.get_by_role("link", name="Queue")).to_be_visible()
+    expect(chain).not_to_contain_text("cleaned up")
+
+
+def test_a_check_that_found_no_connection_says_nothing_of_a_server_that_is_heard(
+    world: World, page: Page
+) -> None:
+    open_at(page, world, "tasks")
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.route(SESSION, lambda _route: None)
+    with page.expect_request(SESSION):
+        page.clock.fast_forward(20_000)
+    told = world.submit("report", message="Heard over the stream")
+    expect(page.locator(f"tr[data-key={told}]")).to_be_visible()
+    opened: list[Request] = []
+    page.on("request", lambda request: opened.append(request) if STREAM in request.url else None)
+    page.clock.fast_forward(11_000)
+    with page.expect_request(SESSION):  # it is asked again
+        page.clock.fast_forward(6_000)
+    expect(page.locator(".connection")).to_have_text("Live")
+    assert opened == []
+    page.clock.fast_forward(11_000)  # while by now nothing is heard over either
+    expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
+    page.unroute(SESSION)
+
+
 # -- what is steered ------------------------------------------------------------------------------
 
 
@@ -188,6 +308,26 @@ def test_a_cancel_that_was_heard_is_not_said_to_be_lost_where_the_body_takes_its
     expect(messages(page)).to_contain_text("was asked to stop, and has not stopped yet")
     world.open_gate()
     expect(page.locator(".under .badge")).to_have_text("Cancelled")
+
+
+def test_cancels_that_are_long_in_being_answered_leave_connections_to_the_rest_of_the_page(
+    world: World, page: Page, silence: Silence
+) -> None:
+    world.forget()
+    tasks = [world.submit("export", percent=30) for _ in range(6)]
+    open_at(page, world)
+    expect(page.locator(".dot.live")).to_be_visible()
+    silence.about_cancels = True
+    for task_id in tasks:
+        cancel(page, world, task_id)
+    page.goto(f"{world.url}/#/tasks")
+    cancelled = page.locator("tbody .badge", has_text="Cancelled")
+    for heard in (2, 4, 6):  # each waits its turn, for not longer than the others need to be heard
+        expect(cancelled.nth(heard - 1)).to_be_visible()
+        page.clock.fast_forward(3_000)
+    assert silence.most_cancels <= 4  # two, and two that we do not know yet to have been left
+    expect(messages(page)).to_contain_text("The task is cancelled.")
+    assert {world.call(world.engine.get, each).status for each in tasks} == {"cancelled"}
 
 
 def test_a_cancel_of_many_ends_with_the_connection_that_nothing_was_heard_over(

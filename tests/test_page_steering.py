@@ -87,8 +87,30 @@ def test_a_failed_task_is_retried_under_its_id(world: World, page: Page) -> None
     task_id = world.submit("report", error="No luck")
     go_to(page, f"tasks/{task_id}")
     page.get_by_role("button", name="Retry").click()
+    yes(page, "Retry the task")
     expect(page.locator(".moments")).to_contain_text("Attempt 2")
     expect(page.locator(".under .badge")).to_have_text("Failed")
+
+
+@pytest.mark.parametrize("by", ["r", "the button"])
+def test_a_task_is_retried_only_once_that_is_confirmed(world: World, page: Page, by: str) -> None:
+    task_id = world.submit("report", error="No luck")
+    go_to(page, f"tasks/{task_id}")
+    retry = page.get_by_role("button", name="Retry")
+    expect(retry).to_be_visible()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.method))
+    for answer in ("Keep as it is", "Retry the task"):
+        assert "POST" not in asked
+        if by == "r":
+            page.keyboard.press("r")
+        else:
+            retry.click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("Retry this report?")
+        dialog.get_by_role("button", name=answer).click()
+        expect(dialog).to_have_count(0)
+    expect(page.locator(".moments")).to_contain_text("Attempt 2")
 
 
 def test_a_chain_is_walked_by_its_links(world: World, page: Page) -> None:

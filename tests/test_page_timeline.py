@@ -148,3 +148,60 @@ def test_the_id_can_be_copied(world: World, page: Page, *, secure: bool) -> None
     search.focus()
     page.keyboard.press("ControlOrMeta+v")
     expect(search).to_have_value(task_id)
+
+
+# -- figures --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("at", "said", "below"),
+    [
+        (0, r"^Attempt 1: 1\d s so far$", "Runs for"),
+        (1, r"^Waits for 1\d s$", "Waits for a free place"),
+    ],
+    ids=["it runs", "it waits"],
+)
+def test_the_bar_of_what_goes_on_grows_with_it(
+    world: World, page: Page, at: int, said: str, below: str
+) -> None:
+    page.clock.install()
+    tasks = [world.submit("queue", percent=5), world.submit("queue")]
+    open_at(page, world, f"tasks/{tasks[at]}")
+    page.route("**/api/**", lambda _route: None)  # nothing is heard meanwhile
+    page.clock.fast_forward(15_000)
+    expect(page.locator(".stretch span").last).to_have_attribute("title", re.compile(said))
+    expect(moment(page, below)).to_contain_text(re.compile(r" 1\d s$"))
+
+
+def test_of_attempts_that_are_no_longer_kept_nothing_is_said_but_how_many_there_were(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("newsletter", error="451 try again later")
+
+    def forget_some(route: Route) -> None:
+        seen = route.fetch().json()
+        seen.update(created_at="2026-03-15T10:30:00Z", attempt=10)
+        seen["attempts"][0]["number"] = 10
+        route.fulfill(json=seen)
+
+    page.route(f"**/api/tasks/{task_id}", forget_some)
+    open_at(page, world, f"tasks/{task_id}")
+    unkept = "9 earlier attempts, no longer kept"
+    expect(moment(page, unkept)).to_be_visible()
+    expect(moment(page, "Attempt 10 began")).to_be_visible()
+    expect(moment(page, "after waiting")).to_have_count(0)
+    titles = page.locator(".stretch span").evaluate_all("all => all.map((each) => each.title)")
+    assert titles[0] == unkept
+    assert [each for each in titles if each.startswith("Waited")] == []
+
+
+def test_a_number_in_the_log_keeps_all_its_digits(world: World, page: Page) -> None:
+    fields = {"amount": 2**60, "nested": {"x": [2**70, "a b", None]}, "flag": True}
+    line = {"at": "2026-03-15T10:30:00Z", "level": "info", "message": "An amount", "fields": fields}
+    page.route("**/log", lambda route: route.fulfill(json={"lines": [line], "dropped": 0}))
+    task_id = world.submit("report")
+    open_at(page, world, f"tasks/{task_id}")
+    expect(page.get_by_label("Log lines")).to_contain_text(
+        'An amount amount=1152921504606846976 nested={"x":[1180591620717411303424,"a b",null]}'
+        " flag=true"
+    )

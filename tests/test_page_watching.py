@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.page_browser import a_page, needs_chromium, open_at
 from tests.page_world import HOSTILE, LONG, World, a_world
@@ -70,6 +70,32 @@ def test_a_key_gets_in_and_is_kept_where_no_script_finds_it(
         # By its address: the page may have noticed already, and have no link any more.
         page.evaluate("location.hash = '#/tasks'")
         expect(page.get_by_label("API key")).to_be_visible()
+
+
+def test_who_cannot_stay_signed_in_is_told_that_the_browser_keeps_no_cookie(
+    browser: Browser, tmp_path: Path
+) -> None:
+    def without_cookies(app: ASGIApp) -> ASGIApp:
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            async def send_rest(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    message["headers"] = [
+                        each for each in message["headers"] if each[0] != b"set-cookie"
+                    ]
+                await send(message)
+
+            await app(scope, receive, send_rest)
+
+        return serve
+
+    with a_world(keys=tmp_path, around=without_cookies) as world, a_page(browser) as page:
+        assert world.keys is not None
+        page.goto(world.url)
+        page.get_by_label("API key").fill(world.keys.create("Ada"))
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("your browser did not keep the cookie")
+        expect(page.get_by_label("API key")).to_be_focused()
+        expect(page.get_by_role("button", name="Sign in")).to_be_enabled()
 
 
 def test_who_signs_out_has_to_sign_in_again(browser: Browser, tmp_path: Path) -> None:
@@ -164,7 +190,10 @@ def test_a_restart_of_the_server_is_shown_and_outlived(world: World, page: Page)
     task_id = world.submit("export", percent=20)
     open_live(page, world, f"tasks/{task_id}")
     world.hang_up()
-    expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
+    expect(page.locator(".lost-bar")).to_contain_text(re.compile("retrying in [0-9]+ s"))
+    # Nothing that counts is in what is read out at once.
+    expect(page.get_by_role("alert")).to_have_text("Connection lost, retrying")
+    assert page.locator("[role=alert] [data-moves], [role=status] [data-moves]").count() == 0
     world.open_gate()
     world.listen_again()
     page.get_by_role("button", name="Retry now").click()
@@ -274,5 +303,7 @@ def test_numbers_keep_all_their_digits(world: World, page: Page) -> None:
 
 
 def test_a_task_that_is_not_there_is_said_not_to_be(world: World, page: Page) -> None:
-    page.goto(f"{world.url}/#/tasks/task_nowhere")
-    expect(page.get_by_text("No such task")).to_be_visible()
+    open_live(page, world)
+    page.evaluate("location.hash = '#/tasks/task_nowhere'")
+    expect(page.get_by_role("heading", level=1, name="No such task")).to_be_focused()
+    expect(page.get_by_text("task_nowhere")).to_be_visible()

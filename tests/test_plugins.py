@@ -39,6 +39,13 @@ def both():
 def fails():
     raise LookupError("no shop today")
 
+def leaves():
+    raise SystemExit(0)
+
+def leaves_late():
+    yield greet
+    raise SystemExit(0)
+
 def backend(folder):
     assert folder.name == "tasks"
     return MemoryBackend()
@@ -64,6 +71,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     about.mkdir(parents=True)
     (folder / "shop.py").write_text(SHOP)
     (folder / "empty_shop.py").write_text("")
+    (folder / "program_of_a_shop.py").write_text("import sys; sys.exit(0)")
     (folder / "shut_shop.py").write_text("import shop_that_is_gone")
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(REGISTERED)
@@ -97,6 +105,18 @@ def test_a_type_that_is_named_twice_is_there_once(shop: Path) -> None:
     assert names_of(load_task_types(["shop:greet", "shop"])) == ["shop.greet", "shop.count"]
 
 
+def test_a_name_that_two_packages_have_registered_is_nobodys(shop: Path) -> None:
+    about = shop / "mall-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: mall\nVersion: 1.0\n")
+    names = "[cortex_tasks.task_types]\ngreetings = shop:count\nboth = shop:both\n"
+    (about / "entry_points.txt").write_text(names)
+    said = "'greetings' is registered more than once: as shop:count and shop:greet"
+    with pytest.raises(CommandFailed, match=said):
+        load_task_types(["greetings"])
+    assert names_of(load_task_types(["shop:greet", "both"])) == ["shop.greet", "shop.count"]
+
+
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
@@ -110,6 +130,9 @@ def test_a_type_that_is_named_twice_is_there_once(shop: Path) -> None:
         ("shop:nothing", "is no task type and gives none: 7"),
         ("shop:fails", "shop:fails failed: LookupError: no shop today"),
         (":types", "':types' cannot be loaded"),
+        ("program_of_a_shop", "'program_of_a_shop' cannot be loaded: SystemExit: 0"),
+        ("shop:leaves", "shop:leaves failed: SystemExit: 0"),
+        ("shop:leaves_late", "shop:leaves_late failed: SystemExit: 0"),
     ],
 )
 def test_what_cannot_be_loaded_is_said_by_name(shop: Path, spec: str, said: str) -> None:

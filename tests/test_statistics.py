@@ -130,6 +130,18 @@ async def test_what_a_start_finds_is_counted_without_a_duration() -> None:
         assert (taken_up.interruptions, taken_up.requeues, taken_up.ended) == (1, 1, {})
 
 
+async def test_how_long_those_waited_that_a_start_runs_is_counted() -> None:
+    backend = await left_by_a_crash(
+        a_record(1, TaskStatus.PENDING, type="hour"),
+        a_record(2, TaskStatus.RUNNING, type="resumes"),
+    )
+    async with running(backend=backend) as engine:
+        for name in ("hour", "resumes"):
+            counted = engine.statistics.of(name)
+            assert counted.wait.count == 1
+            assert engine.overview.of_type(name).wait_seconds.count == 1
+
+
 async def test_nothing_is_counted_before_it_is_kept() -> None:
     backend = HoldingBackend()
     async with running(backend=backend) as engine, anyio.create_task_group() as group:

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
+import httpx2
 import msgspec
 import pytest
 from anyio.abc import SocketStream
@@ -21,7 +22,7 @@ from cortex_tasks.engine.errors import StorageError
 from cortex_tasks.http.webhooks.model import Delivery, Hook, HookEvent, Outcome, body_of
 from cortex_tasks.http.webhooks.posting import Poster
 from cortex_tasks.http.webhooks.signing import MASTER_FILE, VARIABLE, Secrets, sign, verify
-from cortex_tasks.http.webhooks.targets import TargetRefused, address_of
+from cortex_tasks.http.webhooks.targets import TargetRefused, addresses_of
 
 NOW = datetime(2026, 3, 15, 10, 30, tzinfo=UTC)
 SECRETS = Secrets(b"m" * 32)
@@ -123,12 +124,29 @@ async def test_no_library_writes_the_url_of_a_webhook_into_the_log(
         (later("Sun, 15 Mar 2026 10:00:00 GMT"), Outcome(503, "HTTP 503", timedelta(0))),
         (later("Sun, 15 Mar 9999 10:00:00 GMT"), Outcome(503, "HTTP 503", timedelta(days=1))),
         (later("next Sunday"), Outcome(503, "HTTP 503")),
+        (later("Wed, 21 Oct 2015 07:28:00 +99999999999999"), Outcome(503, "HTTP 503")),
+        (later("Wed, 21 Oct 99999999999999999999 07:28:00 GMT"), Outcome(503, "HTTP 503")),
+        (later("Wed, 21 Oct 2015 99:28:00 GMT"), Outcome(503, "HTTP 503")),
+        (later("1e999"), Outcome(503, "HTTP 503")),
         (b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n", Outcome(410, "HTTP 410", None, True)),
     ],
 )
 async def test_what_is_no_success_is_told_apart(answer: bytes, expected: Outcome) -> None:
     outcome, _ = await outcome_of(answer)
     assert outcome == expected
+
+
+async def test_a_fault_of_ours_costs_an_attempt_and_not_the_server(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Faulty(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            raise ZeroDivisionError
+
+    async with Poster(SECRETS, allow_private=True, version="1", transport=Faulty()) as poster:
+        outcome = await poster.post(a_hook("http://127.0.0.1:9/"), a_delivery(), NOW)
+    assert outcome == Outcome(None, "a fault of this server: ZeroDivisionError")
+    assert "wh_1" in caplog.text
 
 
 async def test_a_redirect_is_not_followed() -> None:
@@ -194,17 +212,33 @@ async def test_without_leave_nothing_is_told_to_this_machine() -> None:
         "[64:ff9b::7f00:1]",
         "[64:ff9b::a9fe:a9fe]",
         "[64:ff9b:1::1]",
+        "192.0.0.192",
+        "[3fff::1]",
+        "[::ffff:192.0.0.192]",
     ],
 )
 async def test_an_address_that_is_not_of_the_world_is_refused(host: str) -> None:
     with pytest.raises(TargetRefused, match="no public address"):
-        await address_of(urlsplit(f"http://{host}/"), allow_private=False)
+        await addresses_of(urlsplit(f"http://{host}/"), look_nothing_up, allow_private=False)
 
 
 @pytest.mark.parametrize("host", ["1.1.1.1", "[2606:4700::1111]", "[64:ff9b::101:101]"])
 async def test_an_address_of_the_world_is_taken(host: str) -> None:
-    found = await address_of(urlsplit(f"https://{host}/"), allow_private=False)
-    assert found == host.strip("[]")
+    parts = urlsplit(f"https://{host}/")
+    found = await addresses_of(parts, look_nothing_up, allow_private=False)
+    assert found == [host.strip("[]")]
+
+
+async def test_a_name_is_refused_if_any_of_its_addresses_is_not_of_the_world() -> None:
+    async def look_up(host: str) -> list[str]:
+        return ["1.1.1.1", "10.0.0.1"]
+
+    with pytest.raises(TargetRefused, match=r"10\.0\.0\.1"):
+        await addresses_of(urlsplit("https://h.example/"), look_up, allow_private=False)
+
+
+async def look_nothing_up(host: str) -> list[str]:
+    raise AssertionError(f"{host} is an address as it stands")
 
 
 @pytest.mark.parametrize(

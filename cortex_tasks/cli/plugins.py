@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..engine.registry import TaskType
 from ..engine.storage import Backend
@@ -65,9 +65,10 @@ def load_backend(spec: str, folder: Path) -> Backend:
 
 def _load(spec: str, group: str) -> tuple[str, object]:
     """Give what the word names, and how to call it in an error."""
-    registered = {point.name: point for point in entry_points(group=group)}
+    points = entry_points(group=group)
+    registered = {point.name for point in points}
     if spec in registered:
-        return _entered(spec, registered[spec])
+        return _entered(spec, *{point.value: point for point in points.select(name=spec)}.values())
     module_name, _, path = spec.partition(":")
     if ":" not in spec and "." not in spec and not _importable(module_name):
         known = ", ".join(sorted(registered)) or "none"
@@ -84,7 +85,12 @@ def _load(spec: str, group: str) -> tuple[str, object]:
     return spec, found
 
 
-def _entered(name: str, point: EntryPoint) -> tuple[str, object]:
+def _entered(name: str, point: EntryPoint, *others: EntryPoint) -> tuple[str, object]:
+    if others:
+        values = " and ".join(sorted(each.value for each in (point, *others)))
+        raise CommandFailed(
+            f"{name!r} is registered more than once: as {values}. Name one of these itself."
+        )
     return f"{name} ({point.value})", _import(point.value, point.load)
 
 
@@ -100,7 +106,7 @@ def _import(spec: str, load: Callable[[], object]) -> object:
     _look_here()
     try:
         return load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module may try to be a program
         raise CommandFailed(
             f"{spec!r} cannot be loaded: {type(error).__name__}: {error}"
         ) from error
@@ -127,12 +133,14 @@ def _types_in(spec: str, origin: str, loaded: object) -> list[TaskType[Any, Any]
         return [loaded]
     if not isinstance(loaded, Iterable):
         raise CommandFailed(f"{origin} is no task type and gives none: {loaded!r}.")
-    found = list(loaded)
-    for each in found:
+    given: Iterable[object] = loaded
+    found = []
+    for each in cast("list[object]", _call(origin, lambda: list(given))):
         if not isinstance(each, TaskType):
             raise CommandFailed(
                 f"{origin} holds {each!r}, which is no task type: decorate it with @task_type."
             )
+        found.append(each)
     return found
 
 
@@ -141,5 +149,5 @@ def _call(origin: str, function: Callable[..., object], *arguments: object) -> o
         return function(*arguments)
     except CommandFailed:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CommandFailed(f"{origin} failed: {type(error).__name__}: {error}") from error

@@ -485,6 +485,22 @@ class AsyncClient:
         """Show a community (5 or "comm_5") with its members."""
         return await self.connection.carry_out(calls.get_community(community_id))
 
+    async def list_community_entities(
+        self, community_id: int | str, *, limit: int | None = None, offset: int | None = None
+    ) -> library.EntityPage:
+        """List a community's members, strongest first: `get_community` gives the first 200."""
+        return await self.connection.carry_out(
+            calls.list_community_entities(community_id, limit=limit, offset=offset)
+        )
+
+    async def list_community_documents(
+        self, community_id: int | str, *, limit: int | None = None, offset: int | None = None
+    ) -> library.DocumentPage:
+        """List the documents that speak of its members: `get_community` gives the first 50."""
+        return await self.connection.carry_out(
+            calls.list_community_documents(community_id, limit=limit, offset=offset)
+        )
+
     async def delete_community(self, community_id: int | str) -> library.DeletedCommunities:
         """Delete a community; its entities stay."""
         return await self.connection.carry_out(calls.delete_community(community_id))

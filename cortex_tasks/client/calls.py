@@ -483,6 +483,24 @@ def get_community(community_id: int | str) -> Call[library.CommunityDetail]:
     return Call(method="GET", path=path, answer=library.CommunityDetail)
 
 
+def list_community_entities(
+    community_id: int | str, *, limit: int | None = None, offset: int | None = None
+) -> Call[library.EntityPage]:
+    """List a community's members, strongest first."""
+    path = f"{_community(community_id)}/entities"
+    query = _given(limit=limit, offset=offset)
+    return Call(method="GET", path=path, query=query, answer=library.EntityPage)
+
+
+def list_community_documents(
+    community_id: int | str, *, limit: int | None = None, offset: int | None = None
+) -> Call[library.DocumentPage]:
+    """List the documents that speak of a community's members, most first."""
+    path = f"{_community(community_id)}/documents"
+    query = _given(limit=limit, offset=offset)
+    return Call(method="GET", path=path, query=query, answer=library.DocumentPage)
+
+
 def delete_community(community_id: int | str) -> Call[library.DeletedCommunities]:
     """Delete a community."""
     path = _community(community_id)

@@ -487,6 +487,22 @@ class Client:
         """Show a community (5 or "comm_5") with its members."""
         return self.connection.carry_out(calls.get_community(community_id))
 
+    def list_community_entities(
+        self, community_id: int | str, *, limit: int | None = None, offset: int | None = None
+    ) -> library.EntityPage:
+        """List a community's members, strongest first: `get_community` gives the first 200."""
+        return self.connection.carry_out(
+            calls.list_community_entities(community_id, limit=limit, offset=offset)
+        )
+
+    def list_community_documents(
+        self, community_id: int | str, *, limit: int | None = None, offset: int | None = None
+    ) -> library.DocumentPage:
+        """List the documents that speak of its members: `get_community` gives the first 50."""
+        return self.connection.carry_out(
+            calls.list_community_documents(community_id, limit=limit, offset=offset)
+        )
+
     def delete_community(self, community_id: int | str) -> library.DeletedCommunities:
         """Delete a community; its entities stay."""
         return self.connection.carry_out(calls.delete_community(community_id))

@@ -74,6 +74,7 @@ class TaskPage(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     seq: int = 0  # of the newest change of any task: `follow` goes on from here
     next: str | None = None  # asked for with a cursor: that of the page after this one
+    newer: int = 0  # so, too: how many that match are on the pages before
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,17 +15,16 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from opentelemetry import context, trace
-from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
+from ..engine.current import AROUND_IN_CHILD
 from ..engine.lifecycle import TaskStatus
 from ..engine.messages import Failed, Outcome, Stopped
 from ..engine.observing import Move
 from ..engine.records import TaskRecord, TraceContext
+from .child import InTrace, carried, context_of
 
-_W3C = TraceContextTextMapPropagator()
 _SYSTEM = "cortex_tasks"
 
 
@@ -46,14 +45,14 @@ class Tracing:
         with self._tracer.start_as_current_span(
             f"submit {task_type}", kind=SpanKind.PRODUCER, attributes=about
         ):
-            yield _carried()
+            yield carried()
 
     @contextmanager
     def running(self, record: TaskRecord) -> Iterator[Callable[[Outcome], None]]:
         """See Tracer."""
         span = self._tracer.start_span(
             f"run {record.type}",
-            context=_context_of(record),
+            context=context_of(record.trace),
             kind=SpanKind.CONSUMER,
             attributes=_attempt(record),
         )
@@ -64,10 +63,13 @@ class Tracing:
             elif isinstance(outcome, Stopped):
                 span.set_attribute("cortex_tasks.attempt.stopped", True)
 
-        token = context.attach(trace.set_span_in_context(span, _context_of(record)))
+        token = context.attach(trace.set_span_in_context(span, context_of(record.trace)))
+        here = carried()
+        in_child = AROUND_IN_CHILD.set(None if here is None else InTrace(here))
         try:
             yield ended
         finally:
+            AROUND_IN_CHILD.reset(in_child)
             context.detach(token)
             span.end()
 
@@ -95,7 +97,7 @@ class Tracing:
         }
         span = self._tracer.start_span(
             f"task {record.type}",
-            context=_context_of(record),
+            context=context_of(record.trace),
             kind=SpanKind.INTERNAL,
             attributes=about,
             start_time=_nanoseconds(record.created_at),
@@ -107,7 +109,7 @@ class Tracing:
     def _note_interrupted(self, record: TaskRecord, found_at: datetime) -> None:
         span = self._tracer.start_span(
             f"run {record.type}",
-            context=_context_of(record),
+            context=context_of(record.trace),
             kind=SpanKind.CONSUMER,
             attributes=_attempt(record),
             start_time=_nanoseconds(record.started_at or record.created_at),
@@ -116,23 +118,6 @@ class Tracing:
         span.set_status(Status(StatusCode.ERROR, "interrupted by server restart"))
         # When it was cut short is not known: after the last that was heard of it.
         span.end(end_time=_nanoseconds(min(record.updated_at, found_at)))
-
-
-def _carried() -> TraceContext | None:
-    carrier: dict[str, str] = {}
-    _W3C.inject(carrier)
-    parent = carrier.get("traceparent")
-    return None if parent is None else TraceContext(parent, carrier.get("tracestate", ""))
-
-
-def _context_of(record: TaskRecord) -> Context:
-    kept = record.trace
-    if kept is None:
-        return Context()
-    carrier = {"traceparent": kept.parent}
-    if kept.state:
-        carrier["tracestate"] = kept.state
-    return _W3C.extract(carrier, context=Context())
 
 
 def _messaging(name: str, kind: str, task_type: str) -> dict[str, AttributeValue]:

@@ -6,6 +6,28 @@ const SILENCE = 20_000; // milliseconds without a byte after which a question is
 const SILENCE_AFTER_A_FILE = 60_000; // the server writes it down before it answers
 export const SILENCE_WHILE_STOPPING = 120_000; // of a change that is answered once tasks have stopped
 
+/**
+ * Changes that are answered only once something has stopped, some at a time. Browsers open six connections to a server:
+ * if all of them waited, no question would be answered.
+ */
+class Lane {
+  #free;
+  #next = [];
+  constructor(most) {
+    this.#free = most;
+  }
+  async enter() {
+    if (this.#free > 0) this.#free -= 1;
+    else await new Promise((resolve) => this.#next.push(resolve));
+  }
+  leave() {
+    if (this.#next.length > 0) this.#next.shift()();
+    else this.#free += 1;
+  }
+}
+export const CANCELS = new Lane(2);
+export const MANY = new Lane(1); // of these each may take long
+
 const UNREACHABLE = "The server cannot be reached.";
 const UNHEARD = "The server does not answer. Whether it has heard that is not known: look again.";
 
@@ -26,7 +48,16 @@ export function watch(handlers) {
   Object.assign(watchers, handlers);
 }
 
-export async function ask(method, path, { query, body, signal, headers, silence = SILENCE } = {}) {
+export async function ask(method, path, { lane, ...options } = {}) {
+  await lane?.enter();
+  try {
+    return await askNow(method, path, options);
+  } finally {
+    lane?.leave();
+  }
+}
+
+async function askNow(method, path, { query, body, signal, headers, silence = SILENCE }) {
   const url = query ? `${path}?${new URLSearchParams(clean(query))}` : path;
   const patience = patienceWith(method === "GET" ? UNREACHABLE : UNHEARD, silence, signal);
   const options = { method, headers: { Accept: "application/json", ...headers }, credentials: "same-origin", cache: "no-store" };

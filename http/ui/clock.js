@@ -19,7 +19,18 @@ export function moving(element, text) {
   return element;
 }
 
+/** Have `draw` draw the element anew each second. */
+export function ticking(element, draw) {
+  element.tick = draw;
+  element.dataset.moves = "";
+  draw();
+  return element;
+}
+
 setInterval(() => {
   if (document.hidden) return;
-  for (const element of document.querySelectorAll("time, [data-moves]")) if (element.moving) say(element, element.moving());
+  for (const element of document.querySelectorAll("time, [data-moves]")) {
+    if (element.moving) say(element, element.moving());
+    element.tick?.();
+  }
 }, 1000);

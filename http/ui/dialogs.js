@@ -42,6 +42,8 @@ function open(dialog, whenClosed) {
   dialog.addEventListener("close", () => {
     dialog.remove();
     before?.focus?.();
+    // What was pressed may have gone meanwhile.
+    if (before !== document.body && document.activeElement === document.body) document.querySelector("main h1")?.focus({ preventScroll: true });
     whenClosed();
   });
   document.body.append(dialog);

@@ -46,6 +46,15 @@ export function say(element, text) {
   if (element.textContent !== wanted) element.textContent = wanted;
 }
 
+/** Show or hide something; the focus, where hiding takes it away, goes to another place and not to none. */
+export function setHidden(element, hidden, instead) {
+  const held = element.contains(document.activeElement);
+  element.hidden = hidden;
+  if (!hidden || !held || !instead) return;
+  if (instead.tabIndex < 0) instead.tabIndex = -1; // what nobody comes to by Tab can have it all the same
+  instead.focus({ preventScroll: true });
+}
+
 /** Bring a list's children in line with items, reusing those of the same key; whatever has the focus keeps it. */
 export function reconcile(parent, items, keyOf, make, update) {
   const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));

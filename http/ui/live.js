@@ -7,6 +7,7 @@
 import { get, Refused } from "./api.js";
 
 const PATIENCE = 20_000; // milliseconds after which a stream that said nothing is taken for held back
+const SILENCE = 40_000; // after which a stream that is open is taken for dead: the server says something every 15 seconds
 const LOOK_AGAIN = 3_000;
 const LONGEST_PAUSE = 15_000;
 const LOOK_AFTER = 15_000; // a connection that is cut off somewhere on its way stays open, and silent
@@ -21,8 +22,11 @@ class Live extends EventTarget {
   #timer = 0;
   #patience = 0;
   #wanted = false;
+  #rounds = 0; // looks without a stream
   #probing = false;
+  #turn = 0; // goes on with each new beginning: what was asked before it is without consequence
   #heard = 0; // when the server last answered
+  #streamed = 0; // when anything last came over the stream that is open
 
   constructor() {
     super();
@@ -35,15 +39,24 @@ class Live extends EventTarget {
     setInterval(() => {
       // A machine that slept has a dead connection, and nobody told it.
       if (Date.now() - seen > 30_000) this.retry();
+      // That others get through says nothing of the stream's own.
+      else if (this.#streamed && Date.now() - this.#streamed > SILENCE) this.suspect();
       else if (Date.now() - this.#heard > LOOK_AFTER) this.#check();
       seen = Date.now();
     }, 5_000);
   }
 
   start() {
+    if (this.#wanted) return;
     this.#wanted = true;
     this.#tries = 0;
     this.#connect();
+  }
+
+  /** This was the answer before anything was followed: start once there is a better one. */
+  startLater(error) {
+    this.#wanted = true;
+    this.#failed(error);
   }
 
   stop() {
@@ -78,25 +91,35 @@ class Live extends EventTarget {
   }
 
   #let_go() {
+    this.#turn += 1;
     clearTimeout(this.#timer);
+    this.#close();
+  }
+
+  #close() {
     clearTimeout(this.#patience);
     this.#source?.close();
     this.#source = null;
+    this.#streamed = 0;
   }
 
   #connect() {
     this.#let_go();
     if (this.state === "off") this.#become("connecting");
+    if (this.state === "polling") this.#lookSoon(); // until a stream has come through
     const from = this.#seq === null ? "" : `?last_event_id=${this.#seq}`;
     const source = new EventSource(`api/tasks/events${from}`);
     this.#source = source;
-    this.#patience = setTimeout(() => this.#poll(), PATIENCE);
+    this.#patience = setTimeout(() => this.#heldBack(), PATIENCE);
     const hear = (name, act) => source.addEventListener(name, (event) => {
+      this.#streamed = Date.now();
       if (event.lastEventId) this.#seq = Number(event.lastEventId);
       act(JSON.parse(event.data));
     });
     hear("ready", () => {
       clearTimeout(this.#patience);
+      clearTimeout(this.#timer); // no need to look any more
+      this.#turn += 1;
       const back = this.state === "lost" || !from; // then something may have been missed
       this.#heard = Date.now();
       this.#tries = 0;
@@ -104,26 +127,18 @@ class Live extends EventTarget {
       if (back) this.#tell("refresh", {});
     });
     hear("task", (task) => this.#tell("task", task));
+    hear("ping", () => {});
     hear("removed", (gone) => this.#tell("removed", gone));
     hear("reset", (reset) => {
       this.#seq = reset.seq;
       this.#tell("refresh", reset);
     });
-    source.addEventListener("error", () => this.#broken());
+    source.addEventListener("error", () => (this.state === "polling" ? this.#close() : this.#broken()));
   }
 
   /** Whether the server still answers, and us: also a key may have been revoked under a stream that goes on. */
   async #check() {
-    if (this.state !== "live" || this.#probing || document.hidden) return;
-    this.#probing = true;
-    try {
-      await this.#answer();
-    } catch (error) {
-      this.#let_go();
-      this.#failed(error);
-    } finally {
-      this.#probing = false;
-    }
+    if (this.state === "live" && !this.#probing && !document.hidden) await this.#answers();
   }
 
   async #answer() {
@@ -138,24 +153,45 @@ class Live extends EventTarget {
     }
   }
 
+  /** The stream is over, or was refused. If the server, being there, goes on refusing, it has none, or somebody holds it back. */
   async #broken() {
     this.#let_go();
     if (document.hidden || !this.#wanted) return;
+    if (!(await this.#answers())) return;
+    this.#tries += 1;
+    if (this.#tries >= 3 || this.state === "polling") this.#poll();
+    else this.#timer = setTimeout(() => this.#connect(), 300 * this.#tries);
+  }
+
+  /** No stream came through; perhaps nothing does. */
+  async #heldBack() {
+    if (this.state === "polling") {
+      this.#close();
+      return;
+    }
+    this.#let_go();
+    if (await this.#answers()) this.#poll();
+  }
+
+  /** Whether there is an answer, which is still what we wait for: meanwhile somebody may have left, or begun anew. */
+  async #answers() {
+    const turn = this.#turn;
     this.#probing = true;
     try {
       await this.#answer();
-      this.#tries += 1;
-      // The server is there. If it keeps refusing the stream, it has none, or somebody holds it back.
-      if (this.#tries >= 3) this.#poll();
-      else this.#timer = setTimeout(() => this.#connect(), 300 * this.#tries);
     } catch (error) {
-      this.#failed(error);
+      // All connections may be in use. Over the stream, which is one of them, the server has been heard.
+      const full = error.name === "AbortError" && Date.now() - this.#streamed < PATIENCE;
+      if (turn === this.#turn && !full) this.#failed(error);
+      return false;
     } finally {
       this.#probing = false;
     }
+    return turn === this.#turn;
   }
 
   #failed(error) {
+    this.#let_go();
     if (!this.#wanted) return;
     if (error instanceof Refused && error.status === 401) {
       this.#tell("unauthorised", {});
@@ -170,27 +206,30 @@ class Live extends EventTarget {
 
   #poll() {
     this.#let_go();
+    this.#rounds = 0;
     this.#become("polling");
     this.#tell("refresh", {});
-    let rounds = 0;
-    const again = async () => {
-      if (document.hidden) return;
-      try {
-        await this.#answer();
-      } catch {
-        this.#broken();
-        return;
-      }
-      rounds += 1;
-      this.#tell("refresh", {});
-      if (rounds % 20 === 0) {
-        this.#tries = 0;
-        this.#connect(); // perhaps streams come through by now
-      } else {
-        this.#timer = setTimeout(again, LOOK_AGAIN);
-      }
-    };
-    this.#timer = setTimeout(again, LOOK_AGAIN);
+    this.#lookSoon();
+  }
+
+  #lookSoon() {
+    this.#timer = setTimeout(() => this.#look(), LOOK_AGAIN);
+  }
+
+  async #look() {
+    if (document.hidden) return;
+    const turn = this.#turn;
+    try {
+      await this.#answer();
+    } catch {
+      if (turn === this.#turn) this.#broken();
+      return;
+    }
+    if (turn !== this.#turn) return;
+    this.#tell("refresh", {});
+    this.#rounds += 1;
+    if (this.#rounds % 20 === 0) this.#connect(); // perhaps streams come through by now
+    else this.#lookSoon();
   }
 
   #become(state) {

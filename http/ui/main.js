@@ -9,7 +9,7 @@ import { brought, Outdated } from "./loading.js";
 import { failure } from "./parts.js";
 import { stepped, where } from "./router.js";
 import * as sessions from "./session.js";
-import { makeShell } from "./shell.js";
+import { lostBar, makeShell } from "./shell.js";
 import { overview } from "./screens/overview.js";
 import { signInScreen } from "./screens/sign_in.js";
 import { task } from "./screens/task.js";
@@ -18,9 +18,12 @@ import { tasks } from "./screens/tasks.js";
 const CALM = 3_000; // milliseconds between two looks at how many tasks run
 const ANYWAY = 15_000; // after which a screen that did not come is asked for again, whatever is heard of the server
 
+const NOT_KEPT = "The server knows this key, but your browser did not keep the cookie that says so. Allow cookies for this site, or, where it was opened by HTTPS before, open it by HTTPS; then sign in again.";
+
 const app = document.getElementById("app");
 let shell = null;
 let leave = () => {}; // what ends the screen that is shown
+let waiting = false; // for a server that was away when we wanted to start
 let shown = false; // whether one was, since the frame is there
 
 const SCREENS = new Map([
@@ -30,13 +33,15 @@ const SCREENS = new Map([
   ["graph", () => ["graph", "Graph", async (context) => (await brought("./screens/graph.js")).graph(context)]],
 ]);
 
-async function start() {
+async function start({ signedIn = false } = {}) {
+  waiting = false;
   try {
     await sessions.load();
   } catch (error) {
-    if (error.status === 401) return askForKey();
-    fill(app, h("div", { class: "empty" }, failure(error), h("button", { class: "button", type: "button", onclick: start }, "Try again")));
-    return undefined;
+    if (error.status === 401 && signedIn) throw new Error(NOT_KEPT);
+    if (error.status === 401) askForKey();
+    else startLater(error);
+    return;
   }
   const [library, runs] = await Promise.all([get("api/stats").then(() => true, (error) => !error.missing), whatRuns().catch(() => null)]);
   shell = makeShell({ library, onSignOut: signOut });
@@ -47,7 +52,13 @@ async function start() {
   }
   live.start();
   await route();
-  return undefined;
+}
+
+/** The server is away: the bar says so as anywhere else, and once it is back, we start. */
+function startLater(error) {
+  waiting = true;
+  fill(app, lostBar, h("main", { class: "alone" }, h("div", { class: "empty" }, h("h1", {}, "Cortex tasks"), h("p", { class: "anywhere" }, error.message))));
+  live.startLater(error);
 }
 
 /** In another tab somebody has signed in with another key: what it does not allow is not to be offered. */
@@ -87,9 +98,10 @@ function askForKey() {
   leave = () => {};
   live.stop();
   shell = null;
+  waiting = false;
   shown = false;
   document.title = "Sign in · Cortex tasks";
-  fill(app, signInScreen(start));
+  fill(app, signInScreen(() => start({ signedIn: true })));
   app.querySelector("#key")?.focus();
 }
 
@@ -140,6 +152,7 @@ function nothing({ root }) {
 
 watch({ unauthorised: () => shell && askForKey(), unreachable: () => live.suspect() });
 live.addEventListener("state", ({ detail }) => detail === "lost" && connectionLost());
+live.addEventListener("state", ({ detail }) => waiting && (detail === "live" || detail === "polling") && start());
 live.addEventListener("unauthorised", () => askForKey());
 live.addEventListener("session", ({ detail }) => shell && sessions.isOther(detail) && beginAnew());
 for (const event of ["task", "removed", "refresh"]) live.addEventListener(event, countSoon);

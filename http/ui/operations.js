@@ -1,11 +1,11 @@
 // The four jobs on the library: what each does, how its newest task stands, and its button.
 
-import { get, post, SILENCE_WHILE_STOPPING } from "./api.js";
+import { get, MANY, post, SILENCE_WHILE_STOPPING } from "./api.js";
 import { timeAgo } from "./clock.js";
 import { confirm, toast } from "./dialogs.js";
-import { fill, h } from "./dom.js";
+import { fill, h, setHidden } from "./dom.js";
 import { plural } from "./format.js";
-import { badge, button, isFinal, progressBar, taskLink } from "./parts.js";
+import { addressOf, badge, button, isFinal, patientButton, progressBar } from "./parts.js";
 import { mayManage } from "./session.js";
 
 const CHAIN = ["relationship_analysis", "community_detection", "community_summarization"];
@@ -35,7 +35,7 @@ export function makeOperations(signal) {
     const one = cards.get(task.task_type);
     if (!one || (one.task && one.task.task_id !== task.task_id && Date.parse(one.task.created_at) > Date.parse(task.created_at))) return;
     one.show(task);
-    if (stop) stop.hidden = ![...cards.values()].some((each) => each.task && !isFinal(each.task.status));
+    if (stop) setHidden(stop, ![...cards.values()].some((each) => each.task && !isFinal(each.task.status)), chain);
   };
   return {
     box: h("section", { class: "operations", "aria-label": "Operations" }, [...cards.values()].map((one) => one.box)),
@@ -51,21 +51,23 @@ export function makeOperations(signal) {
 function makeCard(job) {
   const state = h("div", { class: "state" });
   const option = mayManage() && makeOption(job.option);
-  const start = mayManage() && button(job.verb, "play", async () => {
-    start.disabled = true;
-    await begin(job.path, option.value());
-    start.disabled = false;
-  }, { class: "button tiny" });
+  const start = mayManage() && patientButton(job.verb, "play", () => begin(job.path, option.value()), { class: "button tiny" });
   const bar = progressBar();
+  const mark = h("span", {});
+  const link = h("a", {});
+  const line = h("span", { class: "under-line" }, mark, " ", link);
+  const below = h("div", {});
   const one = {
     task: null,
     box: h("section", { class: "card operation", "aria-label": job.name }, h("h2", {}, job.name), h("p", { class: "does" }, job.does), state, option && option.box, start && h("div", {}, start)),
     show(task) {
       one.task = task;
       bar.update(task);
-      fill(state,
-        h("span", { class: "under-line" }, badge(task), " ", taskLink(task.task_id, isFinal(task.status) ? timeAgo(task.completed_at) : `${task.progress_percent} %`)),
-        isFinal(task.status) ? h("span", { class: `clip${task.error ? " wrong" : " muted"}`, title: task.error ?? task.message }, task.error ?? task.message) : bar);
+      if (!line.isConnected) fill(state, line, below);
+      fill(mark, badge(task));
+      link.setAttribute("href", addressOf(task.task_id));
+      fill(link, isFinal(task.status) ? timeAgo(task.completed_at) : `${task.progress_percent} %`);
+      fill(below, isFinal(task.status) ? h("span", { class: `clip${task.error ? " wrong" : " muted"}`, title: task.error ?? task.message }, task.error ?? task.message) : bar);
     },
   };
   fill(state, h("span", { class: "muted" }, "Not run yet"));
@@ -101,7 +103,7 @@ async function abort() {
   const yes = await confirm({ heading: "Stop all four operations?", body: h("p", {}, "What runs is stopped and what waits is cancelled. Documents that were under way wait again."), yes: "Stop all", danger: true });
   if (!yes) return;
   try {
-    const answer = await post("api/graph/generation/abort", undefined, { silence: SILENCE_WHILE_STOPPING });
+    const answer = await post("api/graph/generation/abort", undefined, { silence: SILENCE_WHILE_STOPPING, lane: MANY });
     toast(`${plural(answer.tasks_cancelled.length, "task")} cancelled.`, "completed");
   } catch (error) {
     toast(error.message, "failed");

@@ -1,8 +1,9 @@
 // Small things that several screens show.
 
 import { moving } from "./clock.js";
-import { fill, h, icon, say } from "./dom.js";
-import { count, roughly, timeLeft, title } from "./format.js";
+import { toast } from "./dialogs.js";
+import { fill, h, icon, say, setHidden } from "./dom.js";
+import { count, plural, roughly, timeLeft, title } from "./format.js";
 
 export const STATUSES = ["pending", "running", "completed", "failed", "cancelled"];
 export const isFinal = (status) => status === "completed" || status === "failed" || status === "cancelled";
@@ -43,7 +44,8 @@ export function timeLeftOf(current, before = "") {
   });
 }
 
-export const taskLink = (id, text = id, attributes = {}) => h("a", { href: `#/tasks/${encodeURIComponent(id)}`, ...attributes }, text);
+export const addressOf = (id) => `#/tasks/${encodeURIComponent(id)}`;
+export const taskLink = (id, text = id, attributes = {}) => h("a", { href: addressOf(id), ...attributes }, text);
 
 export function empty(name, heading, ...rest) {
   return h("div", { class: "empty" }, icon(name), h("h2", {}, heading), ...rest);
@@ -61,6 +63,43 @@ export function button(text, name, onclick, attributes = {}) {
   return h("button", { class: "button", type: "button", ...attributes, onclick }, name && icon(name), text);
 }
 
+/** Whether it can be pressed. It is never `disabled`: that would take the focus from it. */
+export function setAble(one, able) {
+  if (able) one.removeAttribute("aria-disabled");
+  else one.setAttribute("aria-disabled", "true");
+}
+export const isAble = (one) => !one.hasAttribute("aria-disabled");
+
+/** A button for what takes a while, and is not to be asked for again meanwhile. */
+export function patientButton(text, name, act, attributes) {
+  const one = button(text, name, async () => {
+    if (!isAble(one)) return;
+    setAble(one, false);
+    try {
+      await act();
+    } finally {
+      setAble(one, true);
+    }
+  }, attributes);
+  return one;
+}
+
+/** The foot of a list of which some are shown at a time; its buttons stay while the list changes. */
+export function makePager(turn, noun) {
+  const where = h("span", { class: "muted small figures" });
+  const newer = button("Newer", "left", () => isAble(newer) && turn(-1), { class: "button tiny" });
+  const older = button("Older", "right", () => isAble(older) && turn(1), { class: "button tiny" });
+  return {
+    box: h("div", { class: "pager" }, where, h("div", { class: "line" }, newer, older)),
+    /** `before` are there before those that are shown. */
+    update(before, shown, total, hasOlder = before + shown < total) {
+      say(where, `${count(before + 1)}–${count(before + shown)} of ${plural(total, noun)}`);
+      setAble(newer, before > 0);
+      setAble(older, hasOlder);
+    },
+  };
+}
+
 /** What one types to upload documents to this very server, wherever it is. */
 export const uploadCommand = (...more) => ["cortex-tasks upload FOLDER", ...more, `--url ${new URL(".", location.href).href.replace(/\/$/, "")}`].join(" ");
 
@@ -71,13 +110,33 @@ export function setCount(element, n, text) {
 
 /** The first of many things, and a button for more of them, `size` at a time. */
 export function byAndBy(place, all, size, make) {
-  const more = h("div", { class: "more-of-it" });
-  let shown = 0;
-  const show = () => {
-    place.append(...all.slice(shown, shown + size).flatMap(make));
-    shown = Math.min(all.length, shown + size);
-    fill(more, shown < all.length && button(`Show more (${count(all.length - shown)} left)`, "", show, { class: "button tiny" }));
-  };
-  show();
-  return h("div", {}, place, more);
+  return h("div", {}, growing(place, all.slice(0, size), all.length, make, (shown) => all.slice(shown, shown + size)));
 }
+
+/**
+ * Fill a place with the first of many things, and give with it a button for more of them: those that `next(shown)` gives,
+ * or promises. The button stays while there are more; the focus is on the first that came last, once there are none.
+ */
+export function growing(place, first, total, make, next) {
+  let shown = 0;
+  const show = (things) => {
+    const made = things.flatMap(make);
+    place.append(...made);
+    shown += things.length;
+    const left = things.length > 0 ? total - shown : 0; // fewer came than were counted: there are no more
+    say(more, `Show more (${count(left)} left)`);
+    setHidden(foot, left <= 0, made.map(focusable).find(Boolean) ?? made[0]);
+  };
+  const more = patientButton("", "", async () => {
+    try {
+      show(await next(shown));
+    } catch (error) {
+      if (error.name !== "AbortError") toast(error.message, "failed");
+    }
+  }, { class: "button tiny" });
+  const foot = h("div", { class: "more-of-it" }, more);
+  show(first);
+  return [place, foot];
+}
+
+const focusable = (element) => (element.matches?.("a, button, summary") ? element : element.querySelector?.("a, button, summary"));

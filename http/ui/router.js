@@ -17,10 +17,13 @@ export function go(hash) {
   location.hash = hash;
 }
 
-/** Change what the address says of this screen, without a step in the history. */
-export function note(hash) {
-  history.replaceState(history.state, "", hash);
+/** Change what the address says of this screen, without a step in the history; what else is to be known there is `kept` with it. */
+export function note(hash, kept = {}) {
+  history.replaceState({ ...history.state, ...kept }, "", hash);
 }
+
+/** What was kept with this step of the history, which outlives a reload. */
+export const noted = (name) => history.state?.[name];
 
 // How far down one was, for each step of the history: a browser would go back there before the screen has its rows.
 history.scrollRestoration = "manual";

@@ -25,14 +25,13 @@ export function makeShell({ library, onSignOut }) {
       return link;
     }));
   const main = h("main", { class: "page", id: "main", tabindex: -1 });
-  const lost = lostBar();
   const frame = h("div", { class: "frame" },
     h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); main.focus(); } }, "Skip to content"),
     h("header", { class: "side" },
       h("a", { class: "brand", href: "#/" }, mark(), h("span", {}, "Cortex tasks")),
       nav,
       h("div", { class: "rest" }, connection(), tools(), who(onSignOut))),
-    h("div", { class: "stage" }, lost, main));
+    h("div", { class: "stage" }, lostBar, main));
   return {
     frame,
     main,
@@ -67,12 +66,13 @@ function connection() {
   return h("p", { class: "connection", role: "status" }, dot, word);
 }
 
-function lostBar() {
-  const wait = moving(h("span", { class: "figures" }), () => {
+function makeLostBar() {
+  // An alert is read out whenever its text changes: the seconds are for the eye.
+  const wait = moving(h("span", { class: "figures", "aria-hidden": "true" }), () => {
     const left = Math.ceil((live.retryAt - Date.now()) / 1000);
-    return left > 0 ? `Connection lost, retrying in ${left} s` : "Connection lost, retrying…";
+    return left > 0 ? `in ${left} s` : "";
   });
-  const bar = h("div", { class: "lost-bar", role: "alert", hidden: true }, wait,
+  const bar = h("div", { class: "lost-bar", hidden: true }, h("p", {}, h("span", { role: "alert" }, "Connection lost, retrying"), " ", wait),
     h("button", { class: "button tiny", type: "button", onclick: () => live.retry() }, "Retry now"));
   live.addEventListener("state", () => {
     bar.hidden = live.state !== "lost";
@@ -80,6 +80,9 @@ function lostBar() {
   });
   return bar;
 }
+
+/** There is one, also where there is no frame yet. */
+export const lostBar = makeLostBar();
 
 function tools() {
   return h("div", { class: "tools" },

@@ -1,13 +1,15 @@
 // Cancelling and retrying, one task or many: always asked first, always told how it went.
 
-import { get, post, remove, SILENCE_WHILE_STOPPING } from "./api.js";
+import { CANCELS, get, MANY, post, remove, SILENCE_WHILE_STOPPING } from "./api.js";
 import { confirm, toast } from "./dialogs.js";
 import { h } from "./dom.js";
 import { plural, title } from "./format.js";
+import { live } from "./live.js";
 import { isFinal } from "./parts.js";
 import { quoted } from "./search.js";
 
 const AT_ONCE = 10_000; // ids in one request
+const STOPS_SOON = 2_000; // milliseconds after which it is no more waited for that one stops, once it was asked to
 
 const VERBS = {
   cancel: { word: "Cancel", done: "cancelled", body: "What runs is stopped; that cannot be undone. A cancelled task can be retried.", danger: true },
@@ -38,7 +40,7 @@ export async function steerMany(verb, which, only = null) {
     let affected = 0;
     const failed = [];
     for (let at = 0; at < counted.task_ids.length; at += AT_ONCE) {
-      const answer = await post(`api/tasks/bulk/${verb}`, { ids: counted.task_ids.slice(at, at + AT_ONCE), dry_run: false }, { silence: SILENCE_WHILE_STOPPING });
+      const answer = await post(`api/tasks/bulk/${verb}`, { ids: counted.task_ids.slice(at, at + AT_ONCE), dry_run: false }, { silence: SILENCE_WHILE_STOPPING, lane: MANY });
       affected += answer.affected;
       failed.push(...answer.refused);
     }
@@ -52,7 +54,7 @@ export async function steerMany(verb, which, only = null) {
 
 const named = (task) => h("p", { class: "anywhere" }, task.task_type && h("b", {}, title(task.task_type), " "), h("span", { class: "mono" }, task.task_id));
 
-/** Cancel one; the answer comes when it has stopped, and the stages are seen before. */
+/** Cancel one; the answer comes when it has stopped, and the stages are seen before. What takes long to stop holds up no connection. */
 export async function cancelOne(task) {
   const yes = await confirm({
     heading: `Cancel this ${title(task.task_type).toLowerCase()}?`,
@@ -61,12 +63,29 @@ export async function cancelOne(task) {
     danger: true,
   });
   if (!yes) return;
+  const heard = heardOf(task.task_id);
   try {
-    const answer = await remove(`api/tasks/${encodeURIComponent(task.task_id)}`);
+    const answer = await remove(`api/tasks/${encodeURIComponent(task.task_id)}`, { lane: CANCELS, signal: heard.longAgo });
     toast(answer.message, answer.status === "cancelled" ? "completed" : "pending");
   } catch (error) {
-    toast(...(error.status === 0 ? await whetherHeard(task, error) : [error.message, "failed"]));
+    toast(...(error.status === 0 || heard.longAgo.aborted ? await whetherHeard(task, error) : [error.message, "failed"]));
+  } finally {
+    heard.over();
   }
+}
+
+/** Watch whether the task is said to have been asked to stop; `longAgo` is aborted some time after that. */
+function heardOf(id) {
+  const [end, late] = [new AbortController(), new AbortController()];
+  let timer = 0;
+  live.addEventListener("task", ({ detail }) => {
+    if (detail.task_id === id && detail.cancel_requested_at) timer ||= setTimeout(() => late.abort(), STOPS_SOON);
+  }, { signal: end.signal });
+  const over = () => {
+    end.abort();
+    clearTimeout(timer);
+  };
+  return { longAgo: late.signal, over };
 }
 
 /** What to say of a cancel that was not answered: it may not have been heard, or what runs may not have stopped yet. */
@@ -79,6 +98,12 @@ async function whetherHeard({ task_id: id }, error) {
 }
 
 export async function retryOne(task) {
+  const yes = await confirm({
+    heading: `Retry this ${title(task.task_type).toLowerCase()}?`,
+    body: h("p", {}, "It gets a new attempt under the same id."),
+    yes: "Retry the task",
+  });
+  if (!yes) return;
   try {
     await post(`api/tasks/${encodeURIComponent(task.task_id)}/retry`);
     toast("It waits for its next attempt.");

@@ -1,10 +1,10 @@
 // What became of a task, in the order of time: submitted, waited, ran (each attempt), ended.
 
-import { h } from "./dom.js";
+import { h, reconcile } from "./dom.js";
 import { between, clock, duration, endedWaiting, moment, now, plural, ran, roughly, since, title } from "./format.js";
-import { moving } from "./clock.js";
+import { moving, ticking } from "./clock.js";
 
-/** The attempts that began, the newest last. Of those long ago only the last 20 are kept. */
+/** The attempts that began, the newest last. Of those long ago only the last 20 are kept, or fewer. */
 function attemptsOf(task) {
   const past = (task.attempts ?? []).map((one) => ({ number: one.number, from: one.started_at, to: one.ended_at, error: one.error, ...howEnded(one.error) }));
   const last = task.started_at && (past.length === 0 || past.at(-1).number < task.attempt);
@@ -24,29 +24,49 @@ export function timeline(task, paused = false) {
   return h("div", {}, stretch(task), h("ol", { class: "moments" }, moments(task, paused)));
 }
 
-/** One bar from submit to end: grey while it waited, coloured while it ran. */
+/** One bar from submit to end: grey while it waited, coloured while it ran; what goes on grows. */
 function stretch(task) {
+  const bar = h("div", { class: "stretch", "aria-hidden": "true" });
+  return ticking(bar, () => {
+    const parts = partsOf(task);
+    const all = parts.reduce((sum, { length }) => sum + length, 0) || 1;
+    reconcile(bar, parts, ({ key }) => key, () => h("span", {}), (span, { look, length, words }) => {
+      span.className = look;
+      if (span.title !== words) span.title = words;
+      span.style.setProperty("--grow", (length / all) * 1000);
+    });
+  });
+}
+
+function partsOf(task) {
   const parts = [];
+  const add = (look, length, words) => parts.push({ key: parts.length, look, length, words });
   let at = Date.parse(task.created_at);
   const end = task.completed_at ? Date.parse(task.completed_at) : now();
-  for (const one of attemptsOf(task)) {
+  const attempts = attemptsOf(task);
+  const unkept = notKept(attempts);
+  for (const one of attempts) {
     const from = Date.parse(one.from);
+    const goesOn = !one.to && !task.completed_at;
     const to = one.to ? Date.parse(one.to) : end;
-    if (from > at) parts.push(["waiting", from - at, `Waited ${duration((from - at) / 1000)}`]);
-    parts.push([`is-${one.tint}`, Math.max(0, to - from), `Attempt ${one.number}: ${duration((to - from) / 1000)}`]);
+    const earlier = parts.length === 0 && unkept; // when those ran is not known, and so not how long it waited
+    if (from > at) add(earlier ? "unkept" : "waiting", from - at, earlier || `Waited ${duration((from - at) / 1000)}`);
+    add(`is-${one.tint}`, Math.max(0, to - from), `Attempt ${one.number}: ${goesOn ? `${roughly((to - from) / 1000)} so far` : duration((to - from) / 1000)}`);
     at = to;
   }
-  if (end > at && task.status !== "running") parts.push(["waiting", end - at, `Waited ${duration((end - at) / 1000)}`]);
-  const all = parts.reduce((sum, [, length]) => sum + length, 0) || 1;
-  return h("div", { class: "stretch", "aria-hidden": "true" }, parts.map(([look, length, words]) => h("span", { class: look, title: words, vars: { "--grow": (length / all) * 1000 } })));
+  if (end > at && task.status !== "running") add("waiting", end - at, task.completed_at ? `Waited ${duration((end - at) / 1000)}` : `Waits for ${roughly((end - at) / 1000)}`);
+  return parts;
 }
+
+/** Which attempts there were before those that are kept, in words. */
+const notKept = (attempts) => (attempts.length > 0 && attempts[0].number > 1 ? `${plural(attempts[0].number - 1, "earlier attempt")}, no longer kept` : "");
 
 function moments(task, paused) {
   const attempts = attemptsOf(task);
   const list = [instant(task.created_at, "Submitted", null)];
-  let before = task.created_at;
-  const kept = attempts.length > 0 && attempts[0].number > 1;
-  if (kept) list.push(h("li", {}, h("span", { class: "muted" }, `${plural(attempts[0].number - 1, "earlier attempt")}, no longer kept`)));
+  const unkept = notKept(attempts);
+  let before = unkept ? null : task.created_at; // since when it waited
+  if (unkept) list.push(h("li", {}, h("span", { class: "muted" }, unkept)));
   for (const one of attempts) {
     const waited = between(before, one.from);
     const name = attempts.length > 1 || one.number > 1 ? `Attempt ${one.number} began` : "Began";

@@ -9,16 +9,25 @@ from __future__ import annotations
 
 import re
 import socket
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
-import anyio
-
 from ...engine.errors import CallerError
+
+LookUp = Callable[[str], Awaitable[Sequence[str]]]  # see Lookups.addresses
 
 LONGEST_URL = 2_000
 _NO_HOST = re.compile(r"[^\w.:%-]")  # a character that neither a name nor an address has
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes are an IPv4 address
+# Not of the world by IANA's registries, whatever the Python that runs knows of them.
+_OF_NO_WORLD = (
+    IPv4Network("192.0.0.0/24"),  # some clouds answer for their machines there
+    IPv4Network("192.88.99.0/24"),
+    IPv6Network("3fff::/20"),
+    IPv6Network("5f00::/16"),
+    IPv6Network("100:0:0:1::/64"),
+)
 
 
 class TargetRefused(CallerError):
@@ -55,21 +64,22 @@ def check_url(url: str) -> SplitResult:
     return parts
 
 
-async def address_of(parts: SplitResult, *, allow_private: bool) -> str:
-    """Look the host up, and give the address to connect to. Raises TargetRefused, and OSError for
-    a name that cannot be looked up.
+async def addresses_of(
+    parts: SplitResult, look_up: LookUp, *, allow_private: bool
+) -> Sequence[str]:
+    """Look the host up, and give the addresses to connect to. Raises TargetRefused, and OSError
+    for a name that cannot be looked up.
     """
     host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        written = _as_address(host)
+        addresses = [written] if written is not None else await look_up(host)
     except UnicodeError:
         raise TargetRefused(f"{host!r} is no name that a host can have") from None
-    addresses = [str(each[4][0]) for each in found]
     if not allow_private:
         for address in addresses:
             _check_public(host, address)
-    return addresses[0]
+    return addresses
 
 
 def check_target(url: str, *, allow_private: bool) -> None:
@@ -123,4 +133,6 @@ def _is_public(address: str) -> bool:
         for inner in (ip.ipv4_mapped, ip.sixtofour, teredo, _behind_nat64(ip)):
             if inner is not None:
                 return _is_public(str(inner))
+    if any(ip in network for network in _OF_NO_WORLD if network.version == ip.version):
+        return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import msgspec
 
+from ..model import Document, Entity
 from .database import Database
 from .documents import COLUMNS as DOCUMENT_COLUMNS
 from .documents import document_of
@@ -22,14 +23,16 @@ from .views import (
     CommunityOverview,
     CommunityPage,
     CommunitySearch,
+    DocumentPage,
+    EntityPage,
 )
 
 STALE_DRIFT = 0.3  # beyond it a summary speaks of a community that is no longer there
 TOP_ENTITIES = 5
 SAMPLE_ENTITIES = 10
-MOST_MEMBERS = 200  # of one community, strongest first
+MOST_MEMBERS = 200  # of one community, strongest first; `members` gives the rest
 MOST_RELATIONSHIPS = 20
-MOST_DOCUMENTS = 50
+MOST_DOCUMENTS = 50  # `documents` gives the rest
 MOST_TERMS = 8  # of a search; the rest is not looked at
 
 # What finding a search term there is worth.
@@ -82,6 +85,32 @@ class Communities:
         """Give a community with its strongest members. Raises CommunityNotFound."""
         return await self._database.read(lambda connection: _detail(connection, community_id))
 
+    async def members(
+        self, community_id: int, *, limit: int = MOST_MEMBERS, offset: int = 0
+    ) -> EntityPage:
+        """List a community's members, strongest first. Raises CommunityNotFound."""
+        limit, offset = bounded(limit, offset)
+
+        def query(connection: sqlite3.Connection) -> EntityPage:
+            overview = _overview(connection, community_id)
+            members = _members(connection, community_id, limit, offset)
+            return EntityPage(entities=members, total=overview.entity_count)
+
+        return await self._database.read(query)
+
+    async def documents(
+        self, community_id: int, *, limit: int = MOST_DOCUMENTS, offset: int = 0
+    ) -> DocumentPage:
+        """List the documents that speak of its members, most first. Raises CommunityNotFound."""
+        limit, offset = bounded(limit, offset)
+
+        def query(connection: sqlite3.Connection) -> DocumentPage:
+            total = _overview(connection, community_id).document_count
+            documents = _documents(connection, community_id, limit, offset)
+            return DocumentPage(documents=documents, total=total, limit=limit, offset=offset)
+
+        return await self._database.read(query)
+
     async def delete(self, community_id: int) -> None:
         """Delete one community; its members stay in the graph. Raises CommunityNotFound."""
 
@@ -119,7 +148,7 @@ SELECT {DOCUMENT_COLUMNS} FROM documents JOIN (
     JOIN document_entities AS said ON said.entity = member.entity
     WHERE member.community = ? GROUP BY said.document
 ) AS spoken ON spoken.document = seq
-ORDER BY mentions DESC, seq LIMIT ?
+ORDER BY mentions DESC, seq LIMIT ? OFFSET ?
 """
 
 _KEY_RELATIONSHIPS = """
@@ -163,19 +192,31 @@ def _overview(connection: sqlite3.Connection, community_id: int) -> CommunityOve
 
 def _detail(connection: sqlite3.Connection, community_id: int) -> CommunityDetail:
     overview = _overview(connection, community_id)
-    members = connection.execute(
-        "SELECT name, type, description, mention_count FROM community_members"
-        " JOIN entities ON entities.id = entity WHERE community = ? ORDER BY rank LIMIT ?",
-        (community_id, MOST_MEMBERS),
-    )
     relationships = connection.execute(_KEY_RELATIONSHIPS, (community_id, MOST_RELATIONSHIPS))
-    documents = connection.execute(_DOCUMENTS, (community_id, MOST_DOCUMENTS))
     return CommunityDetail(
         **msgspec.structs.asdict(overview),
-        entities=[entity_of(row) for row in members],
+        entities=_members(connection, community_id, MOST_MEMBERS),
         key_relationships=[edge_of(row) for row in relationships],
-        documents=[document_of(row) for row in documents],
+        documents=_documents(connection, community_id, MOST_DOCUMENTS),
     )
+
+
+def _members(
+    connection: sqlite3.Connection, community_id: int, limit: int, offset: int = 0
+) -> list[Entity]:
+    rows = connection.execute(
+        "SELECT name, type, description, mention_count FROM community_members"
+        " JOIN entities ON entities.id = entity WHERE community = ? ORDER BY rank LIMIT ? OFFSET ?",
+        (community_id, limit, offset),
+    )
+    return [entity_of(row) for row in rows]
+
+
+def _documents(
+    connection: sqlite3.Connection, community_id: int, limit: int, offset: int = 0
+) -> list[Document]:
+    rows = connection.execute(_DOCUMENTS, (community_id, limit, offset))
+    return [document_of(row) for row in rows]
 
 
 def _scores(connection: sqlite3.Connection, terms: list[str]) -> dict[int, float]:

@@ -10,7 +10,7 @@ from ..model import Document, Entity
 
 
 class DocumentPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some documents, newest first, and how many there are in all."""
+    """Some documents, and how many there are in all."""
 
     documents: list[Document]
     total: int
@@ -33,7 +33,7 @@ class DocumentContent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntityPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some entities, most mentioned first; `total` counts all that match."""
+    """Some entities; `total` counts all that match."""
 
     entities: list[Entity]
     total: int

@@ -6,12 +6,12 @@ import { brief, count, plural, title } from "../format.js";
 import { colourOf, GraphCanvas } from "../graph_canvas.js";
 import { toast } from "../dialogs.js";
 import { LIBRARY_TYPES } from "../operations.js";
-import { button, byAndBy, empty, failure, uploadCommand } from "../parts.js";
+import { button, byAndBy, empty, failure, growing, uploadCommand } from "../parts.js";
 import { note } from "../router.js";
 
 const SIZES = [200, 1000, 5000];
 const USUAL = 1000;
-const LISTED = 200; // communities
+const LISTED = 200; // communities, before one asks for more
 const MOST_RELATIONS = 200; // that the server tells of one entity
 const RELATIONS = 60; // of an entity that are shown before one asks for more
 const CALM = 2_000; // milliseconds between two looks
@@ -44,6 +44,7 @@ export async function graph({ root, query, signal, on, keys }) {
   let total = 0;
   let drawn = ""; // what the picture is of
   let still = false; // it was looked again, and the picture is what it was
+  let written = ""; // what the panel has been made of
   let place = placeIn(query); // what the panel is about, as the address keeps it
   let shown = place.entity ? () => showEntity(place.entity) : place.community ? () => showCommunity(Number(place.community)) : () => showList();
   const complain = (error) => signal.aborted || error.status === 0 || toast(error.message, "failed");
@@ -106,8 +107,11 @@ export async function graph({ root, query, signal, on, keys }) {
     });
   }
 
-  /** Put something in the panel; who was in there by keyboard stays there. */
-  function put(...children) {
+  /** Put something in the panel, unless it is there already; who was in there by keyboard stays there. */
+  function put(what, ...children) {
+    const key = JSON.stringify(what);
+    if (key === written) return;
+    written = key;
     const inside = panel.contains(document.activeElement);
     fill(panel, ...children);
     if (inside) panel.focus({ preventScroll: true });
@@ -118,12 +122,13 @@ export async function graph({ root, query, signal, on, keys }) {
     place = {};
     remember();
     canvas.select(null);
-    put(h("header", {}, h("h2", {}, plural(total, "community", "communities"))),
+    put([total, communities, [...groups]], h("header", {}, h("h2", {}, plural(total, "community", "communities"))),
       communities.length === 0 && h("div", { class: "inside" }, h("p", { class: "muted" }, "None has been detected yet. Detect them in the ", h("a", { href: "#/library" }, "library"), ".")),
-      h("ul", { class: "communities" }, communities.map((one) => h("li", {},
-        h("button", { type: "button", onclick: () => showCommunity(one.id) }, swatch(one.id), h("span", { class: "clip", title: nameOf(one) }, nameOf(one)), h("span", { class: "muted small figures" }, brief(one.entity_count)))))),
-      total > communities.length && h("p", { class: "inside muted small" }, `and ${count(total - communities.length)} smaller ones: click them in the picture`));
+      growing(h("ul", { class: "communities" }), communities, total, community, async (shown) => (await get("api/graph/communities", { query: { limit: LISTED, offset: shown }, signal })).communities));
   }
+
+  const community = (one) => h("li", {},
+    h("button", { type: "button", onclick: () => showCommunity(one.id) }, swatch(one.id), h("span", { class: "clip", title: nameOf(one) }, nameOf(one)), h("span", { class: "muted small figures" }, brief(one.entity_count))));
 
   const swatch = (id) => h("span", { class: "swatch", vars: { "--swatch": colourOf(groups.get(id) ?? -1) } });
   const nameOf = (one) => one.name || one.top_entities.slice(0, 3).join(", ") || `Community ${one.id}`;
@@ -139,22 +144,27 @@ export async function graph({ root, query, signal, on, keys }) {
     try {
       one = await get(`api/graph/communities/${id}`, { signal });
     } catch (error) {
-      if (!signal.aborted && shown === mine) put(h("div", { class: "inside result-part" }, back(), failure(error)));
+      if (!signal.aborted && shown === mine) put([id, error.message], h("div", { class: "inside result-part" }, back(), failure(error)));
       return;
     }
     if (shown !== mine) return; // another was asked for meanwhile
-    put(h("header", {}, back()),
+    put([one, groups.get(id)], h("header", {}, back()),
       h("div", { class: "inside" },
         h("h2", { class: "line-name anywhere" }, swatch(id), " ", nameOf(one)),
         one.summary ? h("p", { class: "anywhere" }, one.summary) : h("p", { class: "muted" }, "It has no summary yet."),
         one.stale && h("p", { class: "notice is-pending" }, "Its members have changed much since the summary was written."),
         h("h3", {}, plural(one.entity_count, "member")),
-        h("div", { class: "members" }, one.entities.map((entity) => h("button", { type: "button", title: `${entity.type}, mentioned ${plural(entity.mention_count, "time")}`, onclick: () => showEntity(entity.name) }, entity.name))),
+        growing(h("div", { class: "members" }), one.entities, one.entity_count, member, further(id, "entities")),
         one.key_relationships.length > 0 && [h("h3", {}, "Strongest relationships"), h("ul", { class: "small relations" }, one.key_relationships.slice(0, 12).map((edge) => h("li", { class: "anywhere" }, edge.source, h("span", { class: "muted" }, ` ${words(edge.type)} `), edge.target)))],
         h("h3", {}, plural(one.document_count, "document")),
-        h("ul", { class: "small" }, one.documents.map((document) => h("li", { class: "clip" }, h("a", { href: `api/documents/${encodeURIComponent(document.id)}/content?download=true`, title: `Download ${document.filename}` }, document.filename))))));
+        growing(h("ul", { class: "small" }), one.documents, one.document_count, spoken, further(id, "documents"))));
     turnTo(nameOf(one), { group: number });
   }
+
+  const member = (entity) => h("button", { type: "button", title: `${entity.type}, mentioned ${plural(entity.mention_count, "time")}`, onclick: () => showEntity(entity.name) }, entity.name);
+  const spoken = (document) => h("li", { class: "clip" }, h("a", { href: `api/documents/${encodeURIComponent(document.id)}/content?download=true`, title: `Download ${document.filename}` }, document.filename));
+  /** What the server has beyond the first of a community's members or documents. */
+  const further = (id, kind) => async (shown) => (await get(`api/graph/communities/${id}/${kind}`, { query: { offset: shown }, signal }))[kind];
 
   async function showEntity(name) {
     const mine = (shown = () => showEntity(name));
@@ -167,11 +177,11 @@ export async function graph({ root, query, signal, on, keys }) {
     try {
       one = await get(`api/graph/entity/${pathOf(name)}`, { signal });
     } catch (error) {
-      if (!signal.aborted && shown === mine) put(h("div", { class: "inside result-part" }, back(), failure(error)));
+      if (!signal.aborted && shown === mine) put([name, error.message], h("div", { class: "inside result-part" }, back(), failure(error)));
       return;
     }
     if (shown !== mine) return; // another was asked for meanwhile
-    put(h("header", {}, its === null ? back() : button("Its community", "left", () => showCommunity(its), { class: "button tiny bare" })),
+    put([one, its], h("header", {}, its === null ? back() : button("Its community", "left", () => showCommunity(its), { class: "button tiny bare" })),
       h("div", { class: "inside" },
         h("h2", { class: "anywhere" }, one.name),
         h("p", { class: "under" }, h("span", { class: "badge plain" }, one.type), h("span", {}, `mentioned ${plural(one.mention_count, "time")} in ${plural(one.document_count, "document")}`)),

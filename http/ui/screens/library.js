@@ -6,7 +6,7 @@ import { confirm, toast } from "../dialogs.js";
 import { fill, h, icon, reconcile, say } from "../dom.js";
 import { brief, bytes, count, plural, title } from "../format.js";
 import { LIBRARY_TYPES, makeOperations } from "../operations.js";
-import { button, empty, uploadCommand } from "../parts.js";
+import { button, empty, makePager, uploadCommand } from "../parts.js";
 import { note } from "../router.js";
 import { mayManage } from "../session.js";
 import { makeUploads } from "../uploading.js";
@@ -110,15 +110,15 @@ function makeDocuments(state, look, remember) {
       mayManage() && h("th", { class: "number c-delete", scope: "col" }, h("span", { class: "unseen" }, "Delete")))),
     body);
   const nothing = h("div", {});
-  const pages = h("div", { class: "pager" });
-  const box = h("section", { class: "card", "aria-label": "Documents" },
-    h("header", {}, h("h2", {}, "Documents"), h("div", { class: "chips", role: "group", "aria-label": "State" }, chip("", "All"), ["pending", "processing", "completed", "failed"].map((status) => chip(status, title(status))))),
-    table, nothing, pages);
-  const turn = (by) => {
+  const pages = makePager((by) => {
     state.page += by;
     remember();
     look();
-  };
+  }, "document");
+  const box = h("section", { class: "card", "aria-label": "Documents" },
+    h("header", {}, h("h2", {}, "Documents"), h("div", { class: "chips", role: "group", "aria-label": "State" }, chip("", "All"), ["pending", "processing", "completed", "failed"].map((status) => chip(status, title(status))))),
+    table, nothing, pages.box);
+  let empties = ""; // why nothing is shown, if so
   return {
     box,
     draw(page, stats) {
@@ -127,41 +127,53 @@ function makeDocuments(state, look, remember) {
         if (status) say(one.figure, stats[`${status}_count`] ? brief(stats[`${status}_count`]) : "");
       }
       table.hidden = page.documents.length === 0;
-      reconcile(body, page.documents, (one) => one.id, () => h("tr", {}), (row, one) => {
-        const text = JSON.stringify(one);
-        if (row.shown === text) return;
-        row.shown = text;
-        fill(row, ...cells(one, look));
-      });
-      fill(nothing, page.documents.length === 0 && (state.status
+      reconcile(body, page.documents, (one) => one.id, (one) => makeRow(one, look), (row, one) => row.update(one));
+      const why = page.documents.length === 0 ? `none ${state.status}` : "";
+      if (why !== empties) fill(nothing, why && (state.status
         ? empty("search", `No document is ${state.status}`, button("Show all documents", "", () => turnTo("")))
         : empty("library", "The library is empty", h("p", {}, mayManage() ? "Drop documents above: plain text, Markdown, HTML, and what else the server reads. Or from a terminal:" : "Whoever may manage this server can upload documents, here or from a terminal:"), h("p", {}, h("code", {}, uploadCommand())))));
-      const first = state.page * PAGE;
-      pages.hidden = page.total <= PAGE;
-      fill(pages, h("span", { class: "muted small figures" }, `${count(first + 1)}–${count(first + page.documents.length)} of ${plural(page.total, "document")}`),
-        h("div", { class: "line" }, button("Newer", "left", () => turn(-1), { class: "button tiny", disabled: state.page === 0 }), button("Older", "right", () => turn(1), { class: "button tiny", disabled: first + page.documents.length >= page.total })));
+      empties = why;
+      pages.box.hidden = page.total <= PAGE;
+      pages.update(state.page * PAGE, page.documents.length, page.total);
     },
   };
 }
 
-function cells(one, look) {
+/** A document's row: made once and written into, so that whoever has the focus there keeps it. */
+function makeRow(first, look) {
+  let one = first;
   const path = `api/documents/${encodeURIComponent(one.id)}`;
-  return [
+  const state = h("span", {});
+  const error = h("div", { class: "small wrong anywhere" });
+  const entities = h("span", {});
+  const row = h("tr", {},
     h("td", {}, h("a", { class: "name-link clip block", href: `${path}/content?download=true`, title: `Download ${one.filename}` }, one.filename), one.collection_id && h("span", { class: "muted small" }, one.collection_id)),
-    h("td", {}, h("span", { class: `badge is-${TINTS[one.status]}` }, title(one.status)), one.error && h("div", { class: "small wrong anywhere" }, one.error)),
+    h("td", {}, state, error),
     h("td", { class: "number c-wide" }, bytes(one.file_size)),
-    h("td", { class: "number c-wide" }, one.status === "completed" ? count(one.entity_count) : h("span", { class: "muted" }, "–")),
+    h("td", { class: "number c-wide" }, entities),
     h("td", { class: "number c-wide muted" }, timeAgo(one.upload_date)),
-    mayManage() && h("td", { class: "number c-delete" }, h("button", { class: "button bare tiny", type: "button", "aria-label": `Delete ${one.filename}`, title: "Delete", onclick: () => forget(one, path, look) }, icon("trash"))),
-  ];
+    mayManage() && h("td", { class: "number c-delete" }, h("button", { class: "button bare tiny", type: "button", "aria-label": `Delete ${one.filename}`, title: "Delete", onclick: () => forget(one, row, path, look) }, icon("trash"))));
+  row.update = (next) => {
+    one = next;
+    state.className = `badge is-${TINTS[one.status]}`;
+    say(state, title(one.status));
+    say(error, one.error ?? "");
+    error.hidden = !one.error;
+    entities.className = one.status === "completed" ? "" : "muted";
+    say(entities, one.status === "completed" ? count(one.entity_count) : "–");
+  };
+  return row;
 }
 
-async function forget(one, path, look) {
+async function forget(one, row, path, look) {
   const yes = await confirm({ heading: "Delete this document?", body: [h("p", { class: "anywhere" }, one.filename), h("p", { class: "muted" }, "It goes with all that only it said. That cannot be undone.")], yes: "Delete it", danger: true });
   if (!yes) return;
   try {
     toast((await remove(path)).message);
+    const held = row.contains(document.activeElement);
+    const beside = row.nextElementSibling ?? row.previousElementSibling;
     await look();
+    if (held && !row.isConnected) (beside?.isConnected ? beside.querySelector("button") : document.querySelector("main h1"))?.focus({ preventScroll: true });
   } catch (error) {
     toast(error.message, "failed");
   }

@@ -4,9 +4,9 @@ import { get, post } from "../api.js";
 import { makeChart, legend } from "../chart.js";
 import { moving, timeAgo } from "../clock.js";
 import { toast } from "../dialogs.js";
-import { fill, h, reconcile, say } from "../dom.js";
+import { fill, h, icon, reconcile, say } from "../dom.js";
 import { brief, count, duration, learnServerTime, plural, roughly, since, timeLeft, title } from "../format.js";
-import { STATUSES, badge, button, card, empty, isFinal, progressBar, taskLink } from "../parts.js";
+import { STATUSES, addressOf, badge, card, empty, isFinal, patientButton, progressBar, taskLink } from "../parts.js";
 import { quoted } from "../search.js";
 import { mayManage } from "../session.js";
 
@@ -18,8 +18,7 @@ export async function overview({ root, signal, on, shell, keys }) {
   const chart = makeChart();
   const running = makeRunning();
   const types = makeTypes(() => look());
-  const health = h("dl", { class: "facts health" });
-  const state = h("span", { class: "badge" });
+  const health = makeHealth();
   const ended = h("span", { class: "muted small" });
 
   fill(root,
@@ -27,7 +26,7 @@ export async function overview({ root, signal, on, shell, keys }) {
     tiles.box,
     h("div", { class: "two even" },
       card(h("div", { class: "head-line" }, h("h2", {}, "The last hour"), ended), {}, h("div", { class: "inside" }, chart.box, legend())),
-      card(h("div", { class: "head-line" }, h("h2", {}, "Server"), state), {}, h("div", { class: "inside" }, health))),
+      card(h("div", { class: "head-line" }, h("h2", {}, "Server"), health.state), {}, h("div", { class: "inside" }, health.list))),
     running.box,
     types.box);
 
@@ -50,7 +49,7 @@ export async function overview({ root, signal, on, shell, keys }) {
       say(ended, `${plural(seen.series.points.reduce((sum, each) => sum + each.completed + each.failed + each.cancelled, 0), "task")} ended`);
       running.update(seen.running, seen.counts);
       types.update(rows.task_types);
-      showHealth(health, state, seen);
+      health.update(seen);
     } finally {
       busy = false;
       if (!signal.aborted) timer = setTimeout(() => look().catch(() => {}), again ? CALM : ANYWAY);
@@ -105,6 +104,7 @@ function makeRunning() {
   const nothing = h("div", {});
   const box = card(h("div", { class: "head-line" }, h("h2", {}, "Running now"), more), { class: "card spaced" }, list, nothing);
   let shown = [];
+  let why = ""; // nothing is shown
 
   const draw = () => reconcile(list, shown, (task) => task.task_id, makeRow, (row, task) => row.update(task));
   return {
@@ -114,7 +114,10 @@ function makeRunning() {
       draw();
       const all = counts.running ?? 0;
       say(more, all > tasks.length ? `${tasks.length} of ${count(all)}` : "");
-      fill(nothing, tasks.length === 0 && idle(counts));
+      const ever = Object.values(counts).some((n) => n > 0);
+      const reason = tasks.length > 0 ? "" : ever ? "idle" : "new";
+      if (reason !== why) fill(nothing, reason && idle(ever));
+      why = reason;
     },
     hear(task) {
       const index = shown.findIndex((each) => each.task_id === task.task_id);
@@ -126,8 +129,7 @@ function makeRunning() {
   };
 }
 
-function idle(counts) {
-  const ever = Object.values(counts).some((n) => n > 0);
+function idle(ever) {
   if (ever) return empty("check", "Nothing runs at the moment", h("p", {}, "What begins to run appears here by itself."));
   return empty("play", "No task has been started yet",
     h("p", {}, "Upload documents in the ", h("a", { href: "#/library" }, "library"), ", or submit a task from a program or a terminal:"),
@@ -162,21 +164,57 @@ function howLong(task) {
   return left === null ? soFar : `${soFar}, about ${roughly(left)} left`;
 }
 
-function showHealth(list, state, seen) {
-  const well = seen.health.status === "healthy";
-  state.className = `badge is-${well ? "completed" : "failed"}`;
-  say(state, well ? "Healthy" : "Degraded");
-  const oldest = seen.oldest_pending;
-  const lag = seen.loop_lag_seconds;
+/** How the server is: made once and written into, so that a link keeps the focus and can be pressed. */
+function makeHealth() {
   const fact = (name, ...value) => [h("dt", {}, name), h("dd", {}, ...value)];
-  fill(list,
-    seen.health.reason && fact("What ails it", h("span", { class: "is-failed anywhere" }, seen.health.reason)),
-    fact("Storage", well ? "reachable" : "see above"),
-    fact("Event loop lag", h("span", { class: `figures${lag > 0.2 ? " warn" : ""}` }, lag === null || lag === undefined ? "not measured yet" : duration(lag))),
-    fact("Oldest pending", oldest ? taskLink(oldest.task_id, title(oldest.task_type)) : "none", oldest && [h("br"), h("span", { class: "small muted" }, "waits since ", timeAgo(oldest.created_at))]),
-    fact("Up for", moving(h("span", { class: "figures" }), uptime(seen))),
-    fact("Version", seen.version),
-    fact("API", h("a", { href: "docs" }, "described here")));
+  const state = h("span", { class: "badge" });
+  const ailment = h("span", { class: "is-failed anywhere" });
+  const ails = fact("What ails it", ailment);
+  const storage = h("span", {});
+  const lag = h("span", {});
+  const oldest = makeOldest();
+  const upFor = h("span", { class: "figures" });
+  const version = h("span", {});
+  const list = h("dl", { class: "facts health" }, ails, fact("Storage", storage), fact("Event loop lag", lag), fact("Oldest pending", oldest.box),
+    fact("Up for", upFor), fact("Version", version), fact("API", h("a", { href: "docs" }, "described here")));
+  return {
+    list,
+    state,
+    update(seen) {
+      const well = seen.health.status === "healthy";
+      state.className = `badge is-${well ? "completed" : "failed"}`;
+      say(state, well ? "Healthy" : "Degraded");
+      for (const part of ails) part.hidden = !seen.health.reason;
+      say(ailment, seen.health.reason ?? "");
+      say(storage, well ? "reachable" : "see above");
+      const seconds = seen.loop_lag_seconds;
+      lag.className = `figures${seconds > 0.2 ? " warn" : ""}`;
+      say(lag, seconds === null || seconds === undefined ? "not measured yet" : duration(seconds));
+      oldest.update(seen.oldest_pending);
+      moving(upFor, uptime(seen));
+      say(version, seen.version);
+    },
+  };
+}
+
+function makeOldest() {
+  const none = h("span", {}, "none");
+  const link = h("a", {});
+  const waits = h("span", { class: "small muted" });
+  const one = h("div", {}, link, h("br"), waits);
+  let shown;
+  return {
+    box: [none, one],
+    update(task) {
+      none.hidden = Boolean(task);
+      one.hidden = !task;
+      if (!task || task.task_id === shown) return;
+      shown = task.task_id;
+      link.setAttribute("href", addressOf(task.task_id));
+      say(link, title(task.task_type));
+      fill(waits, "waits since ", timeAgo(task.created_at));
+    },
+  };
 }
 
 function uptime(seen) {
@@ -195,45 +233,68 @@ function makeTypes(look) {
   return {
     box,
     update(types) {
-      reconcile(body, types, (type) => type.name, () => h("tr", {}), (row, type) => {
-        const text = JSON.stringify(type);
-        if (row.shown === text) return; // nothing under a pointer or a focus is made anew for nothing
-        row.shown = text;
-        fill(row, ...cells(type, look));
-      });
+      reconcile(body, types, (type) => type.name, (type) => makeType(type, look), (row, type) => row.update(type));
       fill(nothing, types.length === 0 && empty("tasks", "This server runs no task type"));
     },
   };
 }
 
-function cells(type, look) {
-  const times = ["p50", "p95", "p99"].map((name) => type.run_seconds[name]);
-  const search = (status) => `#/tasks?q=${encodeURIComponent(`type:${quoted(type.name)} status:${status}`)}`;
-  const figure = (n, status) => h("td", { class: "number" }, n ? h("a", { href: search(status) }, count(n)) : h("span", { class: "muted" }, "0"));
-  return [
-    h("th", { scope: "row" }, h("a", { class: "name-link", href: `#/tasks?q=${encodeURIComponent(`type:${quoted(type.name)}`)}`, title: type.name }, title(type.name)), " ", type.paused && h("span", { class: "badge is-pending" }, "Paused")),
-    h("td", { class: "number" }, type.running ? h("a", { href: search("running") }, `${count(type.running)} of ${count(type.concurrency)}`) : h("span", { class: "muted" }, `0 of ${count(type.concurrency)}`)),
-    h("td", { class: "number" }, type.pending ? h("a", { href: search("pending") }, count(type.pending)) : h("span", { class: "muted" }, "0"), type.delayed > 0 && h("span", { class: "muted small" }, ` ${count(type.delayed)} later`)),
-    h("td", {}, timeAgo(type.oldest_pending_at)),
-    figure(type.completed, "completed"),
-    figure(type.failed, "failed"),
-    h("td", { class: "number" }, type.run_seconds.count ? times.map(duration).join(" / ") : h("span", { class: "muted" }, "–")),
-    h("td", { class: "number" }, mayManage() && type.paused !== undefined && pauseButton(type, look)),
-  ];
+/** A type's row: made once and written into, as whoever points at something there or has the focus on it stays there. */
+function makeType({ name }, look) {
+  const about = (more) => `#/tasks?q=${encodeURIComponent(`type:${quoted(name)}${more}`)}`;
+  const link = (status) => h("a", { href: about(` status:${status}`) });
+  const [running, pending, completed, failed] = ["running", "pending", "completed", "failed"].map(link);
+  const paused = h("span", { class: "badge is-pending", hidden: true }, "Paused");
+  const later = h("span", { class: "muted small" });
+  const oldest = h("td", {});
+  const times = h("span", {});
+  const steering = mayManage() ? pauseButton(look) : null;
+  const number = (...inside) => h("td", { class: "number" }, inside);
+  const row = h("tr", {},
+    h("th", { scope: "row" }, h("a", { class: "name-link", href: about(""), title: name }, title(name)), " ", paused),
+    number(running), number(pending, later), oldest, number(completed), number(failed), number(times), number(steering));
+  let waitsSince = "";
+  row.update = (type) => {
+    const figure = (place, n, words = count(n)) => {
+      say(place, words);
+      place.className = n ? "" : "muted";
+    };
+    paused.hidden = !type.paused;
+    figure(running, type.running, `${count(type.running)} of ${count(type.concurrency)}`);
+    figure(pending, type.pending);
+    say(later, type.delayed > 0 ? ` ${count(type.delayed)} later` : "");
+    if (type.oldest_pending_at !== waitsSince) fill(oldest, timeAgo(type.oldest_pending_at));
+    waitsSince = type.oldest_pending_at;
+    figure(completed, type.completed);
+    figure(failed, type.failed);
+    figure(times, type.run_seconds.count, type.run_seconds.count ? ["p50", "p95", "p99"].map((each) => duration(type.run_seconds[each])).join(" / ") : "–");
+    steering?.update(type);
+  };
+  return row;
 }
 
-function pauseButton(type, look) {
-  const [word, verb, name] = type.paused ? ["Resume", "resume", "play"] : ["Pause", "pause", "pause"];
-  return button(word, name, async (event) => {
-    event.target.disabled = true;
+function pauseButton(look) {
+  let type;
+  let shown; // whether it is that of a paused type
+  const press = async () => {
+    const { name, paused } = type;
     try {
-      await post(`api/task-types/${encodeURIComponent(type.name)}/${verb}`);
-      toast(type.paused ? `${title(type.name)} goes on.` : `${title(type.name)} is paused: what runs ends, nothing new begins.`);
+      await post(`api/task-types/${encodeURIComponent(name)}/${paused ? "resume" : "pause"}`);
+      toast(paused ? `${title(name)} goes on.` : `${title(name)} is paused: what runs ends, nothing new begins.`);
       await look();
     } catch (error) {
-      event.target.disabled = false;
       toast(error.message, "failed");
     }
-  }, { class: "button tiny", "aria-label": `${word} ${title(type.name)}` });
+  };
+  const one = patientButton("", "", press, { class: "button tiny" });
+  one.update = (next) => {
+    type = next;
+    one.hidden = type.paused === undefined;
+    if (type.paused === shown) return;
+    shown = type.paused;
+    const [word, name] = shown ? ["Resume", "play"] : ["Pause", "pause"];
+    fill(one, icon(name), word);
+    one.setAttribute("aria-label", `${word} ${title(type.name)}`);
+  };
+  return one;
 }
-

@@ -29,8 +29,8 @@ export function signInScreen(whenIn) {
     fill(trouble);
     try {
       await signIn(input.value);
-      input.value = "";
       await whenIn();
+      input.value = "";
     } catch (error) {
       const words = error.status === 401 ? new Error("The server does not know this key. Check that all of it was pasted, and that it was not revoked.") : error;
       fill(trouble, failure(words));

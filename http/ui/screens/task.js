@@ -4,10 +4,10 @@ import { get } from "../api.js";
 import { copy } from "../clipboard.js";
 import { moving, timeAgo } from "../clock.js";
 import { toast } from "../dialogs.js";
-import { fill, h, say } from "../dom.js";
+import { fill, h, icon, say, setHidden } from "../dom.js";
 import { clock, count, plural, roughly, since, title } from "../format.js";
-import { readable, tree } from "../json_view.js";
-import { badge, button, card, empty, isFinal, progressBar, taskLink, timeLeftOf } from "../parts.js";
+import { readable, tree, written } from "../json_view.js";
+import { badge, button, card, isAble, isFinal, progressBar, setAble, taskLink, timeLeftOf } from "../parts.js";
 import { go } from "../router.js";
 import { quoted } from "../search.js";
 import { mayManage } from "../session.js";
@@ -16,6 +16,7 @@ import { cancelStages, timeline } from "../timeline.js";
 
 const LOOK_AT_LOG = 2_000;
 const LOOK_AT_TYPE = 5_000; // whether it is paused, while the task waits
+const ASK_AGAIN = 5_000; // what was not answered
 const CALM = 1_000; // milliseconds between two looks at the chain, however often its tasks tell of themselves
 
 export async function task({ root, parts, signal, on, keys, title: name }) {
@@ -26,7 +27,8 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
     seen = await get(path, { signal });
   } catch (error) {
     if (error.status !== 404) throw error;
-    fill(root, empty("tasks", "No such task", h("p", { class: "anywhere" }, error.message), h("p", {}, h("a", { href: "#/tasks" }, "Show all tasks"))));
+    name("No such task");
+    fill(root, h("div", { class: "empty" }, icon("tasks"), h("h1", { tabindex: -1 }, "No such task"), h("p", { class: "anywhere" }, error.message), h("p", {}, h("a", { href: "#/tasks" }, "Show all tasks"))));
     return;
   }
   name(title(seen.task_type));
@@ -43,41 +45,73 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
       view.draw();
     });
   };
+  let known = seen.seq; // of the newest answer that had all of it: events are without the result
+  let news = {}; // the newest event
+  let asked = 0;
+  let answered = 0;
   async function look() {
-    seen = await get(path, { signal });
+    const number = ++asked;
+    const whole = await get(path, { signal });
+    if (number < answered) return; // what was asked later has overtaken it
+    answered = number;
+    known = whole.seq;
+    seen = news.seq > known ? { ...whole, ...news } : whole;
     draw();
-    drawChain(view, seen, signal);
     log.look();
+    await drawChain(view, seen, signal);
   }
   /** See first whether anything is new: a result may be large. */
   async function compare() {
     const [found] = (await get("api/tasks", { query: { q: `id:${quoted(id)}`, limit: 1 }, signal })).tasks;
     if (!found) view.removed();
-    else if (found.seq !== seen.seq) await look();
+    else if (found.seq !== known) await look();
     else await drawChain(view, seen, signal);
   }
   const complain = (error) => signal.aborted || error.status === 0 || toast(error.message, "failed"); // of a lost connection the frame tells
-  const quietly = () => look().catch(complain);
+  let questions = 0;
+  let owed = 0; // the newest that was not answered: it is asked again, as perhaps nothing else will make us ask
+  async function surely(question, { all = true } = {}) {
+    const number = ++questions;
+    try {
+      await question();
+      if (all && number > owed) owed = 0;
+    } catch (error) {
+      if (!owed) complain(error);
+      owed = Math.max(owed, number);
+    }
+  }
+  let again = false;
+  async function askAgain() {
+    if (!owed || again || document.hidden) return;
+    again = true;
+    await surely(compare);
+    again = false;
+  }
+  const quietly = () => surely(look);
   let due = 0;
   const chainSoon = () => {
     due ||= setTimeout(() => {
       due = 0;
-      drawChain(view, seen, signal).catch(complain);
+      surely(() => drawChain(view, seen, signal), { all: false });
     }, CALM);
   };
   signal.addEventListener("abort", () => clearTimeout(due));
-  on("task", (news) => {
-    if (news.task_id === id) {
-      const more = isFinal(news.status) || news.status !== seen.status || news.attempt !== seen.attempt || news.next_task_id !== seen.next_task_id;
-      seen = { ...seen, ...news };
+  on("task", (told) => {
+    if (told.task_id === id) {
+      const more = isFinal(told.status) || told.status !== seen.status || told.attempt !== seen.attempt || told.next_task_id !== seen.next_task_id;
+      news = told;
+      seen = { ...seen, ...told };
       draw();
       if (more) quietly();
-    } else if (view.chained.has(news.task_id)) {
+    } else if (view.chained.has(told.task_id)) {
       chainSoon();
     }
   });
   on("removed", (gone) => gone.task_id === id && view.removed());
-  on("refresh", () => compare().catch(complain));
+  on("refresh", () => {
+    news = {}; // its number may be one of a state that is lost
+    surely(compare);
+  });
   /** No event tells of a pause. */
   async function lookAtType() {
     if (seen.status !== "pending") return;
@@ -88,6 +122,7 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
   const timers = [
     setInterval(() => !document.hidden && seen.status === "running" && log.look(), LOOK_AT_LOG),
     setInterval(() => document.hidden || lookAtType().catch(() => {}), LOOK_AT_TYPE),
+    setInterval(askAgain, ASK_AGAIN),
   ];
   signal.addEventListener("abort", () => timers.forEach(clearInterval));
   log.look();
@@ -99,14 +134,16 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
     u: ["Back to all tasks", () => go("#/tasks")],
     ".": ["Look again", quietly],
   });
-  await Promise.all([drawChain(view, seen, signal), lookAtType().catch(() => {})]);
+  await Promise.all([surely(() => drawChain(view, seen, signal)), lookAtType().catch(() => {})]);
 }
 
 const canRetry = (seen) => seen.status === "failed" || seen.status === "cancelled";
 
 function makeView(root, current) {
   const first = current();
-  const places = Object.fromEntries(["state", "actions", "gone", "progress", "error", "result", "params", "log", "timeline", "chain"].map((place) => [place, h("div", { class: "place" })]));
+  const places = Object.fromEntries(["state", "gone", "progress", "error", "result", "params", "log", "timeline", "chain"].map((place) => [place, h("div", { class: "place" })]));
+  const heading = h("h1", { tabindex: -1 }, title(first.task_type));
+  const acts = makeActions(current, heading);
   const bar = progressBar();
   const share = h("span", { class: "share" });
   const message = h("span", { class: "muted anywhere" });
@@ -115,8 +152,8 @@ function makeView(root, current) {
   fill(root,
     h("nav", { class: "crumbs", "aria-label": "Where this is" }, h("a", { href: "#/tasks" }, "Tasks"), "›", h("span", { class: "mono clip" }, first.task_id)),
     h("div", { class: "head" },
-      h("div", { class: "titles" }, h("h1", { tabindex: -1 }, title(first.task_type)), places.state),
-      places.actions),
+      h("div", { class: "titles" }, heading, places.state),
+      acts.box),
     places.gone,
     h("div", { class: "two" },
       h("div", { class: "stack" }, places.progress, places.error, places.result, places.log, places.params),
@@ -139,7 +176,7 @@ function makeView(root, current) {
     draw() {
       const seen = current();
       once("state", [seen.status, seen.run_at, seen.cancel_requested_at, seen.attempt, seen.priority].join(), () => stateLine(seen));
-      once("actions", [seen.status, seen.cancel_requested_at].join(), () => actions(current));
+      acts.update(seen);
       once("progress", isFinal(seen.status) ? "ended" : "on", () => !isFinal(seen.status) && progress);
       bar.update(seen);
       say(share, seen.status === "running" ? `${seen.progress_percent} %` : "Waiting");
@@ -165,13 +202,25 @@ function stateLine(seen) {
     seen.run_at && seen.status === "pending" && h("span", {}, moving(h("span", {}), () => `begins ${since(seen.run_at) < 0 ? `in ${roughly(-since(seen.run_at))}` : "soon"}`)));
 }
 
-function actions(current) {
-  const seen = current();
-  return h("div", { class: "actions" },
-    button("Copy id", "", () => copy(seen.task_id), { class: "button" }),
-    seen.status === "completed" && h("a", { class: "button", href: `api/tasks/${encodeURIComponent(seen.task_id)}/result`, download: `${seen.task_id}.json` }, "Download result"),
-    mayManage() && canRetry(seen) && button("Retry", "again", () => retryOne(current()), { class: "button main" }),
-    mayManage() && !isFinal(seen.status) && button(seen.cancel_requested_at ? "Cancel is under way" : "Cancel", "stop", () => cancelOne(current()), { class: "button danger", disabled: Boolean(seen.cancel_requested_at) }));
+/** What can be done with the task. Where a button goes that has the focus, the one that comes for it takes that. */
+function makeActions(current, heading) {
+  const { task_id: id } = current();
+  const result = h("a", { class: "button", href: `api/tasks/${encodeURIComponent(id)}/result`, download: `${id}.json` }, "Download result");
+  const retry = button("Retry", "again", () => retryOne(current()), { class: "button main", hidden: true });
+  const words = h("span", {}, "Cancel");
+  const cancel = button(words, "stop", () => isAble(cancel) && cancelOne(current()), { class: "button danger", hidden: true });
+  return {
+    box: h("div", { class: "actions" }, button("Copy id", "", () => copy(id)), result, retry, cancel),
+    update(seen) {
+      const [mayRetry, mayCancel] = [mayManage() && canRetry(seen), mayManage() && !isFinal(seen.status)];
+      setHidden(result, seen.status !== "completed", heading);
+      if (mayRetry) retry.hidden = false; // before the other goes
+      setHidden(cancel, !mayCancel, mayRetry ? retry : heading);
+      setHidden(retry, !mayRetry, mayCancel ? cancel : heading);
+      say(words, seen.cancel_requested_at ? "Cancel is under way" : "Cancel");
+      setAble(cancel, !seen.cancel_requested_at);
+    },
+  };
 }
 
 function ending(seen) {
@@ -201,11 +250,33 @@ function makeLog(path, signal) {
   const more = h("span", { class: "muted small" });
   const box = card([h("h2", {}, "Log"), more], { hidden: true }, list);
   let offered = true;
-  let shown = 0;
+  let first = 0; // the number of the first line that is shown
+  let next = 0; // and that of the first that is not there yet
+  let asked = 0;
+  let answered = 0;
+
+  /** Write what is new and take away what is no longer kept; what one reads or has selected stays where it is. */
+  function show({ lines, dropped }) {
+    const follow = list.scrollTop + list.clientHeight >= list.scrollHeight - 8;
+    const at = list.scrollTop;
+    if (dropped < first || dropped + lines.length < next) {
+      list.replaceChildren(); // it is another log
+      first = next = dropped;
+    }
+    const gone = [...list.children].slice(0, dropped - first);
+    const kept = list.children[gone.length];
+    const above = kept?.offsetTop;
+    for (const each of gone) each.remove();
+    list.append(...lines.slice(Math.max(0, next - dropped)).map(line));
+    first = dropped;
+    next = dropped + lines.length;
+    list.scrollTop = follow ? list.scrollHeight : kept ? at - (above - kept.offsetTop) : 0;
+  }
   return {
     box,
     async look() {
       if (!offered) return;
+      const mine = ++asked;
       let log;
       try {
         log = await get(`${path}/log`, { signal });
@@ -213,20 +284,19 @@ function makeLog(path, signal) {
         offered = !error.missing;
         return;
       }
-      const total = log.lines.length + log.dropped;
-      if (total === shown) return;
-      shown = total;
+      if (mine < answered) return;
+      answered = mine;
+      const total = log.dropped + log.lines.length;
+      if (total === next) return;
       box.hidden = total === 0;
-      const follow = list.scrollTop + list.clientHeight >= list.scrollHeight - 8;
       say(more, log.dropped ? `${plural(log.dropped, "earlier line")} not kept` : "");
-      fill(list, log.lines.map(line));
-      if (follow) list.scrollTop = list.scrollHeight;
+      show(log);
     },
   };
 }
 
 function line(each) {
-  const fields = Object.entries(each.fields ?? {}).map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`).join(" ");
+  const fields = Object.entries(each.fields ?? {}).map(([name, value]) => `${name}=${typeof value === "string" ? value : written(value)}`).join(" ");
   return h("li", { class: `level-${each.level}` },
     h("time", { class: "muted", datetime: each.at }, clock(each.at)), h("span", { class: "level" }, each.level),
     h("span", { class: "anywhere" }, h("span", {}, each.message), fields && h("span", { class: "muted" }, ` ${fields}`)));
@@ -236,13 +306,14 @@ function line(each) {
 
 const LONGEST_CHAIN = 20;
 
+/** Leaves what was drawn where a question is not answered: of that task nothing is known, least of all that it is gone. */
 async function drawChain(view, seen, signal) {
   const one = async (id) => (await get("api/tasks", { query: { q: `id:${id}`, limit: 1 }, signal })).tasks[0];
   const walk = async (from, direction) => {
     const found = [];
     let next = from[direction];
     while (next && found.length < LONGEST_CHAIN) {
-      const task = await one(next).catch(() => null);
+      const task = await one(next);
       found.push(task ?? { task_id: next, gone: true });
       next = task?.[direction];
     }

@@ -3,7 +3,7 @@
 import { get } from "../api.js";
 import { fill } from "../dom.js";
 import { STATUSES } from "../parts.js";
-import { go, note } from "../router.js";
+import { go, note, noted } from "../router.js";
 import { isByAge, isPlain, mayMatch } from "../search.js";
 import { mayManage } from "../session.js";
 import { steerMany } from "../steering.js";
@@ -12,18 +12,22 @@ import { makeView, PAGE } from "./tasks_view.js";
 const CALM = 1_200; // milliseconds between two looks
 const TYPING = 250;
 const DEEPER = 500; // tasks that are looked through for those that newer ones have pushed off the page
+const WAY_BACK = 200; // pages that are remembered
 const NOTHING_NEW = { newer: 0, more: false, changed: false }; // newer tasks, or more than those; others that begin to fit
 
 export async function tasks({ root, query, signal, on, keys }) {
   const state = {
     q: query.get("q") ?? "",
     page: Math.min(1e9, Math.max(0, (Number.parseInt(query.get("page"), 10) || 1) - 1)),
-    rows: [], total: 0, shown: null, ...NOTHING_NEW, picked: new Set(), all: false, cursor: -1,
+    from: query.get("cursor") || null, // where the page begins, wherever that is by now: after the last task of the one before it
+    next: null, // and where the one after it does
+    back: noted("pages") ?? [], // where those before it began, null for one that was counted off from the newest task
+    rows: [], before: 0, total: 0, shown: null, ...NOTHING_NEW, picked: new Set(), all: false, cursor: -1,
   };
   const view = makeView(state, { search, turn, look, steer, pick, stand });
   fill(root, view.box);
 
-  const wanted = () => `${state.page} ${state.q}`;
+  const wanted = () => `${state.page} ${state.from} ${state.q}`;
   let asked = 0;
   let answered = 0;
   let eager = false; // someone asked to see it as it is, and waits for that
@@ -34,7 +38,8 @@ export async function tasks({ root, query, signal, on, keys }) {
     const mine = ++asked;
     const place = wanted();
     const began = performance.now();
-    const list = await get("api/tasks", { query: { q: state.q, limit, offset: state.page * PAGE }, signal });
+    const begins = state.from === null ? { cursor: "start", offset: state.page * PAGE || null } : { cursor: state.from };
+    const list = await get("api/tasks", { query: { q: state.q, limit, ...begins }, signal });
     took = performance.now() - began;
     if (place !== wanted() || mine < answered) return null;
     answered = mine;
@@ -51,6 +56,10 @@ export async function tasks({ root, query, signal, on, keys }) {
       eager = false;
       if (signal.aborted || place !== wanted()) return;
       if (error.status === 0 && state.shown === place) return; // what was seen last stays to be read
+      if (error.status === 422 && state.from !== null) {
+        await goTo(state.page); // the address holds no cursor, or not all of it
+        return;
+      }
       state.shown = null;
       view.trouble(error);
     }
@@ -61,10 +70,10 @@ export async function tasks({ root, query, signal, on, keys }) {
     eager = false;
     state.shown = wanted();
     state.rows = list.tasks.map((task) => ({ task, past: false, gone: false }));
-    state.total = list.total;
-    Object.assign(state, NOTHING_NEW);
+    state.next = list.next;
+    Object.assign(state, { total: list.total, before: list.newer }, NOTHING_NEW);
     if (state.rows.length === 0 && state.total > 0 && state.page > 0) {
-      turn(Math.ceil(state.total / PAGE) - 1 - state.page);
+      goTo(Math.ceil(state.total / PAGE) - 1);
       return;
     }
     // It stays on its task, or on none: never on another, which the next key would be about.
@@ -75,7 +84,7 @@ export async function tasks({ root, query, signal, on, keys }) {
   let typing = 0;
   function search(q, { now = false } = {}) {
     state.q = q;
-    state.page = 0;
+    Object.assign(state, { page: 0, from: null, next: null, back: [] });
     state.picked.clear();
     state.all = false;
     remember();
@@ -84,19 +93,33 @@ export async function tasks({ root, query, signal, on, keys }) {
     typing = setTimeout(look, now ? 0 : TYPING);
   }
 
-  function turn(pages) {
-    state.page = Math.max(0, state.page + pages);
+  /** Go on right after the last task that is shown, or back the way one came: whatever has been submitted meanwhile. */
+  function turn(by) {
+    if (by > 0) {
+      if (state.next !== null) goTo(state.page + 1, state.next, [...state.back, state.from].slice(-WAY_BACK));
+      return;
+    }
+    const came = state.back.at(-1);
+    if (came) goTo(state.page - 1, came, state.back.slice(0, -1));
+    else if (state.page === 1 && came === null) goTo(0);
+    else goTo(Math.max(0, Math.ceil(state.before / PAGE) - 1)); // it was come here by a bookmark
+  }
+
+  /** Show a page: one that begins there, or else counted off from the newest task. */
+  function goTo(page, from = null, back = []) {
+    Object.assign(state, { page, from, back, next: null });
     state.cursor = -1;
     remember();
-    look();
     scrollTo({ top: 0 });
+    return look();
   }
 
   function remember() {
     const said = new URLSearchParams();
     if (state.q) said.set("q", state.q);
     if (state.page) said.set("page", state.page + 1);
-    note(`#/tasks${said.size ? `?${said}` : ""}`);
+    if (state.from !== null) said.set("cursor", state.from);
+    note(`#/tasks${said.size ? `?${said}` : ""}`, { pages: state.back });
   }
 
   let due = 0;
@@ -152,15 +175,16 @@ export async function tasks({ root, query, signal, on, keys }) {
     else if (deeper && state.rows.length > 0) compare(deeper);
   }
 
-  const isWhole = (list) => state.page * PAGE + list.tasks.length >= list.total;
-  const reaches = (list) => isWhole(list) || submitted(list.tasks.at(-1)) < submitted(state.rows.at(-1).task);
+  const isWhole = (list) => list.next === null;
+  const hasLast = (list) => list.tasks.some((task) => task.task_id === state.rows.at(-1).task.task_id);
+  const reaches = (list) => isWhole(list) || hasLast(list) || submitted(list.tasks.at(-1)) < submitted(state.rows.at(-1).task);
 
   /** Bring what is shown up to date where it stands, and count what is not shown. */
   function compare(list) {
     const found = new Map(list.tasks.map((task) => [task.task_id, task]));
     const [first, last] = [list.tasks[0], list.tasks.at(-1)].map((task) => task && submitted(task));
     // One that was pushed off the page is not told of: it may fit as before.
-    const isCovered = (task) => (state.page === 0 || submitted(task) < first) && (isWhole(list) || submitted(task) > last);
+    const isCovered = (task) => (state.page === 0 || state.from !== null || submitted(task) < first) && (isWhole(list) || submitted(task) > last);
     for (const row of state.rows) {
       const task = found.get(row.task.task_id);
       found.delete(row.task.task_id);
@@ -173,7 +197,8 @@ export async function tasks({ root, query, signal, on, keys }) {
     state.newer = state.page === 0 ? unseen.filter(isNewer).length : 0;
     state.more = !reaches(list);
     state.changed = unseen.length > state.newer;
-    state.total = list.total;
+    Object.assign(state, { total: list.total, before: list.newer });
+    if (list.tasks.at(-1)?.task_id === state.rows.at(-1).task.task_id) state.next = list.next; // what is older may begin to fit, or cease to
     view.drawNewer();
     view.drawPages();
   }
@@ -219,8 +244,8 @@ export async function tasks({ root, query, signal, on, keys }) {
       c: ["Cancel what is chosen", () => steer("cancel")],
       r: ["Retry what is chosen", () => steer("retry")],
     }),
-    n: ["Next page", () => (state.page + 1) * PAGE < state.total && turn(1)],
-    p: ["Page before", () => state.page > 0 && turn(-1)],
+    n: ["Next page", () => turn(1)],
+    p: ["Page before", () => state.before > 0 && turn(-1)],
     ".": ["Look again", () => look()],
   });
   function openAt(event) {

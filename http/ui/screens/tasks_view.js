@@ -1,9 +1,9 @@
 // How the list of all tasks looks; what it shows is for tasks.js.
 
 import { moving, timeAgo } from "../clock.js";
-import { fill, h, icon, reconcile, say } from "../dom.js";
+import { fill, h, icon, reconcile, say, setHidden } from "../dom.js";
 import { brief, count, duration, plural, ran, title } from "../format.js";
-import { badge, button, empty, failure, progressBar, STATUSES, taskLink, timeLeftOf, uploadCommand } from "../parts.js";
+import { badge, button, empty, failure, makePager, progressBar, STATUSES, taskLink, timeLeftOf, uploadCommand } from "../parts.js";
 import { valuesOf, withValues } from "../search.js";
 import { mayManage } from "../session.js";
 
@@ -39,24 +39,27 @@ export function makeView(state, { search, turn, look, steer, pick, stand }) {
     if (event.target.matches(":focus-visible")) stand([...body.children].indexOf(event.target.closest("tr")));
   });
   const nothing = h("div", {});
-  const where = h("span", { class: "muted small figures" });
-  const before = button("Newer", "left", () => turn(-1), { class: "button tiny" });
-  const after = button("Older", "right", () => turn(1), { class: "button tiny" });
-  const pages = h("div", { class: "pager" }, where, h("div", { class: "line" }, before, after));
-  const bulk = h("div", { class: "bulk", role: "region", "aria-label": "Chosen tasks", hidden: true });
+  const pages = makePager(turn, "task");
+  const heading = h("h1", { tabindex: -1 }, "Tasks");
+  const chosen = h("b", { class: "figures" });
+  const allThatFit = button("", "", () => { state.all = true; view.drawPicked(); }, { class: "button tiny bare" });
+  const none = button("Choose none", "close", () => { state.all = false; state.picked.clear(); view.drawPicked(); }, { class: "button tiny bare" });
+  const bulk = h("div", { class: "bulk", role: "region", "aria-label": "Chosen tasks", hidden: true }, chosen, allThatFit,
+    button("Cancel…", "stop", () => steer("cancel"), { class: "button tiny danger" }),
+    button("Retry…", "again", () => steer("retry"), { class: "button tiny" }), none);
   const shell = h("section", { class: "card", "aria-label": "Tasks" },
     h("div", { class: "toolbar" },
       h("div", { class: "line" }, h("div", { class: "search" }, icon("search"), input, h("kbd", { "aria-hidden": "true" }, "/")), types),
       h("div", { class: "line" }, h("div", { class: "chips", role: "group", "aria-label": "Status" }, chip("", "All"), STATUSES.map((status) => chip(status, title(status)))))),
-    table, nothing, pages);
-  const box = h("div", {}, h("div", { class: "head" }, h("div", { class: "titles" }, h("div", { class: "head-line" }, h("h1", { tabindex: -1 }, "Tasks"), newer))), shell, bulk);
+    table, nothing, pages.box);
+  const box = h("div", {}, h("div", { class: "head" }, h("div", { class: "titles" }, h("div", { class: "head-line" }, heading, newer))), shell, bulk);
 
   const view = {
     box,
     focusSearch: () => input.focus(),
     calm: () => state.page === 0 && state.picked.size === 0 && scrollY < 200 && !table.matches(":hover") && !table.contains(document.activeElement) && state.cursor < 0,
     trouble(error) {
-      table.hidden = pages.hidden = true;
+      table.hidden = pages.box.hidden = true;
       fill(nothing, h("div", { class: "result-part" }, failure(error)));
     },
     draw() {
@@ -88,17 +91,13 @@ export function makeView(state, { search, turn, look, steer, pick, stand }) {
       for (const [status, one] of chips) if (status) say(one.figure, of(status) ? brief(of(status)) : "");
     },
     drawNewer() {
-      newer.hidden = state.newer === 0 && !state.changed;
+      setHidden(newer, state.newer === 0 && !state.changed, heading);
       if (state.changed) say(newer, "Show the list as it is now");
       else if (state.newer > 0) say(newer, `Show ${state.more ? "more than " : ""}${plural(state.newer, "newer task")}`);
     },
     drawPages() {
-      const first = state.page * PAGE;
-      const last = first + state.rows.length;
-      pages.hidden = state.rows.length === 0;
-      say(where, `${count(first + 1)}–${count(last)} of ${plural(state.total, "task")}`);
-      before.disabled = state.page === 0;
-      after.disabled = (state.page + 1) * PAGE >= state.total; // what is not shown yet may be on this page
+      pages.box.hidden = state.rows.length === 0;
+      pages.update(state.before, state.rows.length, state.total, state.next !== null);
     },
     drawPicked() {
       for (const row of body.children) {
@@ -110,13 +109,11 @@ export function makeView(state, { search, turn, look, steer, pick, stand }) {
       everything.checked = onPage > 0 && onPage === state.rows.length;
       everything.indeterminate = onPage > 0 && onPage < state.rows.length;
       const n = state.all ? state.total : state.picked.size;
-      bulk.hidden = n === 0;
+      setHidden(bulk, n === 0, heading);
       if (n === 0) return;
-      fill(bulk, h("b", { class: "figures" }, `${plural(n, "task")} chosen`),
-        !state.all && everything.checked && state.total > state.rows.length && button(`Choose all ${count(state.total)} that fit`, "", () => { state.all = true; view.drawPicked(); }, { class: "button tiny bare" }),
-        button("Cancel…", "stop", () => steer("cancel"), { class: "button tiny danger" }),
-        button("Retry…", "again", () => steer("retry"), { class: "button tiny" }),
-        button("Choose none", "close", () => { state.all = false; state.picked.clear(); view.drawPicked(); }, { class: "button tiny bare" }));
+      say(chosen, `${plural(n, "task")} chosen`);
+      say(allThatFit, `Choose all ${count(state.total)} that fit`);
+      setHidden(allThatFit, state.all || !everything.checked || state.total <= state.rows.length, none);
     },
     drawCursor() {
       [...body.children].forEach((row, index) => {
