@@ -124,6 +124,7 @@ async def test_it_gives_up_after_as_many_repeats_as_it_was_told() -> None:
         (httpx2.Response(302, headers={"location": "http://x"}), NotUnderstood, "HTTP 302"),
         (httpx2.Response(404, text="<html>"), NotUnderstood, "not a Cortex task server"),
         (httpx2.Response(500, text="oops"), ServerTrouble, "without a reason"),
+        (httpx2.Response(429, text="<html>"), ServerTrouble, "HTTP 429 without a reason"),
         (httpx2.Response(200, text="<html>"), NotUnderstood, "not a Cortex task server"),
         (json([1]), NotUnderstood, "not one that this version understands"),
         (json({"tasks": 3, "total": 1}), NotUnderstood, "understands"),

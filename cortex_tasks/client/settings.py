@@ -146,7 +146,7 @@ class Settings:
         try:
             problem = msgspec.json.decode(answer.content, type=ProblemDocument)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            if answer.status < 500:  # a proxy, or a server of another kind
+            if answer.status < 500 and answer.status != 429:  # a proxy, or a server of another kind
                 return NotUnderstood(
                     f"what answers at {self.url} {NO_SERVER_OF_OURS} (HTTP {answer.status})"
                 )
