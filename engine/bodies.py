@@ -188,17 +188,17 @@ class Bodies:
 
 def _succeeded(attempt: Attempt, result: msgspec.Raw) -> Outcome:
     record = attempt.record
-    return Succeeded(record.id, record.attempt, result, attempt.ctx.take_report())
+    return Succeeded(record.id, record.attempt, result, attempt.ctx.take_last_report())
 
 
 def _stopped(attempt: Attempt, trouble: str | None) -> Outcome:
     record = attempt.record
-    return Stopped(record.id, record.attempt, trouble, attempt.ctx.take_report())
+    return Stopped(record.id, record.attempt, trouble, attempt.ctx.take_last_report())
 
 
 def _failed(attempt: Attempt, error: str, traceback: str | None = None) -> Failed:
     record = attempt.record
-    return Failed(record.id, record.attempt, error, traceback, attempt.ctx.take_report())
+    return Failed(record.id, record.attempt, error, traceback, attempt.ctx.take_last_report())
 
 
 def _cancels_the_caller(error: BaseException) -> bool:

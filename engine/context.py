@@ -64,6 +64,7 @@ class TaskContext:
         "_log",
         "_loop",
         "_note_progress",
+        "_over",
         "_random",
         "_report",
         "_reports",
@@ -104,6 +105,7 @@ class TaskContext:
         self._random: Random | None = None
         self._children = children
         self._note_progress = note_progress
+        self._over = False
         self._loop = loop
         self._report: ProgressReport | None = None  # said since the supervisor last heard
         self._lines: LogLines | None = None  # written since then
@@ -226,14 +228,19 @@ class TaskContext:
     def _keep_line(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
         text = plain_text(message, self._limits.max_message_chars)
         line = LogLine(self.clock.now(), level, text, encode_fields(fields), self.attempt)
-        self._loop.call(self._keep_encoded, encode_line(line))
-
-    def _keep_encoded(self, line: bytes) -> None:
-        unsaid = self._report is None and self._lines is None
-        if self._lines is None:
-            self._lines = LogLines(self._limits.max_log_lines, self._limits.max_log_bytes)
-        self._lines.add(line)
+        encoded = encode_line(line)
+        with self._loop.lock:  # in the thread that writes: whoever waits for it has its lines
+            if self._over:
+                return
+            unsaid = self._lines is None
+            if self._lines is None:
+                self._lines = LogLines(self._limits.max_log_lines, self._limits.max_log_bytes)
+            self._lines.add(encoded)
         if unsaid:
+            self._loop.call(self._note)
+
+    def _note(self) -> None:
+        if not self._over:
             self._note_progress(self)
 
     def _tell(
@@ -258,16 +265,26 @@ class TaskContext:
             message = earlier.message if message is None else message
         self._report = ProgressReport(self.task_id, self.attempt, percent, current, total, message)
         if earlier is None and self._lines is None:
-            self._note_progress(self)
+            self._note()
 
     def take_report(self) -> ProgressReport | None:
         """Give what was said since the last take, once. For the worker."""
         report, self._report = self._report, None
-        lines, self._lines = self._lines, None
+        with self._loop.lock:
+            lines, self._lines = self._lines, None
         if lines is None:
             return report
         report = report or ProgressReport(self.task_id, self.attempt)
         return msgspec.structs.replace(report, lines=lines)
+
+    def take_last_report(self) -> ProgressReport | None:
+        """The same, as the attempt ends: what is said from then on is nobody's.
+
+        It would be told of the attempt after it, say, by a thread that the body has left behind.
+        """
+        with self._loop.lock:
+            self._over = True
+        return self.take_report()
 
 
 class ChildContext(msgspec.Struct, frozen=True):

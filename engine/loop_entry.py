@@ -29,6 +29,7 @@ class LoopEntry:
     def __init__(self) -> None:
         self._thread = threading.get_ident()
         self._run_soon = way_into_this_loop()
+        self.lock = threading.Lock()  # around what is shared with other threads; held for moments
 
     def call(self, function: Callable[..., object], *arguments: Any) -> None:
         """Call it now, in the loop's own thread; from another one soon, and never once the loop has

@@ -268,6 +268,32 @@ async def test_a_body_in_a_process_writes_too() -> None:
         assert (second.message, second.level) == ("and on", "error")
 
 
+async def test_what_an_earlier_attempt_says_late_holds_up_nothing_of_the_next() -> None:
+    contexts: list[TaskContext] = []
+
+    @task_type("tried_twice", retries=1, backoff=Backoff(first=1, factor=1, jitter=0))
+    async def tried_twice(ctx: TaskContext) -> None:
+        contexts.append(ctx)
+        if not ctx.last_attempt:
+            raise ValueError("once more")
+        ctx.log("mine")
+        contexts[0].log("late")
+        await contexts[0].progress(percent=99)
+        await anyio.sleep(10)
+        ctx.log("mine, too")
+        await ctx.progress(percent=40)
+        contexts[0].log("late again")
+        await anyio.sleep(10)
+
+    async with running(tried_twice) as engine:
+        handle = await engine.submit("tried_twice")
+        await anyio.sleep(15)
+        assert (await engine.get(handle.id)).progress_percent == 40
+        assert await said(engine, handle.id) == ["mine", "mine, too"]
+        await handle.result()
+        assert await said(engine, handle.id) == ["mine", "mine, too"]
+
+
 async def test_each_line_goes_to_the_log_of_the_program_with_its_task(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

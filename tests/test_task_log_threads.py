@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -37,6 +40,33 @@ async def test_a_body_writes_from_threads_too(caplog: pytest.LogCaptureFixture) 
             "between",
             *half,
         ]
+
+
+async def test_what_threads_write_is_kept_if_the_body_waits_for_them_however_it_does() -> None:
+    @task_type("pool")
+    async def pool(ctx: TaskContext) -> None:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(ctx.log, range(20)))
+
+    @task_type("joined")
+    async def joined(ctx: TaskContext) -> None:
+        thread = threading.Thread(target=ctx.log, args=("a line",))
+        thread.start()
+        thread.join()
+
+    @task_type("looked_at")
+    async def looked_at(ctx: TaskContext) -> None:
+        thread = threading.Thread(target=ctx.log, args=("a line",))
+        thread.start()
+        while thread.is_alive():
+            await anyio.lowlevel.checkpoint()
+
+    async with TaskEngine([pool, joined, looked_at], backend=MemoryBackend()) as engine:
+        for name, count in (("pool", 20), ("joined", 1), ("looked_at", 1)):
+            for _ in range(5):
+                handle = await engine.submit(name)
+                await handle.result()
+                assert len((await engine.log_lines(handle.id)).lines) == count
 
 
 async def test_what_a_thread_writes_when_all_is_over_is_nobodys_trouble() -> None:
