@@ -43,6 +43,8 @@ class Names:
             return [
                 (socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 0)) for each in self.of[host]
             ]
+        if host == "faulty":
+            raise ZeroDivisionError
         if host == "nowhere":
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return self._real(host, port, *rest, **options)
@@ -85,6 +87,30 @@ async def test_who_gives_up_is_not_kept_by_a_lookup(names: Names) -> None:
         await lookups.addresses("silent")
     assert scope.cancelled_caught
     assert not names.may_answer.is_set()
+
+
+async def test_a_thread_that_cannot_be_started_fails_one_lookup(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    lookups = Lookups()
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(OSError, match="quick cannot be looked up: can't start"):
+            await lookups.addresses("quick")
+    assert await lookups.addresses("quick") == ["192.0.2.1", "192.0.2.2"]
+
+
+async def test_whatever_a_lookup_raises_is_told_and_the_next_one_begins_anew(
+    names: Names,
+) -> None:
+    lookups = Lookups()
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            await lookups.addresses("faulty")
+    assert names.asked["faulty"] == 2
 
 
 async def test_a_name_that_nobody_has_is_an_error(names: Names) -> None:
@@ -148,7 +174,7 @@ async def receiving_by_tls(authority: trustme.CA) -> AsyncIterator[str]:
 
     async def serve(plain: SocketStream) -> None:
         async with plain:
-            with suppress(anyio.BrokenResourceError, ssl.SSLError):  # they do not trust us
+            with suppress(anyio.BrokenResourceError, anyio.EndOfStream, ssl.SSLError):  # no trust
                 stream = await TLSStream.wrap(plain, ssl_context=context, standard_compatible=False)
                 request = b""
                 while not request.partition(b"\r\n\r\n")[2].endswith(b"}"):
@@ -187,3 +213,20 @@ async def test_an_authority_of_ones_own_is_trusted_by_the_usual_variable(
         Poster(SECRETS, allow_private=True, version="1") as poster,
     ):
         assert await poster.post(a_hook(url), a_delivery(), NOW) == Outcome(204, None)
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+async def test_certificates_that_cannot_be_read_are_named_and_keep_no_server_from_starting(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    content: bytes | None,
+) -> None:
+    if content is not None:
+        (tmp_path / "ca.pem").write_bytes(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    async with receiving_by_tls(trustme.CA()) as url, receiving(NO_CONTENT) as (plain, _):
+        async with Poster(SECRETS, allow_private=True, version="1") as poster:
+            assert "SSL_CERT_FILE" in caplog.text
+            assert await poster.post(a_hook(plain), a_delivery(), NOW) == Outcome(204, None)
+            assert "verify failed" in str((await poster.post(a_hook(url), a_delivery(), NOW)).error)

@@ -31,10 +31,15 @@ class Lookups:
         """
         lookup = self._running.get(host)
         if lookup is None:
-            lookup = self._running[host] = _Lookup()
-            threading.Thread(
+            lookup = _Lookup()
+            thread = threading.Thread(
                 target=self._look_up, args=(host,), name=f"looks up {host}", daemon=True
-            ).start()
+            )
+            try:
+                thread.start()
+            except RuntimeError as error:  # there are as many as this process may have
+                raise OSError(f"{host} cannot be looked up: {error}") from error
+            self._running[host] = lookup
         await lookup.over.wait()
         if isinstance(lookup.found, Exception):
             raise lookup.found
@@ -45,7 +50,7 @@ class Lookups:
         try:
             given = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
             found = list(dict.fromkeys(str(each[4][0]) for each in given))
-        except (OSError, UnicodeError) as error:
+        except Exception as error:  # noqa: BLE001  raised again where it is waited for
             found = error
         self._entry.call(partial(self._finish, host, found))
 

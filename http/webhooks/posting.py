@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import ssl
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -47,7 +48,7 @@ class Poster:
         # Never a client of httpx2's: it writes each URL into the log, and a webhook's may hold a
         # secret. It keeps cookies, and could follow a redirect to where nobody has looked, too.
         self._transport = transport or httpx2.AsyncHTTPTransport(
-            verify=httpx2.create_ssl_context(),  # which heeds SSL_CERT_FILE and SSL_CERT_DIR
+            verify=_trusted(),
             trust_env=False,  # a proxy would look the name up anew, for itself
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
         )
@@ -123,6 +124,21 @@ class Poster:
             finally:
                 await response.aclose()  # beyond its head it may be without end: never read
         raise OSError(f"{parts.hostname} has no address")
+
+
+def _trusted() -> ssl.SSLContext:
+    """Give whom to trust: by SSL_CERT_FILE or SSL_CERT_DIR, if they are set. Nobody, where they
+    cannot be read: plain HTTP needs none.
+    """
+    try:
+        return httpx2.create_ssl_context()
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        log.warning(
+            "the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be used (%s: %s): "
+            "until that is mended and the server started again, no webhook is told by https",
+            *(type(error).__name__, error),
+        )
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _addressed(parts: SplitResult, address: str) -> str:
