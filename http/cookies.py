@@ -25,11 +25,16 @@ _WRITTEN_PLAINLY = "/!$&'()*+,:;=@[]"
 
 def key_in_cookie(headers: Mapping[bytes, bytes]) -> bytes:
     """Give the key in a request's cookie; nothing where there is none, or not one of ours."""
-    _, value = _found(headers)
-    try:
-        return base64.b64decode(value + b"=" * (-len(value) % 4), altchars=b"-_", validate=True)
-    except binascii.Error:
-        return b""
+    wanted = _name(headers)
+    for pair in headers.get(b"cookie", b"").split(b";"):
+        name, _, value = pair.strip().partition(b"=")
+        if name == wanted:
+            try:
+                padded = value + b"=" * (-len(value) % 4)
+                return base64.b64decode(padded, altchars=b"-_", validate=True)
+            except binascii.Error:
+                return b""
+    return b""
 
 
 def cookie_with(key: str, scope: Scope) -> bytes:
@@ -40,19 +45,7 @@ def cookie_with(key: str, scope: Scope) -> bytes:
 
 def cookie_gone(scope: Scope) -> bytes:
     """Write the header that has a browser forget it."""
-    name, _ = _found(scope[HEADERS])
-    return b"%b=; Max-Age=0; %b" % (name, _attributes(scope))
-
-
-def _found(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
-    """Give the name and the value of the cookie that counts; no value where there is none."""
-    values: dict[bytes, bytes] = {}
-    for pair in headers.get(b"cookie", b"").split(b";"):
-        name, _, value = pair.strip().partition(b"=")
-        values.setdefault(name, value)
-    own = _name(headers)
-    name = NAME if own not in values and NAME in values else own
-    return name, values.get(name, b"")
+    return b"%b=; Max-Age=0; %b" % (_name(scope[HEADERS]), _attributes(scope))
 
 
 def _name(headers: Mapping[bytes, bytes]) -> bytes:

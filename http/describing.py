@@ -60,8 +60,8 @@ _COOKIE: Mapping[str, Mapping[str, str]] = {
         "type": "apiKey",
         "in": "cookie",
         "name": NAME.decode(),
-        "description": "The same key, as the page keeps it in a browser; one named with the port "
-        f"that was asked, as `{NAME.decode()}_8000`, goes before. It counts for its own page "
+        "description": "The same key, as the page keeps it in a browser; where its address names "
+        f"a port, that is in the name too: `{NAME.decode()}_8000`. It counts for its own page "
         "alone, unless nothing is to change.",
     },
 }
