@@ -29,7 +29,7 @@ import threading
 import time
 import traceback
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 try:
@@ -318,8 +318,11 @@ def perform(call: bytearray, arguments: bytearray, reporter: Reporter, saver: Sa
         kwargs["report"] = reporter
     if saves:
         kwargs["save"] = saver
-    with surrounded(around):
+    entered = enter(around)
+    try:
         result = function(*args, **kwargs)
+    finally:
+        leave(entered)
     try:
         return pack(result)
     except Exception as error:
@@ -329,14 +332,25 @@ def perform(call: bytearray, arguments: bytearray, reporter: Reporter, saver: Sa
         ) from error
 
 
-@contextlib.contextmanager
-def surrounded(around: bytes | None) -> Iterator[None]:
-    """Enter what a tracer wants around the function, if it can be: the function runs anyhow."""
-    with contextlib.ExitStack() as stack:
-        if around is not None:
-            with contextlib.suppress(Exception):
-                stack.enter_context(unpack(around)())
-        yield
+def enter(around: bytes | None) -> Any:
+    """Enter what a tracer wants around the function, and give it; None if it cannot be entered:
+    the function runs anyhow.
+    """
+    if around is None:
+        return None
+    try:
+        manager = unpack(around)()
+        manager.__enter__()
+    except BaseException:  # noqa: BLE001  SystemExit is no end of the function's either
+        return None
+    return manager
+
+
+def leave(entered: Any) -> None:
+    """Leave it again, with the function's exception if there is one, which goes on in any case."""
+    if entered is not None:
+        with contextlib.suppress(BaseException):
+            entered.__exit__(*sys.exc_info())
 
 
 def load_main(script: MainScript) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from .child_main import RESULT, pack, unpack
 from .child_process import Answer, ChildGone, ChildProcess, OnProgress, OnSave
 from .current import AROUND_IN_CHILD
 from .errors import ChildCrashed, CortexTasksError
+
+log = logging.getLogger("cortex_tasks.engine")
 
 T = TypeVar("T")
 
@@ -213,9 +216,17 @@ def _encode(
     script = main_script_for(name, arguments)
     if script is not None:
         know_main_alias()
+    return pack((sys.path, sys.argv, script, name, _around(), *given.values())), arguments
+
+
+def _around() -> bytes | None:
+    """What a tracer wants entered around the function, packed; nothing if it cannot be sent."""
     around = AROUND_IN_CHILD.get()
-    packed = None if around is None else pack(around)
-    return pack((sys.path, sys.argv, script, name, packed, *given.values())), arguments
+    try:
+        return None if around is None else pack(around)
+    except Exception:
+        log.exception("the tracer failed: what it wants around a child's function cannot be sent")
+        return None
 
 
 def _result(payload: bytearray) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+import pytest
 from opentelemetry import trace
 
 from cortex_tasks import MemoryBackend, TaskContext, TaskEngine, task_type
@@ -33,17 +36,55 @@ async def hands_over(ctx: TaskContext) -> str:
 
 
 class Fails(msgspec.Struct):
-    """Can be sent; harms whoever enters it."""
+    """Can be sent, and does harm there: when it is made, entered or left."""
 
-    def __call__(self) -> None:
-        raise ZeroDivisionError
+    when: str
+    how: type[BaseException] = ZeroDivisionError
+
+    def __call__(self) -> Fails:
+        return self._pass("made")
+
+    def __enter__(self) -> Fails:
+        return self._pass("entered")
+
+    def __exit__(self, *error: object) -> bool:
+        self._pass("left")
+        return True  # it would swallow what the function raises
+
+    def _pass(self, step: str) -> Fails:
+        if self.when == step:
+            raise self.how
+        return self
 
 
-@task_type("harmed")
-async def harmed(ctx: TaskContext) -> str:
-    AROUND_IN_CHILD.set(Fails())  # type: ignore[arg-type]  # on purpose
-    found: str = await ctx.run_in_child(where_it_is)
-    return found
+def fail() -> None:
+    raise LookupError("the function's own")
+
+
+async def test_a_tracer_that_fails_around_a_child_process_harms_no_body(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    harms: list[Any] = [
+        *(Fails(step) for step in ("made", "entered", "left", "never")),
+        Fails("entered", SystemExit),
+        lambda: None,
+    ]
+
+    @task_type("harmed")
+    async def harmed(ctx: TaskContext, number: int) -> str:
+        before = AROUND_IN_CHILD.set(harms[number])
+        try:
+            with pytest.raises(LookupError, match="the function's own"):
+                await ctx.run_in_child(fail)
+            found: str = await ctx.run_in_child(where_it_is)
+        finally:
+            AROUND_IN_CHILD.reset(before)
+        return found
+
+    async with TaskEngine([harmed], backend=MemoryBackend()) as engine:
+        for number in range(len(harms)):
+            assert await (await engine.submit(harmed, number)).result() == NOWHERE
+    assert "the tracer failed" in caplog.text
 
 
 async def where_each_ran(tracer: Tracer | None) -> list[str]:
@@ -63,8 +104,3 @@ async def test_what_a_body_runs_in_a_child_process_is_within_its_attempt() -> No
 
 async def test_without_a_tracer_a_child_process_is_in_no_trace() -> None:
     assert await where_each_ran(None) == [NOWHERE] * 2
-
-
-async def test_a_tracer_that_fails_in_a_child_process_harms_no_body() -> None:
-    async with TaskEngine([harmed], backend=MemoryBackend()) as engine:
-        assert await (await engine.submit(harmed)).result() == NOWHERE
