@@ -121,7 +121,7 @@ async def _run(
         StopSignals(draining, everything.cancel, patience=patience),
         bind(settings.host, settings.port) as listener,  # before anything is begun
     ):
-        had_library = (folder / LIBRARY_FILE).exists()
+        _warn_of_a_lost_library(folder)
         async with (
             Library(folder / LIBRARY_FILE) as library,
             TaskEngine(
@@ -134,8 +134,6 @@ async def _run(
             ) as engine,
             _telling(engine, folder, allow_private=settings.webhooks_to_private) as webhooks,
         ):
-            if not had_library:
-                _warn_of_a_lost_library(folder, engine, library)
             app = create_app(
                 engine,
                 library=library,
@@ -157,17 +155,16 @@ async def _run(
             )
 
 
-def _warn_of_a_lost_library(folder: Path, engine: TaskEngine, library: Library) -> None:
-    """Say that it was made anew, if there are tasks that ran on another."""
-    kept = engine.overview.counts()
-    names = [each.name for each in builtin_task_types(library)]
-    count = sum(sum(kept[name].values()) for name in names if name in kept)
-    if count:
+def _warn_of_a_lost_library(folder: Path) -> None:
+    """Say that one will be made, if this folder must have had one."""
+    path = folder / LIBRARY_FILE
+    if path.exists() and path.stat().st_size > 0:
+        return
+    if (folder / OUTBOX_FILE).exists():  # as it does from the first start on
         log.warning(
-            "there was no %s: an empty library was made, though tasks that worked on one (%d) are "
-            "kept. If it was not removed on purpose, stop the server and put it back.",
-            folder / LIBRARY_FILE,
-            count,
+            "%s is not there or empty, though this folder has been served before: an empty library "
+            "is made. If it was not removed on purpose, stop the server and put it back.",
+            path,
         )
 
 

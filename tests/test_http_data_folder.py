@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anyio
-import httpx2
 import pytest
 
 from cortex_tasks.cli import main
-from cortex_tasks.http.keys import KeyStore
 from cortex_tasks.jobs.library import Library
+from cortex_tasks.jobs.library.checking import problems_of
 from tests.cli_process import serving
 
 ROOT = Path(__file__).parent.parent
@@ -73,25 +72,24 @@ def test_one_place_says_what_the_file_of_keys_is_called() -> None:
 
 
 def test_a_library_that_is_gone_is_missed(tmp_path: Path) -> None:
-    key = KeyStore.in_folder(tmp_path / "data").create("laws")
-
-    def log_of_a_start(*, submitting: bool = False) -> str:
+    def log_of_a_start() -> str:
         with (tmp_path / "log").open("w+") as log:
-            with serving(tmp_path / "data", log=log) as (url, _, _):
-                if submitting:
-                    headers = {"X-API-Key": key}
-                    httpx2.post(
-                        f"{url}/api/graph/communities/detect", headers=headers
-                    ).raise_for_status()
+            with serving(tmp_path / "data", log=log):
+                pass
             log.seek(0)
             return log.read()
 
-    assert "empty library" not in log_of_a_start()  # there was nothing to be had
+    missed = "an empty library is made"
+    assert missed not in log_of_a_start()  # there was nothing to be had
+    assert missed not in log_of_a_start()
     library = tmp_path / "data" / "library.sqlite"
     library.unlink()
-    assert "empty library" not in log_of_a_start(submitting=True)  # nobody had worked on it
-    assert "empty library" not in log_of_a_start()  # it is there
-    library.unlink()
     said = log_of_a_start()
-    assert "an empty library was made, though tasks that worked on one (1) are kept" in said
+    assert missed in said
     assert str(library) in said
+    library.write_bytes(b"")
+    assert problems_of(library) == [
+        f"{library} is empty: what was in it is gone. Put a copy of it there, or remove it"
+    ]
+    assert missed in log_of_a_start()
+    assert problems_of(library) == []

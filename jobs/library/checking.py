@@ -47,6 +47,8 @@ def problems_in(
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     # Without a log beside it nobody writes, and reading must not make one.
     logged = path.with_name(path.name + "-wal").exists()
+    if found.st_size == 0 and not logged:  # to SQLite one in which nothing has been written yet
+        return [f"{path} is empty: what was in it is gone. Put a copy of it there, or remove it"]
     how = "mode=ro" if logged else "mode=ro&immutable=1"
     try:
         address = f"file:{quote(os.fsencode(path))}?{how}"
