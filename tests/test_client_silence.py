@@ -76,17 +76,16 @@ def polled() -> list[httpx2.Response]:
     return [json(a_task(status, seq)) for status, seq in states]
 
 
-def behind(hold: Holding, **options: Any) -> AsyncClient:
+def behind(hold: Holding, answers: list[httpx2.Response] | None = None) -> AsyncClient:
     """A client behind a proxy that holds streams back, of a server that is polled thrice."""
-    answers = polled()
+    answers = answers or polled()
 
     async def answering(request: httpx2.Request) -> httpx2.Response:
         if request.url.path.endswith("/events"):
             return await hold(request)  # type: ignore[no-any-return]
         return answers.pop(0)
 
-    transport = httpx2.MockTransport(answering)
-    return AsyncClient("http://there", "k", transport=transport, **options)
+    return AsyncClient("http://there", "k", transport=httpx2.MockTransport(answering))
 
 
 def is_what_was_polled(told: list[Event]) -> bool:
@@ -109,6 +108,23 @@ async def test_a_task_whose_stream_is_held_back_is_polled(hold: Holding) -> None
     assert is_what_was_polled(told)
     assert FIRST_WORD <= anyio.current_time() - before < FIRST_WORD + 1
     assert interruptions == []
+
+
+@pytest.mark.parametrize(("known", "told"), [(3, [4, 5]), (4, [5]), (9, [5])])
+async def test_what_is_polled_is_not_told_again_if_it_was_known_by_the_number_of_any_change(
+    known: int, told: list[int]
+) -> None:
+    async with behind(holds_all) as client:
+        async with client.follow("task_1", last_event_id=known) as changes:
+            seqs = [event.task.seq async for event in changes if isinstance(event, Changed | Ended)]
+    assert seqs == told
+
+
+async def test_a_server_without_numbers_is_taken_to_tell_something_new() -> None:
+    states = [json(a_task(status, seq=0)) for status in ("running", "running", "failed")]
+    async with behind(holds_all, states) as client:
+        async with client.follow("task_1", last_event_id=9) as changes:
+            assert len([event async for event in changes]) == 3
 
 
 @pytest.mark.parametrize("headers", [False, True])

@@ -218,12 +218,13 @@ class AsyncFollower:
     async def _poll(self) -> None:
         """Ask for the task once it has changed."""
         assert self._task_id is not None
-        first, self._polled = not self._polled, True
+        first, self._polled = not self._polled, True  # what is known then may be of another task
         task = await self._connection.carry_out_once(
             get_task(self._task_id, wait=None if first else HOLD)
         )
         self._patience.heard()
-        new = task.seq != self._seq or not task.seq  # an older server gives none
+        known = task.seq == self._seq or (first and self._seq is not None and task.seq < self._seq)
+        new = not known or not task.seq  # an older server gives none
         self._seq = task.seq
         if task.final or new:
             self._ready.append(Ended(task) if task.final else Changed(task))
