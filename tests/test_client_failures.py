@@ -263,10 +263,16 @@ async def test_following_goes_on_from_the_last_event_and_passes_over_what_it_doe
 
 
 async def test_a_stream_that_ends_before_anything_came_is_a_server_that_fails() -> None:
-    server = Server(*[events()] * 50)
-    async with server.client() as client, client.follow("task_1", patience=60) as changes:
-        with pytest.raises(Unreachable, match="at once"):
-            await anext(changes)
+    server = Server(*[events()] * 2, *[problem(503)] * 50)
+    failures: list[ClientError] = []
+    async with server.client() as client:
+        follower = client.follow("task_1", patience=60, on_interruption=failures.append)
+        async with follower as changes:
+            with pytest.raises(ServerTrouble):
+                await anext(changes)
+    assert [str(failure) for failure in failures] == [
+        "http://there/prefix ended the stream at once"
+    ]
     assert 3 < len(server.asked) < 20
 
 
