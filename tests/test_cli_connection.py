@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 
 import pytest
 
@@ -14,8 +15,9 @@ from cortex_tasks.cli import main
 
 
 @contextmanager
-def answering(answer: bytes) -> Iterator[str]:
-    """Listen, give every connection this answer, and hang up."""
+def answering(*answers: bytes) -> Iterator[str]:
+    """Listen, give each connection the next answer, the last one to all that follow; hang up."""
+    turn = chain(answers, repeat(answers[-1]))
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -26,13 +28,15 @@ def answering(answer: bytes) -> Iterator[str]:
                     return
                 with connection:
                     connection.recv(65536)
-                    connection.sendall(answer)
+                    connection.sendall(next(turn))
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def free_url() -> str:
@@ -85,6 +89,34 @@ def test_a_connection_that_breaks_says_what_may_have_happened(
     with answering(b"") as url:
         said = failure(capsys, url, "cleanup")
     assert "what was asked may have been done" in said
+
+
+TASK = b'{"task_id": "task_1", "task_type": "t", "status": "%b", "progress_percent": 100}'
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n\r\n%b"
+END = OK % (b"text/event-stream", b"event: end\ndata: " + TASK % b"completed" + b"\n\n")
+BUSY = b"HTTP/1.1 %d No\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("command", [["wait", "task_1"], ["submit", "t", "--wait"]])
+def test_the_last_question_of_a_wait_outlives_a_restart_too(
+    capsys: pytest.CaptureFixture[str], command: list[str], status: int
+) -> None:
+    submitted = [OK % (b"application/json", TASK % b"pending")] if command[0] == "submit" else []
+    task = OK % (b"application/json", TASK % b"completed")
+    with answering(*submitted, END, BUSY % status, task) as url:
+        assert main([*command, "--url", url]) == 0
+    out, err = capsys.readouterr()
+    assert out == "task_1  completed  \n"
+    assert f"HTTP {status} without a reason" in err
+
+
+def test_a_server_that_stays_away_as_a_task_ends_is_given_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cortex_tasks.cli.connection.PATIENCE", 0)
+    with answering(END, BUSY % 502) as url:
+        assert "HTTP 502 without a reason" in failure(capsys, url, "wait", "task_1")
 
 
 @pytest.mark.parametrize(

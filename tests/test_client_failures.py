@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 
 from cortex_tasks.client import (
+    AsyncClient,
     CannotConnect,
     Client,
     ClientError,
@@ -154,6 +156,18 @@ def refused_certificate() -> ssl.SSLCertVerificationError:
     return refused
 
 
+async def first_change(client: AsyncClient) -> None:
+    async with client.follow() as changes:
+        await anext(changes)
+
+
+ALL_THAT_READ: list[Callable[[AsyncClient], Awaitable[Any]]] = [
+    lambda client: client.list_tasks(),
+    lambda client: client.wait("task_1"),
+    first_change,
+]
+
+
 @pytest.mark.parametrize(
     ("cause", "kind", "said"),
     [
@@ -174,6 +188,30 @@ async def test_what_keeps_a_connection_from_being_made_is_said_and_is_the_cause(
     for caught in (asked.value, followed.value):
         assert type(caught) is kind
         assert caught.__cause__ is cause
+
+
+@pytest.mark.parametrize(
+    "cause", [refused_certificate(), ssl.SSLError(1, "[SSL] wrong version number")]
+)
+async def test_tls_that_failed_is_not_tried_again_as_no_patience_cures_it(cause: Exception) -> None:
+    for ask in ALL_THAT_READ:
+        server = Server(*[because_of(cause)] * 99)
+        before = anyio.current_time()
+        async with server.client() as client:
+            with pytest.raises(TlsFailed):
+                await ask(client)
+        assert len(server.asked) == 1
+        assert anyio.current_time() == pytest.approx(before)
+
+
+@pytest.mark.parametrize("kind", [ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError])
+async def test_a_handshake_that_breaks_off_is_a_server_that_is_away(kind: type[Exception]) -> None:
+    for ask in ALL_THAT_READ:
+        server = Server(*[because_of(kind(1, "broken off"))] * 99)
+        async with server.client() as client:
+            with pytest.raises(CannotConnect, match="no server at"):
+                await ask(client)
+        assert len(server.asked) > 3
 
 
 async def test_what_the_program_is_handling_meanwhile_is_no_cause() -> None:
@@ -225,10 +263,16 @@ async def test_following_goes_on_from_the_last_event_and_passes_over_what_it_doe
 
 
 async def test_a_stream_that_ends_before_anything_came_is_a_server_that_fails() -> None:
-    server = Server(*[events()] * 50)
-    async with server.client() as client, client.follow("task_1", patience=60) as changes:
-        with pytest.raises(Unreachable, match="at once"):
-            await anext(changes)
+    server = Server(*[events()] * 2, *[problem(503)] * 50)
+    failures: list[ClientError] = []
+    async with server.client() as client:
+        follower = client.follow("task_1", patience=60, on_interruption=failures.append)
+        async with follower as changes:
+            with pytest.raises(ServerTrouble):
+                await anext(changes)
+    assert [str(failure) for failure in failures] == [
+        "http://there/prefix ended the stream at once"
+    ]
     assert 3 < len(server.asked) < 20
 
 

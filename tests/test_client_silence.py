@@ -1,4 +1,4 @@
-"""Streams that say nothing: held back by a proxy, or of a server that has fallen silent."""
+"""Streams that say nothing: held back or ended by a proxy, or of a server fallen silent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from msgspec.json import encode
 
 from cortex_tasks.client import (
     AsyncClient,
@@ -17,9 +18,10 @@ from cortex_tasks.client import (
     Ended,
     Event,
     NoAnswerInTime,
+    Unreachable,
 )
 from cortex_tasks.client.follower import FIRST_WORD, SILENCE
-from tests.client_setting import a_task, json
+from tests.client_setting import a_task, events, json, problem
 from tests.engine_setting import virtual_time
 
 READY = b'event: ready\ndata: {"seq":3}\n\n'
@@ -62,12 +64,31 @@ async def holds_all_but_the_headers(request: httpx2.Request) -> httpx2.Response:
     return httpx2.Response(200, headers=STREAM, stream=Silent(patience_of(request)))
 
 
+async def gives_up_with_a_504(request: httpx2.Request) -> httpx2.Response:
+    await anyio.sleep(10)
+    return httpx2.Response(504, text="<html>")
+
+
+async def gives_up_by_hanging_up(request: httpx2.Request) -> httpx2.Response:
+    await anyio.sleep(10)
+    raise httpx2.RemoteProtocolError("Server disconnected")
+
+
+async def gives_up_by_ending_it(request: httpx2.Request) -> httpx2.Response:
+    await anyio.sleep(10)
+    return events()
+
+
 async def falls_silent(request: httpx2.Request) -> httpx2.Response:
     return httpx2.Response(200, headers=STREAM, stream=Silent(patience_of(request), READY))
 
 
 Holding = Callable[[httpx2.Request], Any]
 each_way_to_hold = pytest.mark.parametrize("hold", [holds_all, holds_all_but_the_headers])
+
+each_way_to_give_up = pytest.mark.parametrize(
+    "give_up", [gives_up_with_a_504, gives_up_by_hanging_up, gives_up_by_ending_it]
+)
 
 
 def polled() -> list[httpx2.Response]:
@@ -76,17 +97,16 @@ def polled() -> list[httpx2.Response]:
     return [json(a_task(status, seq)) for status, seq in states]
 
 
-def behind(hold: Holding, **options: Any) -> AsyncClient:
+def behind(hold: Holding, answers: list[httpx2.Response] | None = None) -> AsyncClient:
     """A client behind a proxy that holds streams back, of a server that is polled thrice."""
-    answers = polled()
+    answers = answers or polled()
 
     async def answering(request: httpx2.Request) -> httpx2.Response:
         if request.url.path.endswith("/events"):
             return await hold(request)  # type: ignore[no-any-return]
         return answers.pop(0)
 
-    transport = httpx2.MockTransport(answering)
-    return AsyncClient("http://there", "k", transport=transport, **options)
+    return AsyncClient("http://there", "k", transport=httpx2.MockTransport(answering))
 
 
 def is_what_was_polled(told: list[Event]) -> bool:
@@ -109,6 +129,23 @@ async def test_a_task_whose_stream_is_held_back_is_polled(hold: Holding) -> None
     assert is_what_was_polled(told)
     assert FIRST_WORD <= anyio.current_time() - before < FIRST_WORD + 1
     assert interruptions == []
+
+
+@pytest.mark.parametrize(("known", "told"), [(3, [4, 5]), (4, [5]), (9, [5])])
+async def test_what_is_polled_is_not_told_again_if_it_was_known_by_the_number_of_any_change(
+    known: int, told: list[int]
+) -> None:
+    async with behind(holds_all) as client:
+        async with client.follow("task_1", last_event_id=known) as changes:
+            seqs = [event.task.seq async for event in changes if isinstance(event, Changed | Ended)]
+    assert seqs == told
+
+
+async def test_a_server_without_numbers_is_taken_to_tell_something_new() -> None:
+    states = [json(a_task(status, seq=0)) for status in ("running", "running", "failed")]
+    async with behind(holds_all, states) as client:
+        async with client.follow("task_1", last_event_id=9) as changes:
+            assert len([event async for event in changes]) == 3
 
 
 @pytest.mark.parametrize("headers", [False, True])
@@ -137,6 +174,57 @@ async def test_of_a_list_whose_stream_is_held_back_it_is_said_that_it_may_be(hol
         ):
             await anext(changes)
     assert 60 <= anyio.current_time() - before < 120
+
+
+@each_way_to_give_up
+async def test_a_task_whose_streams_end_before_their_first_word_is_polled(give_up: Holding) -> None:
+    interruptions: list[ClientError] = []
+    async with behind(give_up) as client:
+        before = anyio.current_time()
+        follower = client.follow("task_1", patience=30, on_interruption=interruptions.append)
+        async with follower as changes:
+            told = [await anext(changes)]
+            assert anyio.current_time() - before < 10 + 10 + 2  # once the server has answered
+            told += [event async for event in changes]
+    assert is_what_was_polled(told)
+    assert anyio.current_time() - before < 10 + 10 + 10 + 2
+    assert len(interruptions) == 1
+
+
+@each_way_to_give_up
+async def test_of_a_list_whose_streams_end_before_their_first_word_it_is_said_so(
+    give_up: Holding,
+) -> None:
+    async with behind(give_up, [json({"tasks": [], "total": 0})]) as client:
+        before = anyio.current_time()
+        async with client.follow(patience=60) as changes:
+            with pytest.raises(
+                Unreachable, match=r"answers, but no event stream .*the last: .*http://there"
+            ):
+                await anext(changes)
+    assert 60 <= anyio.current_time() - before < 120
+
+
+@pytest.mark.parametrize("refusals", range(6))
+async def test_a_restart_behind_a_proxy_is_no_reason_to_poll(refusals: int) -> None:
+    data = [f"data: {encode(a_task('failed', seq)).decode()}" for seq in (4, 5)]
+    streams = [
+        events("retry: 0", 'id: 3\nevent: ready\ndata: {"seq":3}'),
+        events(f"id: 4\nevent: task\n{data[0]}", f"id: 5\nevent: end\n{data[1]}"),
+    ]
+    away = [problem(502)] * refusals
+
+    def answering(request: httpx2.Request) -> httpx2.Response:
+        if len(streams) == 1 and away:
+            return away.pop()
+        if not request.url.path.endswith("/events"):
+            return json(a_task("failed", seq=5))
+        return streams.pop(0)
+
+    async with AsyncClient("http://there", transport=httpx2.MockTransport(answering)) as client:
+        async with client.follow("task_1", patience=60) as changes:
+            told = [event.task.seq async for event in changes if isinstance(event, Changed | Ended)]
+    assert told == [4, 5]  # a poll would have told the last one alone
 
 
 async def test_once_streams_come_through_a_late_ping_is_no_interruption() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -20,6 +21,7 @@ import msgspec
 
 from .. import client
 from ..client import calls, sending
+from ..client.patience import Patience
 from .exits import CommandFailed, Exit, ExtraMissing
 from .screen import note
 
@@ -82,7 +84,8 @@ class Answer(msgspec.Struct, frozen=True):
 class Connection:
     """One server, and the key that we show it. The key goes nowhere else, and into no message.
 
-    Nothing is tried twice: a person sees at once what is wrong. Only what follows a task goes on.
+    Nothing is tried twice: a person sees at once what is wrong. Only what follows a task goes on,
+    and what asks how it ended.
     """
 
     def __init__(self, url: str, key: str | None) -> None:
@@ -123,23 +126,41 @@ class Connection:
             method=method, path=path, query=given, body=json, file=sent, answer=Any
         )
         with _explained():
-            answer = self._client.connection.ask(call)
-        return Answer(answer.status, answer.content)
+            return self._answer(call)
+
+    def ask_patiently(self, path: str) -> Answer:
+        """Ask for what is there, over a restart of the server too; raises as `follow` does."""
+        call = calls.Call[Any](method="GET", path=path, answer=Any)
+        patience = Patience(PATIENCE)
+        with _explained():
+            while True:
+                try:
+                    return self._answer(call)
+                except (client.Unreachable, client.ServerTrouble) as failure:
+                    new = patience.new
+                    pause = patience.pause_after(failure, time.monotonic())
+                    if pause is None:
+                        raise
+                    if new:
+                        _note_interruption(failure)
+                time.sleep(pause)
 
     def follow(self, task_id: str) -> Iterator[client.Task]:
         """Yield the task at each change, the last time once it is final, over restarts too.
 
         Raises Refused for an unknown task, and Unreachable when a server that went away stays away.
         """
-
-        def interrupted(error: client.ClientError) -> None:
-            note(f"{error}\nThe task is kept over a restart; trying again …")
-
-        changes = self._client.follow(task_id, patience=PATIENCE, on_interruption=interrupted)
+        changes = self._client.follow(
+            task_id, patience=PATIENCE, on_interruption=_note_interruption
+        )
         with _explained(), changes:
             for event in changes:
                 if isinstance(event, client.Changed | client.Ended):
                     yield event.task
+
+    def _answer(self, call: calls.Call[Any]) -> Answer:
+        answer = self._client.connection.ask(call)
+        return Answer(answer.status, answer.content)
 
 
 def connect(arguments: argparse.Namespace) -> Connection:
@@ -173,6 +194,10 @@ def _key(file: str | None) -> str | None:
             reason = error.strerror if isinstance(error, OSError) else "it is not text"
             raise CommandFailed(f"cannot read the key file {file}: {reason}", Exit.USAGE) from None
     return key.strip() or None
+
+
+def _note_interruption(error: client.ClientError) -> None:
+    note(f"{error}\nThe task is kept over a restart; trying again …")
 
 
 @contextmanager

@@ -46,4 +46,4 @@ def all_in_one(answers: list[Answer]) -> bytes:
 def _watch(connection: Connection, task_id: str, view: ProgressView) -> Answer:
     for task in connection.follow(task_id):
         view.show(task.task_id, task.task_type, task.progress_percent, task.status, task.message)
-    return connection.ask("GET", path_of_task(task_id))
+    return connection.ask_patiently(path_of_task(task_id))

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from .errors import CannotConnect, TlsFailed
 
+BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)  # which say nothing
+
 
 def cannot_connect(url: str, error: Exception) -> CannotConnect:
     """Give the error that says why there is no connection; its cause is what says so."""
@@ -19,7 +21,7 @@ def cannot_connect(url: str, error: Exception) -> CannotConnect:
                     "of your own has signed it, name that one's file in SSL_CERT_FILE"
                 )
                 return _because_of(cause, told)
-            case ssl.SSLError() if not isinstance(cause, ssl.SSLEOFError):  # which is no answer
+            case ssl.SSLError() if not isinstance(cause, BROKEN_OFF):
                 told = TlsFailed(
                     f"TLS with {url} failed ({_in_words(cause)}); if plain HTTP is spoken there, "
                     "the URL begins with http://"

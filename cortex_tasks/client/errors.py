@@ -5,7 +5,7 @@ ClientError
 │                        certificates), what could never be sent, a client that is closed
 ├── Unreachable          no answer came; nothing is known about what the server did
 │   ├── CannotConnect    nothing was asked: nobody listens there, or no connection is free
-│   │   └── TlsFailed    a certificate that is refused, or no TLS there
+│   │   └── TlsFailed    a certificate that is refused, or no TLS there: never tried again
 │   └── NoAnswerInTime   it may still be doing what was asked
 ├── NotUnderstood        what answered is no Cortex task server, or one of another age
 ├── WaitTimedOut         the task was still under way when the time to wait was over (`task`)

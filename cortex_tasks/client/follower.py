@@ -13,8 +13,9 @@ from typing import Self
 
 import httpx2
 
-from .calls import Answer, get_task, path_of_task
+from .calls import Answer, get_task, list_tasks, path_of_task
 from .connection import Connection
+from .doubts import Doubts
 from .errors import (
     ClientError,
     NoAnswerInTime,
@@ -45,7 +46,7 @@ class Follower:
     Iterate over it, in an `with` block. After a break it goes on where it was, so that no
     change is missed or told twice; if the server does not know any more what was missed, a Reset
     says so. It raises what ended it: an Unreachable or a ServerTrouble only after it has tried for
-    `patience` seconds. One task is polled where streams do not come through.
+    `patience` seconds. One task is polled where streams do not come through (`Doubts`).
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Follower:
         self._query = query
         self._seq = last_event_id
         self._patience = Patience(patience)
+        self._doubts = Doubts()
         self._on_interruption = on_interruption
         self._response: httpx2.Response | None = None
         self._pieces: Iterator[bytes] | None = None
@@ -108,19 +110,48 @@ class Follower:
         try:
             if self._polling:
                 self._poll()
-            elif self._pieces is None:
-                self._open()
+            elif self._doubts.want_an_answer:
+                self._ask_otherwise()
             else:
-                self._take(self._pieces)
+                self._stream()
         except (Unreachable, ServerTrouble) as failure:
             self._hang_up()
             new = self._patience.new
             pause = self._patience.pause_after(failure, time.monotonic())
             if pause is None:
-                raise
+                named = self._doubts.named(self._connection.settings.url, failure)
+                raise named from named.__cause__
             if new and self._on_interruption is not None:
                 self._on_interruption(failure)
             time.sleep(pause)
+
+    def _stream(self) -> None:
+        """Open a stream, or take what it says. Where none comes through, poll from now on."""
+        try:
+            if self._pieces is None:
+                self._open()
+            else:
+                self._take(self._pieces)
+        except (Unreachable, ServerTrouble) as failure:
+            if self._heard:
+                raise
+            self._doubts.ended(failure)
+            if self._task_id is None or not self._doubts.well_founded:
+                raise
+            self._hang_up()
+            self._polling = True
+
+    def _ask_otherwise(self) -> None:
+        """Ask something that has an answer at once, to learn whether only streams do not come."""
+        if self._task_id is None:
+            self._connection.carry_out_once(list_tasks(limit=1))
+        else:
+            task = self._connection.carry_out_once(get_task(self._task_id))
+            # Later, it would hide the changes between, which a stream may still tell.
+            if self._seq is None and task.seq:
+                self._seq = task.seq
+                self._ready.append(Ended(task) if task.final else Changed(task))
+        self._doubts.answered()
 
     def _open(self) -> None:
         settings = self._connection.settings
@@ -183,6 +214,7 @@ class Follower:
         except FAILURES as error:
             raise self._connection.settings.no_answer(error, self._silence) from None
         self._heard = True
+        self._doubts.dispel()
         self._patience.heard()
         for frame in self._reader.feed(piece):
             event = read_event(frame)
@@ -220,12 +252,13 @@ class Follower:
     def _poll(self) -> None:
         """Ask for the task once it has changed."""
         assert self._task_id is not None
-        first, self._polled = not self._polled, True
+        first, self._polled = not self._polled, True  # what is known then may be of another task
         task = self._connection.carry_out_once(
             get_task(self._task_id, wait=None if first else HOLD)
         )
         self._patience.heard()
-        new = task.seq != self._seq or not task.seq  # an older server gives none
+        known = task.seq == self._seq or (first and self._seq is not None and task.seq < self._seq)
+        new = not known or not task.seq  # an older server gives none
         self._seq = task.seq
         if task.final or new:
             self._ready.append(Ended(task) if task.final else Changed(task))

@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from .errors import ClientError, Refused
+from .errors import ClientError, Refused, TlsFailed
 from .sending import any_seconds
 
 LONGEST_PAUSE = 30.0  # seconds, whatever Retry-After says
 FIRST_PAUSE = 0.5  # seconds; each further one is twice as long
 
 
-def pause_after(repeats: int, failure: ClientError) -> float:
-    """Give the seconds to wait: as long as the server says, or ever longer.
+def pause_after(repeats: int, failure: ClientError) -> float | None:
+    """Give the seconds to wait: as long as the server says, or ever longer; None: none will do.
 
     A server that says 0 is asked again at once, but once only: from then on no pause is shorter
     than the first.
     """
+    if isinstance(failure, TlsFailed):
+        return None
     told = failure.retry_after if isinstance(failure, Refused) else None
     if told is None:
         return min(FIRST_PAUSE * 2.0 ** min(repeats, 10), LONGEST_PAUSE)
@@ -66,7 +68,7 @@ class Patience:
         self._away_since, self._repeats = None, 0
 
     def pause_after(self, failure: ClientError, now: float) -> float | None:
-        """Give the seconds to wait before it is tried again; None: it has been away too long."""
+        """Give the seconds to wait before it is tried again; None: it is given up."""
         if self._away_since is None:
             self._away_since = now
         if now - self._away_since >= self._seconds:
