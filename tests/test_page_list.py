@@ -140,7 +140,21 @@ def test_rows_that_fit_are_not_said_not_to_whatever_comes_before_them(
         world.submit("report", message=f"More moonlight {number}")
     expect(page.get_by_role("button", name="Show 60 newer tasks")).to_be_visible()
     expect(page.locator("tbody tr.past")).to_have_count(0)
-    expect(page.get_by_text("1–50 of 110 tasks")).to_be_visible()
+    expect(page.get_by_text("61–110 of 110 tasks")).to_be_visible()
+
+
+def test_rows_that_no_longer_fit_are_not_counted(world: World, page: Page) -> None:
+    world.submit("stubborn", percent=5)
+    ends = [world.submit("export", percent=5) for _ in range(3)]
+    open_live(page, world, "tasks?q=status:running")
+    expect(page.get_by_text("1–4 of 4 tasks")).to_be_visible()
+    page.locator("tbody tr").first.hover()
+    for task_id in ends:
+        world.call(world.engine.cancel, task_id)
+    expect(page.locator("tbody tr.past")).to_have_count(3)
+    expect(page.get_by_text("1–1 of 1 task", exact=True)).to_be_visible()
+    page.get_by_role("button", name=AS_IT_IS_NOW).click()
+    expect(page.locator("tbody tr")).to_have_count(1)
 
 
 # -- turning its pages ----------------------------------------------------------------------------
@@ -170,7 +184,7 @@ def test_older_goes_on_after_the_last_task_that_is_shown_however_many_come_meanw
     open_live(page, world, f"tasks?{q}")
     page.locator("tbody tr").first.hover()  # so they stay
     submit_numbered(world, 171, 200)
-    expect(page.get_by_text("1–50 of 200 tasks")).to_be_visible()
+    expect(page.get_by_text("31–80 of 200 tasks")).to_be_visible()
     older.click()
     numbers(page, 120, 71)
     expect(page.get_by_text("81–130 of 200 tasks")).to_be_visible()

@@ -63,6 +63,30 @@ def test_the_button_of_a_busy_type_keeps_the_focus_and_is_pressed_while_its_figu
     expect(pause).to_be_focused()
 
 
+def test_what_runs_keeps_the_focus_and_a_press_while_what_is_above_it_ends(
+    world: World, page: Page
+) -> None:
+    ids = [world.submit("export", percent=5) for _ in range(3)]
+    open_live(page, world)
+    links = page.locator(".now-list").get_by_role("link")
+    expect(links).to_have_count(3)
+    last = links.nth(2)
+    href = last.get_attribute("href")
+    assert href is not None
+    last.focus()
+    others = [each for each in ids if not href.endswith(each)]
+    world.call(world.engine.cancel, others[0])
+    expect(links).to_have_count(2)
+    expect(page.locator(f"a[href='{href}']")).to_be_focused()
+    page.locator(f"a[href='{href}']").hover()
+    page.mouse.down()
+    world.call(world.engine.cancel, others[1])
+    expect(links).to_have_count(1)
+    page.locator(f"a[href='{href}']").hover()
+    page.mouse.up()
+    expect(page.get_by_role("heading", level=1, name="Export")).to_be_visible()
+
+
 @pytest.mark.parametrize("words", ["described here", "Queue"], ids=["the API", "the oldest"])
 def test_a_link_beside_how_the_server_is_keeps_the_focus_while_that_changes(
     world: World, page: Page, words: str
@@ -146,6 +170,34 @@ def test_who_cancels_a_task_by_keys_stands_at_what_can_be_done_then(
     expect(page.locator(".under .badge")).to_have_text("Cancelled")
     expect(actions.get_by_role("button", name="Cancel")).to_be_hidden()
     expect(actions.get_by_role("button", name="Retry")).to_be_focused()
+
+
+def test_a_link_in_the_chain_keeps_the_focus_while_its_task_goes_on(
+    world: World, page: Page
+) -> None:
+    first = world.submit("report", then=["export", "queue"])
+    open_live(page, world, f"tasks/{first}")
+    step = page.locator(".chain").get_by_role("link", name="Export")
+    step.focus()
+    world.open_gate()
+    expect(step.locator(".badge")).to_have_text("Completed")
+    expect(step).to_be_focused()
+    expect(page.locator(".chain li")).to_have_count(3)
+    expect(page.locator(".chain [aria-current=step]")).to_contain_text("Report")
+
+
+def test_a_cancel_that_is_under_way_is_not_asked_for_again_by_its_key(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("stubborn", percent=5)
+    open_live(page, world, f"tasks/{task_id}")
+    page.evaluate(f"() => {{ fetch('api/tasks/{task_id}', {{ method: 'DELETE' }}) }}")
+    expect(page.locator(".under .badge")).to_have_text("Stopping")
+    page.keyboard.press("c")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_have_count(1)
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    world.open_gate()
 
 
 def test_who_has_something_done_with_a_task_that_ends_meanwhile_stays_on_its_screen(

@@ -57,22 +57,24 @@ export function setHidden(element, hidden, instead) {
 
 /** Bring a list's children in line with items, reusing those of the same key; whatever has the focus keeps it. */
 export function reconcile(parent, items, keyOf, make, update) {
-  const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  const keys = items.map((item) => String(keyOf(item)));
+  const wanted = new Set(keys);
+  const old = new Map();
+  for (const child of [...parent.children]) {
+    if (wanted.has(child.dataset.key)) old.set(child.dataset.key, child);
+    else child.remove(); // first of all, or those after it would be moved, and what is moved loses the focus
+  }
   let at = parent.firstElementChild;
-  for (const item of items) {
-    const key = String(keyOf(item));
-    let child = old.get(key);
-    if (child === undefined) {
-      child = make(item);
-      child.dataset.key = key;
-    } else {
-      old.delete(key);
-    }
+  items.forEach((item, index) => {
+    const known = old.get(keys[index]);
+    old.delete(keys[index]); // a key that comes twice is made twice
+    const child = known ?? make(item);
+    child.dataset.key = keys[index];
     update?.(child, item);
     if (child === at) at = at.nextElementSibling;
+    else if (known && parent.moveBefore) parent.moveBefore(child, at);
     else parent.insertBefore(child, at);
-  }
-  for (const child of old.values()) child.remove();
+  });
 }
 
 const PATHS = {

@@ -91,9 +91,10 @@ export function makePager(turn, noun) {
   const older = button("Older", "right", () => isAble(older) && turn(1), { class: "button tiny" });
   return {
     box: h("div", { class: "pager" }, where, h("div", { class: "line" }, newer, older)),
-    /** `before` are there before those that are shown. */
-    update(before, shown, total, hasOlder = before + shown < total) {
-      say(where, `${count(before + 1)}–${count(before + shown)} of ${plural(total, noun)}`);
+    /** `before` are there before those that are shown, the first of which is number `first`, where that is known. */
+    update(before, shown, total, hasOlder = before + shown < total, first = before + 1) {
+      const which = first === null || shown === 0 ? count(shown) : `${count(first)}–${count(first + shown - 1)}`;
+      say(where, `${which} of ${plural(total, noun)}`);
       setAble(newer, before > 0);
       setAble(older, hasOlder);
     },

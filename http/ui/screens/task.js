@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { copy } from "../clipboard.js";
 import { moving, timeAgo } from "../clock.js";
 import { toast } from "../dialogs.js";
-import { fill, h, icon, say, setHidden } from "../dom.js";
+import { fill, h, icon, reconcile, say, setHidden } from "../dom.js";
 import { clock, count, plural, roughly, since, title } from "../format.js";
 import { readable, tree, written } from "../json_view.js";
 import { badge, button, card, isAble, isFinal, progressBar, setAble, taskLink, timeLeftOf } from "../parts.js";
@@ -128,7 +128,7 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
   log.look();
   keys({
     ...(mayManage() && {
-      c: ["Cancel the task", () => !isFinal(seen.status) && cancelOne(seen)],
+      c: ["Cancel the task", () => !isFinal(seen.status) && !seen.cancel_requested_at && cancelOne(seen)],
       r: ["Retry the task", () => canRetry(seen) && retryOne(seen)],
     }),
     u: ["Back to all tasks", () => go("#/tasks")],
@@ -329,12 +329,26 @@ async function drawChain(view, seen, signal) {
     fill(view.chainPlace);
     return;
   }
+  const others = (id, words) => (id ? [{ key: words, content: taskLink(id, words, { class: "step" }) }] : []);
   const step = (task) => {
-    if (task.gone) return h("li", {}, h("span", { class: "step ahead" }, "cleaned up"));
-    if (task.task_id === seen.task_id) return h("li", { "aria-current": "step" }, h("span", { class: "step here" }, title(task.task_type), badge(task)));
-    return h("li", {}, taskLink(task.task_id, [title(task.task_type), badge(task)], { class: "step" }));
+    const content = task.gone ? h("span", { class: "step ahead" }, "cleaned up")
+      : task.task_id === seen.task_id ? h("span", { class: "step here" }, title(task.task_type), badge(task))
+      : taskLink(task.task_id, [title(task.task_type), badge(task)], { class: "step" });
+    return { key: task.task_id, content, here: task.task_id === seen.task_id };
   };
-  const others = (id, words) => id && h("li", {}, taskLink(id, words, { class: "step" }));
-  fill(view.chainPlace, card("Chain", {}, h("div", { class: "inside" },
-    h("ol", { class: "chain" }, others(first.previous_task_id, "earlier steps"), [...before.reverse(), seen, ...after].map(step), others(last.next_task_id, `and ${count(last.chain?.length)} more`), ahead.map((type) => h("li", {}, h("span", { class: "step ahead" }, title(type), h("span", { class: "small" }, canRetry(last) ? "will not begin" : "follows"))))))));
+  const coming = (type, index) => ({ key: `ahead ${index}`, content: h("span", { class: "step ahead" }, title(type), h("span", { class: "small" }, canRetry(last) ? "will not begin" : "follows")) });
+  const steps = [
+    ...others(first.previous_task_id, "earlier steps"), ...[...before.reverse(), seen, ...after].map(step),
+    ...others(last.next_task_id, `and ${count(last.chain?.length)} more`), ...ahead.map(coming),
+  ];
+  if (!view.chainPlace.hasChildNodes()) fill(view.chainPlace, card("Chain", {}, h("div", { class: "inside" }, h("ol", { class: "chain" }))));
+  reconcile(view.chainPlace.querySelector("ol"), steps, (one) => one.key, (one) => h("li", { "aria-current": one.here && "step" }), putStep);
+}
+
+/** Write a step anew only where it has changed, and of a link what is in it: who has the focus on it, or presses it, keeps it. */
+function putStep(item, { content }) {
+  const old = item.firstElementChild;
+  if (old?.isEqualNode(content)) return;
+  if (old?.href && old.href === content.href) fill(old, [...content.childNodes]);
+  else fill(item, content);
 }

@@ -91,13 +91,16 @@ export function makeView(state, { search, turn, look, steer, pick, stand }) {
       for (const [status, one] of chips) if (status) say(one.figure, of(status) ? brief(of(status)) : "");
     },
     drawNewer() {
-      setHidden(newer, state.newer === 0 && !state.changed, heading);
-      if (state.changed) say(newer, "Show the list as it is now");
+      const changed = state.changed || (state.newer === 0 && state.rows.some((row) => row.past || row.gone));
+      setHidden(newer, state.newer === 0 && !changed, heading);
+      if (changed) say(newer, "Show the list as it is now");
       else if (state.newer > 0) say(newer, `Show ${state.more ? "more than " : ""}${plural(state.newer, "newer task")}`);
     },
     drawPages() {
       pages.box.hidden = state.rows.length === 0;
-      pages.update(state.before, state.rows.length, state.total, state.next !== null);
+      const fitting = state.rows.filter((row) => !row.past && !row.gone).length;
+      const before = state.page > 0 || state.from !== null ? state.before : state.newer; // none, or as many as wait to be shown
+      pages.update(state.before, fitting, state.total, state.next !== null, state.more ? null : before + 1);
     },
     drawPicked() {
       for (const row of body.children) {
