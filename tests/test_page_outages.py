@@ -82,6 +82,41 @@ def test_where_streams_are_held_back_it_goes_on_looking_while_it_tries_to_open_o
     expect(page.locator(".dot.live")).to_be_visible()
 
 
+@pytest.mark.parametrize("by_hand", [True, False], ids=["by hand", "by itself"])
+def test_where_streams_are_held_back_it_is_not_lost_any_more_once_the_server_answers(
+    world: World, page: Page, *, by_hand: bool
+) -> None:
+    page.clock.install()
+    held: list[Route] = []
+    page.route(STREAM, lambda route: held.append(route))
+    task_id = world.submit("export", percent=30)
+    open_at(page, world, f"tasks/{task_id}")
+    page.clock.fast_forward(21_000)
+    expect(page.get_by_text("Looking every 3 s")).to_be_visible()
+    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=2))
+    look = "**/api/tasks?q=id*"
+    away = page.get_by_role("alert").filter(has_text="Connection lost, retrying")
+    page.route(SESSION, lambda route: route.abort("connectionreset"))
+    page.clock.fast_forward(3_000)
+    expect(away).to_be_visible()
+    page.unroute(SESSION)
+    with page.expect_request(look):
+        if by_hand:
+            page.get_by_role("button", name="Retry now").click()
+        else:
+            page.clock.fast_forward(1_000)
+    expect(away).to_be_hidden()
+    world.open_gate()
+    for _ in range(3):  # while a stream is tried
+        with page.expect_request(look):
+            page.clock.fast_forward(3_000)
+        expect(page.locator(".connection")).to_have_text("Looking every 3 s")
+    page.clock.resume()  # what is seen is drawn by the clock, too
+    expect(page.locator(".under .badge")).to_have_text("Completed")
+    held[-1].continue_()
+    expect(page.locator(".dot.live")).to_be_visible()
+
+
 def test_a_connection_that_fell_silent_is_said_to_be_lost_for_as_long_as_it_is(
     world: World, page: Page
 ) -> None:
@@ -95,16 +130,13 @@ def test_a_connection_that_fell_silent_is_said_to_be_lost_for_as_long_as_it_is(
         page.clock.fast_forward(20_000)
     page.clock.fast_forward(15_000)
     expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
-    with page.expect_request(STREAM):  # as after a pause
+    with page.expect_request(SESSION):  # as after a pause
         page.clock.fast_forward(2_000)
-    with page.expect_request(SESSION):  # no stream came through: does anything?
-        page.clock.fast_forward(20_000)
-    expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
     page.clock.fast_forward(11_000)
     expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
     page.unroute(SESSION)
     page.unroute(STREAM)
-    page.get_by_role("button", name="Retry now").click()
+    page.clock.fast_forward(3_000)
     expect(page.locator(".dot.live")).to_be_visible()
 
 
@@ -247,6 +279,89 @@ def test_uploads_of_a_page_that_nobody_looks_at_wait_for_a_server_that_is_away(
 
 def is_upload(request: Request) -> bool:
     return request.url.endswith("/api/upload")
+
+
+# -- what nobody looks at -------------------------------------------------------------------------
+
+# As a tab that was opened in the background; `look()` brings it to the front, `look(false)` back.
+HIDDEN = """
+    let hidden = true;
+    Object.defineProperty(document, "hidden", { get: () => hidden });
+    const state = () => hidden ? "hidden" : "visible";
+    Object.defineProperty(document, "visibilityState", { get: state });
+    globalThis.look = (seen = true) => {
+        hidden = !seen;
+        document.dispatchEvent(new Event("visibilitychange"));
+    };
+"""
+
+
+def questions(page: Page) -> list[str]:
+    """What the page asks for from now on."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.partition("/api/")[2]))
+    return asked
+
+
+@pytest.mark.parametrize("screen", ["", "tasks", "tasks/{running}", "library", "graph"])
+def test_a_page_that_begins_in_the_background_holds_no_stream_and_asks_nothing_until_it_is_seen(
+    world: World, page: Page, screen: str
+) -> None:
+    page.clock.install()
+    page.add_init_script(HIDDEN)
+    running = world.submit("export", percent=30)
+    asked = questions(page)
+    open_at(page, world, screen.format(running=running))
+    page.clock.fast_forward(3_000)
+    page.wait_for_load_state("networkidle")
+    assert not [each for each in asked if each.startswith("tasks/events")]
+    asked.clear()
+    for _ in range(12):
+        page.clock.fast_forward(10_000)
+    assert asked == []
+    world.open_gate()
+    with page.expect_request(STREAM):
+        page.evaluate("look()")
+    expect(page.locator(".dot.live")).to_be_visible()
+    if screen.startswith("tasks"):
+        badge = page.locator(".under .badge, tbody .badge").first
+        expect(badge).to_have_text("Completed")
+
+
+def test_a_page_in_the_background_does_not_ask_for_a_server_that_is_away_until_it_is_seen(
+    world: World, page: Page
+) -> None:
+    page.clock.install()
+    page.add_init_script(HIDDEN)
+    page.route(SESSION, lambda route: route.abort("connectionrefused"))
+    asked = questions(page)
+    page.goto(f"{world.url}/#/library")
+    expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
+    asked.clear()
+    for _ in range(6):
+        page.clock.fast_forward(10_000)
+    page.unroute(SESSION)
+    assert asked == []
+    page.evaluate("look()")
+    expect(page.get_by_role("heading", level=1, name="Library")).to_be_visible()
+    expect(page.locator(".dot.live")).to_be_visible()
+
+
+def test_a_screen_that_did_not_come_is_not_asked_for_again_until_somebody_looks(
+    world: World, page: Page
+) -> None:
+    page.clock.install()
+    page.add_init_script(HIDDEN)
+    page.route("**/api/documents?*", lambda route: route.abort())
+    open_at(page, world, "library")
+    expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    asked = questions(page)
+    for _ in range(4):
+        page.clock.fast_forward(10_000)
+    page.unroute("**/api/documents?*")
+    assert asked == []
+    page.evaluate("look()")
+    expect(page.get_by_role("region", name="Documents", exact=True)).to_be_visible()
 
 
 # -- what was asked meanwhile ---------------------------------------------------------------------

@@ -1,8 +1,8 @@
 // Following the server: one stream of changes for the whole page, resumed where it broke off.
 //
 // Where streams do not come through (an older server, a proxy that holds them back), the screens are told to look again
-// every few seconds instead. A page that nobody looks at lets go of its stream: browsers open six connections to a
-// server and no more, and other pages of it want some too.
+// every few seconds instead. A page that nobody looks at, also one that nobody has looked at yet, has no stream and asks
+// for nothing: browsers open six connections to a server and no more, and other pages of it want some too.
 
 import { get, Refused } from "./api.js";
 
@@ -67,7 +67,7 @@ class Live extends EventTarget {
 
   /** Connect now rather than when the pause is over. */
   retry() {
-    if (this.#wanted && !document.hidden) this.#connect();
+    if (this.#wanted) this.#again();
   }
 
   /** Someone asked and nobody answered: find out at once. */
@@ -82,12 +82,19 @@ class Live extends EventTarget {
 
   #onVisibility() {
     if (!this.#wanted) return;
-    if (document.hidden) {
-      this.#let_go();
-      return;
-    }
+    if (document.hidden) this.#let_go();
+    else this.#again(); // in another tab somebody else may have signed in meanwhile
+  }
+
+  /** Follow anew, where nothing was followed for a while: does anyone answer? Then what was missed is looked at. */
+  async #again() {
+    this.#let_go();
+    if (document.hidden) return; // until somebody looks
+    if (!(await this.#answers())) return;
+    this.#tries = 0;
+    if (this.state === "lost") this.#become("connecting"); // whoever answers is there, whatever becomes of a stream
+    this.#tell("refresh", {});
     this.#connect();
-    this.#check(); // in another tab somebody else may have signed in meanwhile
   }
 
   #let_go() {
@@ -105,8 +112,10 @@ class Live extends EventTarget {
 
   #connect() {
     this.#let_go();
-    if (this.state === "off") this.#become("connecting");
-    if (this.state === "polling") this.#lookSoon(); // until a stream has come through
+    const first = this.state === "off"; // the screens have just been asked for
+    if (first) this.#become("connecting");
+    if (document.hidden) return; // until somebody looks: a page may begin in the background
+    if (!first) this.#lookSoon(); // until a stream has come through
     const from = this.#seq === null ? "" : `?last_event_id=${this.#seq}`;
     const source = new EventSource(`api/tasks/events${from}`);
     this.#source = source;
@@ -120,11 +129,10 @@ class Live extends EventTarget {
       clearTimeout(this.#patience);
       clearTimeout(this.#timer); // no need to look any more
       this.#turn += 1;
-      const back = this.state === "lost" || !from; // then something may have been missed
       this.#heard = Date.now();
       this.#tries = 0;
       this.#become("live");
-      if (back) this.#tell("refresh", {});
+      if (!from) this.#tell("refresh", {}); // something may have been missed
     });
     hear("task", (task) => this.#tell("task", task));
     hear("ping", () => {});
@@ -201,7 +209,7 @@ class Live extends EventTarget {
     const pause = Math.min(LONGEST_PAUSE, 1000 * 2 ** Math.min(this.#tries - 1, 5));
     this.retryAt = Date.now() + pause;
     this.#become("lost");
-    this.#timer = setTimeout(() => this.#connect(), pause);
+    this.#timer = setTimeout(() => this.#again(), pause);
   }
 
   #poll() {
@@ -226,6 +234,7 @@ class Live extends EventTarget {
       return;
     }
     if (turn !== this.#turn) return;
+    this.#become("polling");
     this.#tell("refresh", {});
     this.#rounds += 1;
     if (this.#rounds % 20 === 0) this.#connect(); // perhaps streams come through by now

@@ -138,8 +138,8 @@ async function route() {
     fill(root, outdated ? h("p", { class: "notice is-pending", role: "alert" }, error.message) : failure(error));
     if (error.status === undefined && !outdated) throw error; // one of ours
     live.addEventListener("refresh", () => route(), { signal: ending.signal, once: true });
-    const timer = setTimeout(route, ANYWAY);
-    ending.signal.addEventListener("abort", () => clearTimeout(timer));
+    const timer = setInterval(() => document.hidden || route(), ANYWAY);
+    ending.signal.addEventListener("abort", () => clearInterval(timer));
   }
   if (!ending.signal.aborted) shell?.main.setAttribute("aria-busy", "false");
   if (height > 0 && !ending.signal.aborted) scrollTo(0, height);

@@ -52,7 +52,7 @@ export async function overview({ root, signal, on, shell, keys }) {
       health.update(seen);
     } finally {
       busy = false;
-      if (!signal.aborted) timer = setTimeout(() => look().catch(() => {}), again ? CALM : ANYWAY);
+      if (!signal.aborted) timer = setTimeout(() => document.hidden || look().catch(() => {}), again ? CALM : ANYWAY);
       again = false;
     }
   }
