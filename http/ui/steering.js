@@ -9,6 +9,7 @@ import { isFinal } from "./parts.js";
 import { quoted } from "./search.js";
 
 const AT_ONCE = 10_000; // ids in one request
+const LOST = "The connection was lost";
 const STOPS_SOON = 2_000; // milliseconds after which it is no more waited for that one stops, once it was asked to
 
 const VERBS = {
@@ -22,33 +23,64 @@ const VERBS = {
  */
 export async function steerMany(verb, which, only = null) {
   const { word, done, body, danger } = VERBS[verb];
+  let counted;
   try {
-    const counted = await post(`api/tasks/bulk/${verb}`, { ...which, dry_run: true });
-    const can = verb === "cancel" ? "cancelled" : "retried";
-    if (counted.matched === 0) {
-      toast(`None of these tasks can be ${can}.`, "pending");
-      return false;
-    }
-    const others = counted.refused.length;
-    const yes = await confirm({
-      heading: `${word} ${plural(counted.matched, "task")}?`,
-      body: [only && named(only), h("p", {}, body), others > 0 && h("p", { class: "muted" }, `${plural(others, "other task")} that you chose cannot be ${can}, and stay as they are.`)],
-      yes: `${word} ${plural(counted.matched, "task")}`,
-      danger,
-    });
-    if (!yes) return false;
-    let affected = 0;
-    const failed = [];
-    for (let at = 0; at < counted.task_ids.length; at += AT_ONCE) {
-      const answer = await post(`api/tasks/bulk/${verb}`, { ids: counted.task_ids.slice(at, at + AT_ONCE), dry_run: false }, { silence: SILENCE_WHILE_STOPPING, lane: MANY });
-      affected += answer.affected;
-      failed.push(...answer.refused);
-    }
-    toast(`${plural(affected, "task")} ${done}.${failed.length ? ` ${plural(failed.length, "task")} not: ${failed[0].detail}` : ""}`, failed.length ? "pending" : "completed");
-    return true;
+    counted = await count(verb, which);
   } catch (error) {
     toast(error.message, "failed");
     return false;
+  }
+  const can = verb === "cancel" ? "cancelled" : "retried";
+  if (counted.matched === 0) {
+    toast(`None of these tasks can be ${can}.`, "pending");
+    return false;
+  }
+  const others = counted.refused.length;
+  const yes = await confirm({
+    heading: `${word} ${plural(counted.matched, "task")}?`,
+    body: [only && named(only), h("p", {}, body), others > 0 && h("p", { class: "muted" }, `${plural(others, "other task")} that you chose cannot be ${can}, and stay as they are.`)],
+    yes: `${word} ${plural(counted.matched, "task")}`,
+    danger,
+  });
+  if (!yes) return false;
+  let affected = 0;
+  const failed = [];
+  const told = () => `${plural(affected, "task")} ${done}.${failed.length ? ` ${plural(failed.length, "task")} not: ${failed[0].detail}` : ""}`;
+  for (let at = 0; at < counted.task_ids.length; at += AT_ONCE) {
+    const ids = counted.task_ids.slice(at, at + AT_ONCE);
+    try {
+      const answer = await post(`api/tasks/bulk/${verb}`, { ids, dry_run: false }, { silence: SILENCE_WHILE_STOPPING, lane: MANY });
+      affected += answer.affected;
+      failed.push(...answer.refused);
+    } catch (error) {
+      const unsent = counted.task_ids.length - at - ids.length;
+      const why = error.unheard ? LOST : error.message.replace(/\.$/, "");
+      const found = await became(verb, ids);
+      if (found === null) {
+        toast([affected > 0 && told(), `${why}: what became of ${plural(ids.length, "task")} is not known.`, unsent > 0 && `${plural(unsent, "task")} were not reached.`, "Look again."].filter(Boolean).join(" "), "failed");
+        return false; // they stay chosen: those that it was done to are left out of the next count
+      }
+      affected += found.done;
+      const left = found.left + unsent;
+      if (left === 0) toast(`${told()} The answer was lost.`, failed.length ? "pending" : "completed");
+      else toast(`${told()} ${why}: ${plural(left, "task")} ${left === 1 ? "is" : "are"} ${verb === "cancel" ? "not cancelled so far" : "failed or cancelled, as before or again"}.`, "failed");
+      return affected > 0;
+    }
+  }
+  toast(told(), failed.length ? "pending" : "completed");
+  return true;
+}
+
+const count = (verb, which) => post(`api/tasks/bulk/${verb}`, { ...which, dry_run: true }, { changes: false });
+
+/** Of tasks about which nobody answered: to how many it was done by now, and to how many it still can be. Null where that is not answered either. */
+async function became(verb, ids) {
+  try {
+    const { matched: left } = await count(verb, { ids });
+    const done = verb === "cancel" ? (await count("retry", { ids, status: "cancelled" })).matched : ids.length - left;
+    return { done, left };
+  } catch {
+    return null;
   }
 }
 
@@ -68,7 +100,7 @@ export async function cancelOne(task) {
     const answer = await remove(`api/tasks/${encodeURIComponent(task.task_id)}`, { lane: CANCELS, signal: heard.longAgo });
     toast(answer.message, answer.status === "cancelled" ? "completed" : "pending");
   } catch (error) {
-    toast(...(error.status === 0 || heard.longAgo.aborted ? await whetherHeard(task, error) : [error.message, "failed"]));
+    toast(...(error.unheard || heard.longAgo.aborted ? await whetherHeard(task, error) : [error.message, "failed"]));
   } finally {
     heard.over();
   }
@@ -90,11 +122,16 @@ function heardOf(id) {
 
 /** What to say of a cancel that was not answered: it may not have been heard, or what runs may not have stopped yet. */
 async function whetherHeard({ task_id: id }, error) {
-  const list = await get("api/tasks", { query: { q: `id:${quoted(id)}`, limit: 1 } }).catch(() => null);
-  const task = list?.tasks[0];
+  const task = await find(id);
   if (!task) return [error.message, "failed"];
   if (isFinal(task.status)) return [`The task is ${task.status}.`, task.status];
   return task.cancel_requested_at ? ["The task was asked to stop, and has not stopped yet.", "pending"] : ["The server has not heard that: the task goes on.", "failed"];
+}
+
+/** How it is with a task; null where nobody answers, or it is gone. */
+async function find(id) {
+  const list = await get("api/tasks", { query: { q: `id:${quoted(id)}`, limit: 1 } }).catch(() => null);
+  return list?.tasks[0] ?? null;
 }
 
 export async function retryOne(task) {
@@ -108,6 +145,14 @@ export async function retryOne(task) {
     await post(`api/tasks/${encodeURIComponent(task.task_id)}/retry`);
     toast("It waits for its next attempt.");
   } catch (error) {
-    toast(error.message, "failed");
+    toast(...(error.unheard ? await whetherRetried(task, error) : [error.message, "failed"]));
   }
+}
+
+/** What to say of a retry that was not answered. A task that ended at the same moment as before has not been tried again. */
+async function whetherRetried(before, error) {
+  const task = await find(before.task_id);
+  if (!task) return [error.message, "failed"];
+  if (!isFinal(task.status)) return [`It was retried, and is ${task.status}.`, "completed"];
+  return task.completed_at === before.completed_at ? [`The server has not heard that: the task stays ${task.status}.`, "failed"] : [`It was retried, and is ${task.status}.`, task.status];
 }
