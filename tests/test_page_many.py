@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.page_browser import a_page, needs_chromium
 from tests.page_world import World, a_world
 
 pytestmark = needs_chromium
+
+CANCEL_MANY = "**/api/tasks/bulk/cancel"
+RETRY_MANY = "**/api/tasks/bulk/retry"
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +82,80 @@ def test_all_that_fit_a_search_are_retried_though_only_a_page_of_them_is_shown(
     chosen.get_by_role("button", name="Retry").click()
     yes(page, "Retry 52 tasks")
     expect(page.get_by_text("52 tasks waiting again.", exact=True).first).to_be_visible()
+
+
+# -- what was not answered ------------------------------------------------------------------------
+
+
+def lose_answers(route: Route) -> None:
+    """Have a change carried out, and cut the connection before that is told."""
+    if not json.loads(route.request.post_data or "{}")["dry_run"]:
+        route.fetch()
+        route.abort("connectionreset")
+    else:
+        route.continue_()
+
+
+def choose_and(page: Page, verb: str, n: int) -> None:
+    """Do it to all that are shown, once that is confirmed."""
+    page.get_by_label("Choose all on this page").check()
+    page.get_by_role("region", name="Chosen tasks").get_by_role("button", name=verb).click()
+    yes(page, f"{verb} {n:,} task")
+
+
+def counts(matched: int, affected: int = 0, ids: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What the server answers about many tasks."""
+    told = {"matched": matched, "affected": affected, "dry_run": affected == 0}
+    return told | {"task_ids": ids, "refused": []}
+
+
+@pytest.mark.parametrize(("verb", "lost"), [("Cancel", CANCEL_MANY), ("Retry", RETRY_MANY)])
+def test_what_was_done_to_many_is_told_though_the_answer_was_lost(
+    world: World, page: Page, verb: str, lost: str
+) -> None:
+    tasks = [world.submit("export", percent=10) for _ in range(3)]
+    if verb == "Retry":
+        for each in tasks:
+            world.call(world.engine.cancel, each)
+    go_to(page, f"tasks?q=id:{','.join(tasks)}")
+    expect(page.locator("tbody tr")).to_have_count(3)
+    page.route(lost, lose_answers)
+    choose_and(page, verb, 3)
+    told = "3 tasks cancelled" if verb == "Cancel" else "3 tasks waiting again"
+    messages = page.get_by_role("region", name="Messages")
+    expect(messages).to_contain_text(f"{told}. The answer was lost.")
+    expect(page.get_by_role("region", name="Chosen tasks")).to_be_hidden()
+    page.unroute(lost)
+
+
+@pytest.mark.parametrize("looks", [True, False], ids=["looked after", "not known"])
+def test_of_many_that_were_cancelled_in_part_it_is_told_how_many_were(
+    world: World, page: Page, *, looks: bool
+) -> None:
+    ids = tuple(f"task_{number}" for number in range(12_004))
+    answers: list[Callable[[Route], None]] = [
+        lambda route: route.fulfill(json=counts(12_004, ids=ids)),
+        lambda route: route.fulfill(json=counts(10_000, 10_000)),
+        lambda route: route.abort("connectionreset"),
+        lambda route: route.fulfill(json=counts(2_000)) if looks else route.abort(),
+    ]
+    page.route(CANCEL_MANY, lambda route: answers.pop(0)(route))
+    page.route(RETRY_MANY, lambda route: route.fulfill(json=counts(4)))
+    world.submit("export", percent=10)
+    go_to(page, "tasks?q=status:running")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    choose_and(page, "Cancel", 12_004)
+    messages = page.get_by_role("region", name="Messages")
+    chosen = page.get_by_role("region", name="Chosen tasks")
+    if looks:
+        told = "10,004 tasks cancelled. The connection was lost: 2,000 tasks are not"
+        expect(messages).to_contain_text(told)
+        expect(chosen).to_be_hidden()
+    else:
+        told = "10,000 tasks cancelled. The connection was lost: what became of 2,004 tasks"
+        expect(messages).to_contain_text(told)
+        expect(chosen).to_be_visible()
+    assert answers == []
 
 
 def test_everything_is_reached_by_keys(world: World, page: Page) -> None:

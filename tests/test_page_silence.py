@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, Locator, Page, Request, Route, expect
@@ -52,7 +53,8 @@ class Silence:
 
                 await app(scope, receive, send_or_not)
                 return
-            cancel = self.about_cancels and scope.get("method") == "DELETE"
+            of_a_task = scope.get("method") == "DELETE" and "/api/tasks/" in path
+            cancel = self.about_cancels and of_a_task
             if cancel:
                 self._cancels += 1
                 self.most_cancels = max(self.most_cancels, self._cancels)
@@ -310,6 +312,44 @@ def test_a_cancel_that_was_heard_is_not_said_to_be_lost_where_the_body_takes_its
     expect(page.locator(".under .badge")).to_have_text("Cancelled")
 
 
+def test_of_a_cancel_that_was_heard_it_is_told_what_is_not_known_where_a_look_fails(
+    world: World, page: Page, silence: Silence
+) -> None:
+    silence.about_cancels = True
+    task_id = world.submit("stubborn", percent=30)
+    open_at(page, world, f"tasks/{task_id}")
+    expect(page.locator(".dot.live")).to_be_visible()
+    cancel(page, world, task_id)
+    expect(page.locator(".under .badge")).to_have_text("Stopping")
+    page.route(ONE_OF_A_CHAIN, lambda route: route.abort("connectionreset"))
+    page.clock.fast_forward(3_000)
+    told = "The task was asked to stop. Whether it has stopped is not known: look again."
+    expect(messages(page)).to_contain_text(told)
+    page.unroute(ONE_OF_A_CHAIN)
+
+
+def test_who_has_signed_out_is_told_nothing_of_a_cancel(browser: Browser, tmp_path: Path) -> None:
+    silence = Silence()
+    silence.about_cancels = True
+    with a_world(keys=tmp_path, around=silence) as world, a_page(browser) as page:
+        assert world.keys is not None
+        key = world.keys.create("Ada")
+        page.clock.install()
+        page.goto(world.url)
+        for _ in range(2):  # whoever is there after that is told nothing of it either
+            page.get_by_label("API key").fill(key)
+            page.keyboard.press("Enter")
+            expect(page.locator(".dot.live")).to_be_visible()
+            if page.get_by_role("heading", name="Overview").is_visible():
+                cancel(page, world, world.submit("stubborn", percent=30))
+                expect(page.locator(".under .badge")).to_have_text("Stopping")
+                page.get_by_role("button", name="Sign out").click()
+                expect(page.get_by_label("API key")).to_be_visible()
+                page.clock.fast_forward(3_000)
+        expect(page.locator(".under .badge")).to_have_text("Stopping")
+        assert page.locator(".toast").count() == 0
+
+
 def test_cancels_that_are_long_in_being_answered_leave_connections_to_the_rest_of_the_page(
     world: World, page: Page, silence: Silence
 ) -> None:
@@ -346,6 +386,8 @@ def test_a_cancel_of_many_ends_with_the_connection_that_nothing_was_heard_over(
     with page.expect_request(SESSION):
         page.clock.fast_forward(20_000)
     expect(messages(page)).to_have_count(0)
-    page.clock.fast_forward(15_000)
-    expect(messages(page)).to_contain_text("Whether it has heard that is not known")
+    with page.expect_request(CANCEL_MANY):  # what became of it is asked, in vain as well
+        page.clock.fast_forward(15_000)
+    page.clock.fast_forward(20_000)
+    expect(messages(page)).to_contain_text("what became of 1 task is not known")
     page.unroute(SESSION)

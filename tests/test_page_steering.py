@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.page_browser import a_page, needs_chromium
 from tests.page_world import World, a_world
@@ -111,6 +111,26 @@ def test_a_task_is_retried_only_once_that_is_confirmed(world: World, page: Page,
         dialog.get_by_role("button", name=answer).click()
         expect(dialog).to_have_count(0)
     expect(page.locator(".moments")).to_contain_text("Attempt 2")
+
+
+@pytest.mark.parametrize("heard", [True, False], ids=["heard", "not heard"])
+def test_a_retry_that_was_not_answered_is_looked_after(
+    world: World, page: Page, *, heard: bool
+) -> None:
+    task_id = world.submit("report", error="No luck")
+    go_to(page, f"tasks/{task_id}")
+
+    def lose(route: Route) -> None:
+        if heard:
+            route.fetch()
+        route.abort("connectionreset")
+
+    page.route("**/retry", lose)
+    page.get_by_role("button", name="Retry").click()
+    yes(page, "Retry the task")
+    told = "It was retried, and is" if heard else "has not heard that: the task stays failed"
+    expect(page.get_by_role("region", name="Messages")).to_contain_text(told)
+    page.unroute("**/retry")
 
 
 def test_a_chain_is_walked_by_its_links(world: World, page: Page) -> None:

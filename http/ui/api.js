@@ -41,6 +41,10 @@ export class Refused extends Error {
   get missing() {
     return this.status === 404 || this.status === 405;
   }
+  /** Whether nobody told what became of it: a proxy, too, says only that it heard nothing. */
+  get unheard() {
+    return this.status === 0 || this.status === 502 || this.status === 504;
+  }
 }
 
 const watchers = { unauthorised: () => {}, unreachable: () => {} };
@@ -57,15 +61,17 @@ export async function ask(method, path, { lane, ...options } = {}) {
   }
 }
 
-async function askNow(method, path, { query, body, signal, headers, silence = SILENCE }) {
+/** `changes`: whether anything may have come of what nobody answered. */
+async function askNow(method, path, { query, body, signal, headers, silence = SILENCE, changes = method !== "GET" }) {
   const url = query ? `${path}?${new URLSearchParams(clean(query))}` : path;
-  const patience = patienceWith(method === "GET" ? UNREACHABLE : UNHEARD, silence, signal);
+  const words = changes ? UNHEARD : UNREACHABLE;
+  const patience = patienceWith(words, silence, signal);
   const options = { method, headers: { Accept: "application/json", ...headers }, credentials: "same-origin", cache: "no-store" };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
   }
-  const { response, text } = await answered(url, options, patience);
+  const { response, text } = await answered(url, options, patience, words);
   const date = response.headers.get("date");
   if (date && Math.abs(Date.parse(date) - now()) > 5000) learnServerTime(date);
   const answer = read(text);
@@ -76,20 +82,20 @@ async function askNow(method, path, { query, body, signal, headers, silence = SI
 
 /** The text of one of the page's own files; the browser keeps it, so that whoever wants it next asks nobody. */
 export async function textOfFile(url) {
-  const { response, text } = await answered(url, {}, patienceWith(UNREACHABLE, SILENCE));
+  const { response, text } = await answered(url, {}, patienceWith(UNREACHABLE, SILENCE), UNREACHABLE);
   if (!response.ok) throw new Refused(response.status, `The server answered ${response.status}.`);
   return text;
 }
 
-/** What was answered, once all of it is there. */
-async function answered(url, options, patience) {
+/** What was answered, once all of it is there. Of a connection that fails nobody knows whether it had carried the question there. */
+async function answered(url, options, patience, words) {
   try {
     const response = await fetch(url, { ...options, signal: patience.signal });
     return { response, text: await textOf(response, patience.heard) };
   } catch (error) {
     if (error.name === "AbortError") throw error;
     watchers.unreachable();
-    throw error instanceof Refused ? error : new Refused(0, UNREACHABLE);
+    throw error instanceof Refused ? error : new Refused(0, words);
   } finally {
     patience.end();
   }

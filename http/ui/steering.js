@@ -9,11 +9,20 @@ import { isFinal } from "./parts.js";
 import { quoted } from "./search.js";
 
 const AT_ONCE = 10_000; // ids in one request
+const LOST = "The connection was lost";
+const ASKED = "The task was asked to stop. Whether it has stopped is not known: look again.";
 const STOPS_SOON = 2_000; // milliseconds after which it is no more waited for that one stops, once it was asked to
 
+let visit = new AbortController(); // of whoever is signed in: what came of what they asked for is told to nobody after them
+live.addEventListener("state", () => {
+  if (live.state !== "off") return;
+  visit.abort();
+  visit = new AbortController();
+});
+
 const VERBS = {
-  cancel: { word: "Cancel", done: "cancelled", body: "What runs is stopped; that cannot be undone. A cancelled task can be retried.", danger: true },
-  retry: { word: "Retry", done: "waiting again", body: "Each gets a new attempt under the same id.", danger: false },
+  cancel: { word: "Cancel", done: "cancelled", body: "What runs is stopped; that cannot be undone. A cancelled task can be retried.", danger: true, left: "not cancelled so far" },
+  retry: { word: "Retry", done: "waiting again", body: "Each gets a new attempt under the same id.", danger: false, left: "failed or cancelled, as before or again" },
 };
 
 /**
@@ -21,34 +30,74 @@ const VERBS = {
  * Where it is about one task alone, that is `only`, and is named.
  */
 export async function steerMany(verb, which, only = null) {
-  const { word, done, body, danger } = VERBS[verb];
+  const { word, body, danger } = VERBS[verb];
+  const { signal } = visit;
+  let counted;
   try {
-    const counted = await post(`api/tasks/bulk/${verb}`, { ...which, dry_run: true });
-    const can = verb === "cancel" ? "cancelled" : "retried";
-    if (counted.matched === 0) {
-      toast(`None of these tasks can be ${can}.`, "pending");
-      return false;
-    }
-    const others = counted.refused.length;
-    const yes = await confirm({
-      heading: `${word} ${plural(counted.matched, "task")}?`,
-      body: [only && named(only), h("p", {}, body), others > 0 && h("p", { class: "muted" }, `${plural(others, "other task")} that you chose cannot be ${can}, and stay as they are.`)],
-      yes: `${word} ${plural(counted.matched, "task")}`,
-      danger,
-    });
-    if (!yes) return false;
-    let affected = 0;
-    const failed = [];
-    for (let at = 0; at < counted.task_ids.length; at += AT_ONCE) {
-      const answer = await post(`api/tasks/bulk/${verb}`, { ids: counted.task_ids.slice(at, at + AT_ONCE), dry_run: false }, { silence: SILENCE_WHILE_STOPPING, lane: MANY });
+    counted = await count(verb, which);
+  } catch (error) {
+    tell(signal, error.message, "failed");
+    return false;
+  }
+  const can = verb === "cancel" ? "cancelled" : "retried";
+  if (counted.matched === 0) {
+    tell(signal, `None of these tasks can be ${can}.`, "pending");
+    return false;
+  }
+  const others = counted.refused.length;
+  const yes = await confirm({
+    heading: `${word} ${plural(counted.matched, "task")}?`,
+    body: [only && named(only), h("p", {}, body), others > 0 && h("p", { class: "muted" }, `${plural(others, "other task")} that you chose cannot be ${can}, and stay as they are.`)],
+    yes: `${word} ${plural(counted.matched, "task")}`,
+    danger,
+  });
+  return yes && carryOut(verb, counted.task_ids, signal);
+}
+
+/** Do it, so many at a time; tells how it went, and gives whether it was done to any, as far as is known. */
+async function carryOut(verb, all, signal) {
+  let affected = 0;
+  const failed = [];
+  const told = () => `${plural(affected, "task")} ${VERBS[verb].done}.${failed.length ? ` ${plural(failed.length, "task")} not: ${failed[0].detail}` : ""}`;
+  for (let at = 0; at < all.length; at += AT_ONCE) {
+    const ids = all.slice(at, at + AT_ONCE);
+    const after = all.length - at - ids.length;
+    try {
+      const answer = await post(`api/tasks/bulk/${verb}`, { ids, dry_run: false }, { silence: SILENCE_WHILE_STOPPING, lane: MANY });
       affected += answer.affected;
       failed.push(...answer.refused);
+    } catch (error) {
+      if (signal.aborted) return false;
+      const why = error.unheard ? LOST : error.message.replace(/\.$/, "");
+      const found = await became(verb, ids);
+      if (found === null) {
+        tell(signal, [affected > 0 && told(), `${why}: what became of ${plural(ids.length, "task")} is not known.`, after > 0 && `${plural(after, "task")} were not reached.`, "Look again."].filter(Boolean).join(" "), "failed");
+        return false; // they stay chosen: those that it was done to are left out of the next count
+      }
+      affected += found.done;
+      const left = found.left + after;
+      if (left === 0) tell(signal, `${told()} The answer was lost.`, failed.length ? "pending" : "completed");
+      else tell(signal, `${told()} ${why}: ${plural(left, "task")} ${left === 1 ? "is" : "are"} ${VERBS[verb].left}.`, "failed");
+      return affected > 0;
     }
-    toast(`${plural(affected, "task")} ${done}.${failed.length ? ` ${plural(failed.length, "task")} not: ${failed[0].detail}` : ""}`, failed.length ? "pending" : "completed");
-    return true;
-  } catch (error) {
-    toast(error.message, "failed");
-    return false;
+    if (signal.aborted) return false; // whoever signs in next has confirmed none of it
+  }
+  tell(signal, told(), failed.length ? "pending" : "completed");
+  return true;
+}
+
+const tell = (signal, ...message) => signal.aborted || toast(...message);
+
+const count = (verb, which) => post(`api/tasks/bulk/${verb}`, { ...which, dry_run: true }, { changes: false });
+
+/** Of tasks about which nobody answered: to how many it was done by now, and to how many it still can be. Null where that is not answered either. */
+async function became(verb, ids) {
+  try {
+    const { matched: left } = await count(verb, { ids });
+    const done = verb === "cancel" ? (await count("retry", { ids, status: "cancelled" })).matched : ids.length - left;
+    return { done, left };
+  } catch {
+    return null;
   }
 }
 
@@ -56,6 +105,7 @@ const named = (task) => h("p", { class: "anywhere" }, task.task_type && h("b", {
 
 /** Cancel one; the answer comes when it has stopped, and the stages are seen before. What takes long to stop holds up no connection. */
 export async function cancelOne(task) {
+  const { signal } = visit;
   const yes = await confirm({
     heading: `Cancel this ${title(task.task_type).toLowerCase()}?`,
     body: h("p", {}, task.status === "running" ? "Its work is stopped where it is. It can be retried later." : "It will not begin. It can be retried later."),
@@ -66,9 +116,10 @@ export async function cancelOne(task) {
   const heard = heardOf(task.task_id);
   try {
     const answer = await remove(`api/tasks/${encodeURIComponent(task.task_id)}`, { lane: CANCELS, signal: heard.longAgo });
-    toast(answer.message, answer.status === "cancelled" ? "completed" : "pending");
+    tell(signal, answer.message, answer.status === "cancelled" ? "completed" : "pending");
   } catch (error) {
-    toast(...(error.status === 0 || heard.longAgo.aborted ? await whetherHeard(task, error) : [error.message, "failed"]));
+    if (signal.aborted) return;
+    tell(signal, ...(error.unheard || heard.longAgo.aborted ? await whetherHeard(task, heard.longAgo.aborted ? ASKED : error.message) : [error.message, "failed"]));
   } finally {
     heard.over();
   }
@@ -88,16 +139,22 @@ function heardOf(id) {
   return { longAgo: late.signal, over };
 }
 
-/** What to say of a cancel that was not answered: it may not have been heard, or what runs may not have stopped yet. */
-async function whetherHeard({ task_id: id }, error) {
-  const list = await get("api/tasks", { query: { q: `id:${quoted(id)}`, limit: 1 } }).catch(() => null);
-  const task = list?.tasks[0];
-  if (!task) return [error.message, "failed"];
+/** What to say of a cancel that was not answered: it may not have been heard, or what runs may not have stopped yet; `otherwise` where nobody answers that. */
+async function whetherHeard({ task_id: id }, otherwise) {
+  const task = await find(id);
+  if (!task) return [otherwise, "failed"];
   if (isFinal(task.status)) return [`The task is ${task.status}.`, task.status];
   return task.cancel_requested_at ? ["The task was asked to stop, and has not stopped yet.", "pending"] : ["The server has not heard that: the task goes on.", "failed"];
 }
 
+/** How it is with a task; null where nobody answers, or it is gone. */
+async function find(id) {
+  const list = await get("api/tasks", { query: { q: `id:${quoted(id)}`, limit: 1 } }).catch(() => null);
+  return list?.tasks[0] ?? null;
+}
+
 export async function retryOne(task) {
+  const { signal } = visit;
   const yes = await confirm({
     heading: `Retry this ${title(task.task_type).toLowerCase()}?`,
     body: h("p", {}, "It gets a new attempt under the same id."),
@@ -106,8 +163,17 @@ export async function retryOne(task) {
   if (!yes) return;
   try {
     await post(`api/tasks/${encodeURIComponent(task.task_id)}/retry`);
-    toast("It waits for its next attempt.");
+    tell(signal, "It waits for its next attempt.");
   } catch (error) {
-    toast(error.message, "failed");
+    if (signal.aborted) return;
+    tell(signal, ...(error.unheard ? await whetherRetried(task, error) : [error.message, "failed"]));
   }
+}
+
+/** What to say of a retry that was not answered. A task that ended at the same moment as before has not been tried again. */
+async function whetherRetried(before, error) {
+  const task = await find(before.task_id);
+  if (!task) return [error.message, "failed"];
+  if (!isFinal(task.status)) return [`It was retried, and is ${task.status}.`, "completed"];
+  return task.completed_at === before.completed_at ? [`The server has not heard that: the task stays ${task.status}.`, "failed"] : [`It was retried, and is ${task.status}.`, task.status];
 }
