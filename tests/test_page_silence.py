@@ -370,6 +370,71 @@ def test_cancels_that_are_long_in_being_answered_leave_connections_to_the_rest_o
     assert {world.call(world.engine.get, each).status for each in tasks} == {"cancelled"}
 
 
+def is_delete(request: Request) -> bool:
+    return request.method == "DELETE" and "/api/tasks/" in request.url
+
+
+def test_cancels_are_all_sent_though_no_stream_tells_that_they_were_heard(
+    world: World, page: Page, silence: Silence
+) -> None:
+    world.forget()
+    tasks = [world.submit("export", percent=30) for _ in range(5)]
+    page.route(f"**{STREAM}*", lambda route: route.abort())
+    open_at(page, world)
+    for _ in range(2):
+        with page.expect_request(f"**{STREAM}*"):
+            page.clock.fast_forward(1_000)
+    expect(page.get_by_text("Looking every 3 s")).to_be_visible()
+    silence.about_cancels = True
+    for task_id in tasks:
+        cancel(page, world, task_id)
+    waits = page.get_by_role("button", name="Cancel waits to be sent")
+    expect(waits).to_have_attribute("aria-disabled", "true")
+    expect(messages(page)).to_contain_text("That waits to be sent")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    with page.expect_event("dialog", lambda dialog: dialog.type == "beforeunload"):
+        page.close(run_before_unload=True)
+    for _ in range(2):
+        with page.expect_request(is_delete):
+            page.clock.fast_forward(3_000)
+    expect(waits).to_have_count(0)
+    page.clock.fast_forward(3_000)
+    expect(page.locator(".under .badge")).to_have_text("Cancelled")
+    assert {world.call(world.engine.get, each).status for each in tasks} == {"cancelled"}
+    page.unroute(f"**{STREAM}*")
+
+
+def test_a_cancel_that_waits_is_not_sent_once_who_confirmed_it_has_signed_out(
+    browser: Browser, tmp_path: Path
+) -> None:
+    silence = Silence()
+    silence.about_cancels = True
+    with a_world(keys=tmp_path, around=silence) as world, a_page(browser) as page:
+        assert world.keys is not None
+        key = world.keys.create("Ada")
+        page.clock.install()
+        sent: list[Request] = []
+        page.on("request", lambda request: sent.append(request) if is_delete(request) else None)
+        page.goto(world.url)
+        page.get_by_label("API key").fill(key)
+        page.keyboard.press("Enter")
+        expect(page.locator(".dot.live")).to_be_visible()
+        tasks = [world.submit("export", percent=30) for _ in range(3)]
+        for task_id in tasks:
+            cancel(page, world, task_id)
+        expect(page.get_by_role("button", name="Cancel waits to be sent")).to_be_visible()
+        page.get_by_role("button", name="Sign out").click()
+        expect(messages(page)).to_contain_text("1 change had not been sent")
+        page.clock.fast_forward(3_000)
+        page.get_by_label("API key").fill(key)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_enabled()
+        page.clock.fast_forward(3_000)
+        expect(page.locator(".under .badge")).to_have_text("Running")
+        assert len(sent) == 2
+        world.open_gate()
+
+
 def test_a_cancel_of_many_ends_with_the_connection_that_nothing_was_heard_over(
     world: World, page: Page
 ) -> None:

@@ -16,6 +16,9 @@ class Lane {
   constructor(most) {
     this.#free = most;
   }
+  get free() {
+    return this.#free > 0;
+  }
   async enter() {
     if (this.#free > 0) this.#free -= 1;
     else await new Promise((resolve) => this.#next.push(resolve));
@@ -52,9 +55,11 @@ export function watch(handlers) {
   Object.assign(watchers, handlers);
 }
 
-export async function ask(method, path, { lane, ...options } = {}) {
+/** `onTurn` is called when it is sent, and may raise: then it is not. */
+export async function ask(method, path, { lane, onTurn, ...options } = {}) {
   await lane?.enter();
   try {
+    onTurn?.();
     return await askNow(method, path, options);
   } finally {
     lane?.leave();

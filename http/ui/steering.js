@@ -1,6 +1,7 @@
 // Cancelling and retrying, one task or many: always asked first, always told how it went.
 
 import { CANCELS, get, MANY, post, remove, SILENCE_WHILE_STOPPING } from "./api.js";
+import { confirmed, isBeingCancelled, visitor } from "./confirmed.js";
 import { confirm, toast } from "./dialogs.js";
 import { h } from "./dom.js";
 import { plural, title } from "./format.js";
@@ -11,14 +12,8 @@ import { quoted } from "./search.js";
 const AT_ONCE = 10_000; // ids in one request
 const LOST = "The connection was lost";
 const ASKED = "The task was asked to stop. Whether it has stopped is not known: look again.";
+const WAITS = "That waits to be sent, until others have been heard. Keep this page open.";
 const STOPS_SOON = 2_000; // milliseconds after which it is no more waited for that one stops, once it was asked to
-
-let visit = new AbortController(); // of whoever is signed in: what came of what they asked for is told to nobody after them
-live.addEventListener("state", () => {
-  if (live.state !== "off") return;
-  visit.abort();
-  visit = new AbortController();
-});
 
 const VERBS = {
   cancel: { word: "Cancel", done: "cancelled", body: "What runs is stopped; that cannot be undone. A cancelled task can be retried.", danger: true, left: "not cancelled so far" },
@@ -31,7 +26,7 @@ const VERBS = {
  */
 export async function steerMany(verb, which, only = null) {
   const { word, body, danger } = VERBS[verb];
-  const { signal } = visit;
+  const signal = visitor();
   let counted;
   try {
     counted = await count(verb, which);
@@ -51,19 +46,28 @@ export async function steerMany(verb, which, only = null) {
     yes: `${word} ${plural(counted.matched, "task")}`,
     danger,
   });
-  return yes && carryOut(verb, counted.task_ids, signal);
+  if (!yes) return false;
+  const change = confirmed();
+  try {
+    return await carryOut(verb, counted.task_ids, change);
+  } finally {
+    change.end();
+  }
 }
 
 /** Do it, so many at a time; tells how it went, and gives whether it was done to any, as far as is known. */
-async function carryOut(verb, all, signal) {
+async function carryOut(verb, all, change) {
+  const { signal } = change;
+  if (!MANY.free) tell(signal, WAITS, "pending");
   let affected = 0;
   const failed = [];
   const told = () => `${plural(affected, "task")} ${VERBS[verb].done}.${failed.length ? ` ${plural(failed.length, "task")} not: ${failed[0].detail}` : ""}`;
   for (let at = 0; at < all.length; at += AT_ONCE) {
     const ids = all.slice(at, at + AT_ONCE);
     const after = all.length - at - ids.length;
+    const onTurn = () => (after > 0 ? signal.throwIfAborted() : change.send());
     try {
-      const answer = await post(`api/tasks/bulk/${verb}`, { ids, dry_run: false }, { silence: SILENCE_WHILE_STOPPING, lane: MANY });
+      const answer = await post(`api/tasks/bulk/${verb}`, { ids, dry_run: false }, { silence: SILENCE_WHILE_STOPPING, lane: MANY, onTurn });
       affected += answer.affected;
       failed.push(...answer.refused);
     } catch (error) {
@@ -80,7 +84,6 @@ async function carryOut(verb, all, signal) {
       else tell(signal, `${told()} ${why}: ${plural(left, "task")} ${left === 1 ? "is" : "are"} ${VERBS[verb].left}.`, "failed");
       return affected > 0;
     }
-    if (signal.aborted) return false; // whoever signs in next has confirmed none of it
   }
   tell(signal, told(), failed.length ? "pending" : "completed");
   return true;
@@ -101,11 +104,16 @@ async function became(verb, ids) {
   }
 }
 
+/** Where no stream tells of it, the screens look at once. */
+const lookNow = () => live.state === "polling" && live.dispatchEvent(new CustomEvent("refresh", { detail: {} }));
+
 const named = (task) => h("p", { class: "anywhere" }, task.task_type && h("b", {}, title(task.task_type), " "), h("span", { class: "mono" }, task.task_id));
 
 /** Cancel one; the answer comes when it has stopped, and the stages are seen before. What takes long to stop holds up no connection. */
 export async function cancelOne(task) {
-  const { signal } = visit;
+  const signal = visitor();
+  const { task_id: id } = task;
+  if (isBeingCancelled(id)) return;
   const yes = await confirm({
     heading: `Cancel this ${title(task.task_type).toLowerCase()}?`,
     body: h("p", {}, task.status === "running" ? "Its work is stopped where it is. It can be retried later." : "It will not begin. It can be retried later."),
@@ -113,34 +121,55 @@ export async function cancelOne(task) {
     danger: true,
   });
   if (!yes) return;
-  const heard = heardOf(task.task_id);
+  const change = confirmed(id);
+  const heard = heardOf(id, signal);
+  const onTurn = () => {
+    change.send();
+    heard.sent();
+  };
+  if (!CANCELS.free) tell(signal, WAITS, "pending");
   try {
-    const answer = await remove(`api/tasks/${encodeURIComponent(task.task_id)}`, { lane: CANCELS, signal: heard.longAgo });
+    const answer = await remove(`api/tasks/${encodeURIComponent(id)}`, { lane: CANCELS, signal: heard.longAgo, onTurn });
     tell(signal, answer.message, answer.status === "cancelled" ? "completed" : "pending");
   } catch (error) {
     if (signal.aborted) return;
-    tell(signal, ...(error.unheard || heard.longAgo.aborted ? await whetherHeard(task, heard.longAgo.aborted ? ASKED : error.message) : [error.message, "failed"]));
+    tell(signal, ...(error.unheard || heard.longAgo.aborted ? await whetherHeard(id, heard.longAgo.aborted ? ASKED : error.message) : [error.message, "failed"]));
   } finally {
     heard.over();
+    change.end();
+    lookNow();
   }
 }
 
-/** Watch whether the task is said to have been asked to stop; `longAgo` is aborted some time after that. */
-function heardOf(id) {
+/**
+ * Find out, from when it is sent, whether the task was asked to stop; `longAgo` is aborted once it was, and some time has
+ * gone by. What the stream does not tell is asked: a page may have none.
+ */
+function heardOf(id, signal) {
   const [end, late] = [new AbortController(), new AbortController()];
+  let asked = false;
   let timer = 0;
   live.addEventListener("task", ({ detail }) => {
-    if (detail.task_id === id && detail.cancel_requested_at) timer ||= setTimeout(() => late.abort(), STOPS_SOON);
+    if (detail.task_id === id && detail.cancel_requested_at) asked = true;
   }, { signal: end.signal });
+  const lookSoon = () => {
+    timer = setTimeout(look, STOPS_SOON);
+  };
+  async function look() {
+    const task = asked || signal.aborted ? null : await find(id);
+    if (end.signal.aborted) return;
+    if (asked || signal.aborted || (task && (task.cancel_requested_at || isFinal(task.status)))) late.abort();
+    else lookSoon();
+  }
   const over = () => {
     end.abort();
     clearTimeout(timer);
   };
-  return { longAgo: late.signal, over };
+  return { longAgo: late.signal, sent: lookSoon, over };
 }
 
 /** What to say of a cancel that was not answered: it may not have been heard, or what runs may not have stopped yet; `otherwise` where nobody answers that. */
-async function whetherHeard({ task_id: id }, otherwise) {
+async function whetherHeard(id, otherwise) {
   const task = await find(id);
   if (!task) return [otherwise, "failed"];
   if (isFinal(task.status)) return [`The task is ${task.status}.`, task.status];
@@ -154,7 +183,7 @@ async function find(id) {
 }
 
 export async function retryOne(task) {
-  const { signal } = visit;
+  const signal = visitor();
   const yes = await confirm({
     heading: `Retry this ${title(task.task_type).toLowerCase()}?`,
     body: h("p", {}, "It gets a new attempt under the same id."),
@@ -167,6 +196,8 @@ export async function retryOne(task) {
   } catch (error) {
     if (signal.aborted) return;
     tell(signal, ...(error.unheard ? await whetherRetried(task, error) : [error.message, "failed"]));
+  } finally {
+    lookNow();
   }
 }
 

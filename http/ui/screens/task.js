@@ -3,6 +3,7 @@
 import { get } from "../api.js";
 import { copy } from "../clipboard.js";
 import { moving, timeAgo } from "../clock.js";
+import { cancelling, underWay } from "../confirmed.js";
 import { toast } from "../dialogs.js";
 import { fill, h, icon, reconcile, say, setHidden } from "../dom.js";
 import { clock, count, plural, roughly, since, title } from "../format.js";
@@ -88,6 +89,7 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
     again = false;
   }
   const quietly = () => surely(look);
+  underWay.addEventListener("change", draw, { signal });
   let due = 0;
   const chainSoon = () => {
     due ||= setTimeout(() => {
@@ -217,8 +219,8 @@ function makeActions(current, heading) {
       if (mayRetry) retry.hidden = false; // before the other goes
       setHidden(cancel, !mayCancel, mayRetry ? retry : heading);
       setHidden(retry, !mayRetry, mayCancel ? cancel : heading);
-      say(words, seen.cancel_requested_at ? "Cancel is under way" : "Cancel");
-      setAble(cancel, !seen.cancel_requested_at);
+      say(words, cancelling(seen) ?? "Cancel");
+      setAble(cancel, !cancelling(seen));
     },
   };
 }
