@@ -82,6 +82,42 @@ def test_where_streams_are_held_back_it_goes_on_looking_while_it_tries_to_open_o
     expect(page.locator(".dot.live")).to_be_visible()
 
 
+@pytest.mark.parametrize("by_hand", [True, False], ids=["by hand", "by itself"])
+def test_where_streams_are_held_back_it_is_not_lost_any_more_once_the_server_answers(
+    world: World, page: Page, *, by_hand: bool
+) -> None:
+    begin = datetime.now(UTC)
+    page.clock.install(time=begin)
+    held: list[Route] = []
+    page.route(STREAM, lambda route: held.append(route))
+    task_id = world.submit("export", percent=30)
+    open_at(page, world, f"tasks/{task_id}")
+    page.clock.pause_at(begin + timedelta(seconds=15))
+    look = "**/api/tasks?q=id*"
+    away = page.get_by_role("alert").filter(has_text="Connection lost, retrying")
+    with page.expect_request(look):
+        page.clock.fast_forward(20_000)
+    page.route(SESSION, lambda route: route.abort("connectionreset"))
+    page.clock.fast_forward(3_000)
+    expect(away).to_be_visible()
+    page.unroute(SESSION)
+    with page.expect_request(look):
+        if by_hand:
+            page.get_by_role("button", name="Retry now").click()
+        else:
+            page.clock.fast_forward(1_000)
+    expect(away).to_be_hidden()
+    world.open_gate()
+    for _ in range(3):  # while a stream is tried
+        with page.expect_request(look):
+            page.clock.fast_forward(3_000)
+        expect(page.locator(".connection")).to_have_text("Looking every 3 s")
+    page.clock.resume()  # what is seen is drawn by the clock, too
+    expect(page.locator(".under .badge")).to_have_text("Completed")
+    held[-1].continue_()
+    expect(page.locator(".dot.live")).to_be_visible()
+
+
 def test_a_connection_that_fell_silent_is_said_to_be_lost_for_as_long_as_it_is(
     world: World, page: Page
 ) -> None:

@@ -91,6 +91,8 @@ class Live extends EventTarget {
     this.#let_go();
     if (document.hidden) return; // until somebody looks
     if (!(await this.#answers())) return;
+    this.#tries = 0;
+    if (this.state === "lost") this.#become("connecting"); // whoever answers is there, whatever becomes of a stream
     this.#tell("refresh", {});
     this.#connect();
   }
@@ -110,9 +112,10 @@ class Live extends EventTarget {
 
   #connect() {
     this.#let_go();
-    if (this.state === "off") this.#become("connecting");
+    const first = this.state === "off"; // the screens have just been asked for
+    if (first) this.#become("connecting");
     if (document.hidden) return; // until somebody looks: a page may begin in the background
-    if (this.state === "polling") this.#lookSoon(); // until a stream has come through
+    if (!first) this.#lookSoon(); // until a stream has come through
     const from = this.#seq === null ? "" : `?last_event_id=${this.#seq}`;
     const source = new EventSource(`api/tasks/events${from}`);
     this.#source = source;
@@ -126,11 +129,10 @@ class Live extends EventTarget {
       clearTimeout(this.#patience);
       clearTimeout(this.#timer); // no need to look any more
       this.#turn += 1;
-      const back = this.state === "lost" || !from; // then something may have been missed
       this.#heard = Date.now();
       this.#tries = 0;
       this.#become("live");
-      if (back) this.#tell("refresh", {});
+      if (!from) this.#tell("refresh", {}); // something may have been missed
     });
     hear("task", (task) => this.#tell("task", task));
     hear("ping", () => {});
@@ -232,6 +234,7 @@ class Live extends EventTarget {
       return;
     }
     if (turn !== this.#turn) return;
+    this.#become("polling");
     this.#tell("refresh", {});
     this.#rounds += 1;
     if (this.#rounds % 20 === 0) this.#connect(); // perhaps streams come through by now
