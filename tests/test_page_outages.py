@@ -348,6 +348,32 @@ def test_a_page_in_the_background_does_not_ask_for_a_server_that_is_away_until_i
     expect(page.locator(".dot.live")).to_be_visible()
 
 
+def test_who_comes_back_to_a_page_is_not_told_that_it_is_live_before_it_is(
+    world: World, page: Page
+) -> None:
+    page.clock.install()
+    page.add_init_script(HIDDEN)
+    open_at(page, world, "tasks")
+    page.evaluate("look()")
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.evaluate("look(false)")
+    for question in (SESSION, STREAM):  # the connection died meanwhile, and nobody was told
+        page.route(question, lambda _route: None)
+    with page.expect_request(SESSION):
+        page.evaluate("look()")
+    expect(page.locator(".connection")).to_have_text("Connecting…")
+    page.clock.fast_forward(11_000)
+    expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
+    page.unroute(SESSION)
+    page.clock.fast_forward(2_000)
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.locator(".dot.live")).to_have_count(0)  # there is an answer, and no stream yet
+    page.unroute(STREAM)
+    with page.expect_request(STREAM):
+        page.evaluate("look(false); look()")
+    expect(page.locator(".dot.live")).to_be_visible()
+
+
 def test_a_screen_that_did_not_come_is_not_asked_for_again_until_somebody_looks(
     world: World, page: Page
 ) -> None:
