@@ -18,6 +18,7 @@ pytestmark = needs_chromium
 STREAM = "**/api/tasks/events*"
 SESSION = "**/api/session"
 OVERVIEW = "**/api/overview"
+DOCUMENTS = "**/api/documents?*"
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +283,38 @@ def is_upload(request: Request) -> bool:
     return request.url.endswith("/api/upload")
 
 
+def test_a_screen_that_did_not_come_has_a_heading_with_the_focus_and_can_be_tried_again(
+    world: World, page: Page
+) -> None:
+    open_at(page, world)
+    page.route(DOCUMENTS, lambda route: route.abort())
+    page.get_by_role("link", name="Library", exact=True).click()
+    expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    heading = page.get_by_role("heading", level=1, name="Library")
+    expect(heading).to_be_focused()
+    page.unroute(DOCUMENTS)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("region", name="Documents", exact=True)).to_be_visible()
+    expect(heading).to_be_focused()
+
+
+def test_a_screen_that_is_tried_again_by_itself_takes_the_focus_from_nothing_else(
+    world: World, page: Page
+) -> None:
+    page.clock.install()
+    open_at(page, world)
+    page.route(DOCUMENTS, lambda route: route.abort())
+    page.get_by_role("link", name="Library", exact=True).click()
+    expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    elsewhere = page.get_by_role("link", name="Graph", exact=True)
+    elsewhere.focus()
+    page.unroute(DOCUMENTS)
+    page.clock.fast_forward(20_000)
+    expect(page.get_by_role("region", name="Documents", exact=True)).to_be_visible()
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    expect(elsewhere).to_be_focused()
+
+
 # -- what nobody looks at -------------------------------------------------------------------------
 
 # As a tab that was opened in the background; `look()` brings it to the front, `look(false)` back.
@@ -379,13 +412,13 @@ def test_a_screen_that_did_not_come_is_not_asked_for_again_until_somebody_looks(
 ) -> None:
     page.clock.install()
     page.add_init_script(HIDDEN)
-    page.route("**/api/documents?*", lambda route: route.abort())
+    page.route(DOCUMENTS, lambda route: route.abort())
     open_at(page, world, "library")
     expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
     asked = questions(page)
     for _ in range(4):
         page.clock.fast_forward(10_000)
-    page.unroute("**/api/documents?*")
+    page.unroute(DOCUMENTS)
     assert asked == []
     page.evaluate("look()")
     expect(page.get_by_role("region", name="Documents", exact=True)).to_be_visible()
