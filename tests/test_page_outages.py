@@ -18,6 +18,7 @@ pytestmark = needs_chromium
 STREAM = "**/api/tasks/events*"
 SESSION = "**/api/session"
 OVERVIEW = "**/api/overview"
+DOCUMENTS = "**/api/documents?*"
 
 
 @pytest.fixture(scope="module")
@@ -86,16 +87,17 @@ def test_where_streams_are_held_back_it_goes_on_looking_while_it_tries_to_open_o
 def test_where_streams_are_held_back_it_is_not_lost_any_more_once_the_server_answers(
     world: World, page: Page, *, by_hand: bool
 ) -> None:
-    page.clock.install()
+    begin = datetime.now(UTC)
+    page.clock.install(time=begin)
     held: list[Route] = []
     page.route(STREAM, lambda route: held.append(route))
     task_id = world.submit("export", percent=30)
     open_at(page, world, f"tasks/{task_id}")
-    page.clock.fast_forward(21_000)
-    expect(page.get_by_text("Looking every 3 s")).to_be_visible()
-    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=2))
+    page.clock.pause_at(begin + timedelta(seconds=15))
     look = "**/api/tasks?q=id*"
     away = page.get_by_role("alert").filter(has_text="Connection lost, retrying")
+    with page.expect_request(look):
+        page.clock.fast_forward(20_000)
     page.route(SESSION, lambda route: route.abort("connectionreset"))
     page.clock.fast_forward(3_000)
     expect(away).to_be_visible()
@@ -281,6 +283,38 @@ def is_upload(request: Request) -> bool:
     return request.url.endswith("/api/upload")
 
 
+def test_a_screen_that_did_not_come_has_a_heading_with_the_focus_and_can_be_tried_again(
+    world: World, page: Page
+) -> None:
+    open_at(page, world)
+    page.route(DOCUMENTS, lambda route: route.abort())
+    page.get_by_role("link", name="Library", exact=True).click()
+    expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    heading = page.get_by_role("heading", level=1, name="Library")
+    expect(heading).to_be_focused()
+    page.unroute(DOCUMENTS)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("region", name="Documents", exact=True)).to_be_visible()
+    expect(heading).to_be_focused()
+
+
+def test_a_screen_that_is_tried_again_by_itself_takes_the_focus_from_nothing_else(
+    world: World, page: Page
+) -> None:
+    page.clock.install()
+    open_at(page, world)
+    page.route(DOCUMENTS, lambda route: route.abort())
+    page.get_by_role("link", name="Library", exact=True).click()
+    expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    elsewhere = page.get_by_role("link", name="Graph", exact=True)
+    elsewhere.focus()
+    page.unroute(DOCUMENTS)
+    page.clock.fast_forward(20_000)
+    expect(page.get_by_role("region", name="Documents", exact=True)).to_be_visible()
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    expect(elsewhere).to_be_focused()
+
+
 # -- what nobody looks at -------------------------------------------------------------------------
 
 # As a tab that was opened in the background; `look()` brings it to the front, `look(false)` back.
@@ -347,18 +381,44 @@ def test_a_page_in_the_background_does_not_ask_for_a_server_that_is_away_until_i
     expect(page.locator(".dot.live")).to_be_visible()
 
 
+def test_who_comes_back_to_a_page_is_not_told_that_it_is_live_before_it_is(
+    world: World, page: Page
+) -> None:
+    page.clock.install()
+    page.add_init_script(HIDDEN)
+    open_at(page, world, "tasks")
+    page.evaluate("look()")
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.evaluate("look(false)")
+    for question in (SESSION, STREAM):  # the connection died meanwhile, and nobody was told
+        page.route(question, lambda _route: None)
+    with page.expect_request(SESSION):
+        page.evaluate("look()")
+    expect(page.locator(".connection")).to_have_text("Connecting…")
+    page.clock.fast_forward(11_000)
+    expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
+    page.unroute(SESSION)
+    page.clock.fast_forward(2_000)
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.locator(".dot.live")).to_have_count(0)  # there is an answer, and no stream yet
+    page.unroute(STREAM)
+    with page.expect_request(STREAM):
+        page.evaluate("look(false); look()")
+    expect(page.locator(".dot.live")).to_be_visible()
+
+
 def test_a_screen_that_did_not_come_is_not_asked_for_again_until_somebody_looks(
     world: World, page: Page
 ) -> None:
     page.clock.install()
     page.add_init_script(HIDDEN)
-    page.route("**/api/documents?*", lambda route: route.abort())
+    page.route(DOCUMENTS, lambda route: route.abort())
     open_at(page, world, "library")
     expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
     asked = questions(page)
     for _ in range(4):
         page.clock.fast_forward(10_000)
-    page.unroute("**/api/documents?*")
+    page.unroute(DOCUMENTS)
     assert asked == []
     page.evaluate("look()")
     expect(page.get_by_role("region", name="Documents", exact=True)).to_be_visible()

@@ -33,7 +33,7 @@ class Live extends EventTarget {
     document.addEventListener("visibilitychange", () => this.#onVisibility());
     addEventListener("online", () => this.retry());
     addEventListener("offline", () => this.suspect());
-    addEventListener("pagehide", () => this.#let_go());
+    addEventListener("pagehide", () => this.#rest());
     addEventListener("pageshow", (event) => event.persisted && this.retry());
     let seen = Date.now();
     setInterval(() => {
@@ -82,19 +82,25 @@ class Live extends EventTarget {
 
   #onVisibility() {
     if (!this.#wanted) return;
-    if (document.hidden) this.#let_go();
+    if (document.hidden) this.#rest();
     else this.#again(); // in another tab somebody else may have signed in meanwhile
   }
 
   /** Follow anew, where nothing was followed for a while: does anyone answer? Then what was missed is looked at. */
   async #again() {
-    this.#let_go();
+    this.#rest();
     if (document.hidden) return; // until somebody looks
     if (!(await this.#answers())) return;
     this.#tries = 0;
     if (this.state === "lost") this.#become("connecting"); // whoever answers is there, whatever becomes of a stream
     this.#tell("refresh", {});
     this.#connect();
+  }
+
+  /** Follow nothing for a while: what is shown is of before, until a stream has come through anew. */
+  #rest() {
+    this.#let_go();
+    if (this.state === "live") this.#become("connecting");
   }
 
   #let_go() {

@@ -6,7 +6,7 @@ import { fill, h } from "./dom.js";
 import { listen, screenKeys } from "./keys.js";
 import { live } from "./live.js";
 import { brought, Outdated } from "./loading.js";
-import { failure } from "./parts.js";
+import { button, failure } from "./parts.js";
 import { stepped, where } from "./router.js";
 import * as sessions from "./session.js";
 import { lostBar, makeShell } from "./shell.js";
@@ -105,8 +105,11 @@ function askForKey() {
   app.querySelector("#key")?.focus();
 }
 
-async function route() {
+/** Show what the address names. `byItself`: nobody has just asked for that, and the focus may be somewhere else. */
+async function route({ byItself = false } = {}) {
   if (shell === null) return;
+  const has = document.activeElement;
+  const elsewhere = byItself && has !== document.body && !shell.main.contains(has);
   const { parts, query } = where();
   const [place, title, show] = (SCREENS.get(parts[0] ?? "") ?? (() => ["", "Nothing here", nothing]))(parts);
   const height = stepped();
@@ -134,16 +137,26 @@ async function route() {
     await show(context);
   } catch (error) {
     if (error.name === "AbortError" || ending.signal.aborted) return;
-    const outdated = error instanceof Outdated;
-    fill(root, outdated ? h("p", { class: "notice is-pending", role: "alert" }, error.message) : failure(error));
-    if (error.status === undefined && !outdated) throw error; // one of ours
-    live.addEventListener("refresh", () => route(), { signal: ending.signal, once: true });
-    const timer = setInterval(() => document.hidden || route(), ANYWAY);
+    notShown(root, title, error);
+    if (error.status === undefined && !(error instanceof Outdated)) throw error; // one of ours
+    const again = () => route({ byItself: true });
+    live.addEventListener("refresh", again, { signal: ending.signal, once: true });
+    const timer = setInterval(() => document.hidden || again(), ANYWAY);
     ending.signal.addEventListener("abort", () => clearInterval(timer));
   }
   if (!ending.signal.aborted) shell?.main.setAttribute("aria-busy", "false");
   if (height > 0 && !ending.signal.aborted) scrollTo(0, height);
-  if (!first && !ending.signal.aborted) shell?.main.querySelector("h1")?.focus({ preventScroll: true });
+  if (!first && !elsewhere && !ending.signal.aborted) shell?.main.querySelector("h1")?.focus({ preventScroll: true });
+}
+
+function notShown(root, title, error) {
+  const [notice, act] = error instanceof Outdated
+    ? [h("p", { class: "notice is-pending", role: "alert" }, error.message), button("Reload", null, () => location.reload())]
+    : [failure(error), button("Try again", null, () => route())];
+  fill(root,
+    h("div", { class: "head" }, h("div", { class: "titles" }, h("h1", { class: "anywhere", tabindex: -1 }, title))),
+    notice,
+    h("div", { class: "more-of-it" }, act));
 }
 
 function nothing({ root }) {
@@ -156,6 +169,6 @@ live.addEventListener("state", ({ detail }) => waiting && (detail === "live" || 
 live.addEventListener("unauthorised", () => askForKey());
 live.addEventListener("session", ({ detail }) => shell && sessions.isOther(detail) && beginAnew());
 for (const event of ["task", "removed", "refresh"]) live.addEventListener(event, countSoon);
-addEventListener("hashchange", route);
+addEventListener("hashchange", () => route());
 listen();
 start();
