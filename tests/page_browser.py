@@ -92,3 +92,8 @@ def open_at(page: Page, world: World, place: str = "") -> None:
     """Open a screen, and wait until it is there."""
     page.goto(f"{world.url}/#/{place}")
     expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+
+
+def retry_now(page: Page) -> None:
+    """Press the button of a lost connection, whether or not the page has come back by itself."""
+    page.evaluate("document.querySelector('.lost-bar button').click()")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from tests.page_browser import PHONE, a_page, needs_chromium, open_at
+from tests.page_browser import PHONE, a_page, needs_chromium, open_at, retry_now
 from tests.page_world import HOSTILE, World, a_world
 
 pytestmark = needs_chromium
@@ -236,7 +236,7 @@ def test_uploads_wait_for_a_server_that_is_away_and_outlive_a_change_of_screen(
     page.get_by_role("link", name="Overview", exact=True).click()
     expect(page.get_by_role("alert").last).to_be_visible()
     world.listen_again()
-    page.get_by_role("button", name="Retry now").click()
+    retry_now(page)
     expect(page.locator(".dot.live")).to_be_visible()
     page.get_by_role("link", name="Library", exact=True).click()
     expect(uploads.get_by_text("5 of 5", exact=True)).to_be_visible()

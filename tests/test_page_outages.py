@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, Request, Route, expect
 
-from tests.page_browser import a_page, needs_chromium, open_at
+from tests.page_browser import a_page, needs_chromium, open_at, retry_now
 from tests.page_world import World, a_world
 
 pytestmark = needs_chromium
@@ -199,7 +199,7 @@ def test_another_session_that_begins_while_the_server_is_away_comes_with_it(
         page.context.request.post(f"{world.url}/api/session", data={"key": bob})
         expect(page.get_by_role("alert")).to_contain_text("Connection lost, retrying")
         page.unroute(SESSION)
-        page.get_by_role("button", name="Retry now").click()
+        retry_now(page)
         expect(page.get_by_text("Bob", exact=True)).to_be_visible()
         expect(page.locator(".dot.live")).to_be_visible()
 
@@ -248,7 +248,7 @@ def test_nobody_is_said_to_be_signed_out_of_a_server_that_was_not_told(
         expect(page.get_by_role("region", name="Messages")).to_contain_text("still be signed in")
         assert page.get_by_label("API key").count() == 0
         world.listen_again()
-        page.get_by_role("button", name="Retry now").click()
+        retry_now(page)
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_label("API key")).to_be_visible()
 
@@ -441,7 +441,7 @@ def test_a_list_that_was_turned_without_a_connection_comes_with_it(
     page.get_by_role("button", name="Older").click()
     expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
     world.listen_again()
-    page.get_by_role("button", name="Retry now").click()
+    retry_now(page)
     expect(page.get_by_text("51–60 of 60 tasks")).to_be_visible()
     expect(page.get_by_role("table", name="Tasks")).to_be_visible()
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tests.page_browser import a_page, needs_chromium, open_at
+from tests.page_browser import a_page, needs_chromium, open_at, retry_now
 from tests.page_world import HOSTILE, LONG, World, a_world
 
 pytestmark = needs_chromium
@@ -196,7 +196,7 @@ def test_a_restart_of_the_server_is_shown_and_outlived(world: World, page: Page)
     assert page.locator("[role=alert] [data-moves], [role=status] [data-moves]").count() == 0
     world.open_gate()
     world.listen_again()
-    page.get_by_role("button", name="Retry now").click()
+    retry_now(page)
     expect(page.locator(".dot.live, .dot.polling")).to_be_visible()
     expect(page.get_by_role("alert")).to_be_hidden()
     expect(page.locator(".under .badge")).to_have_text("Completed")
