@@ -223,7 +223,7 @@ class Outbox:
         }
 
     async def backlogs(self) -> dict[str, Backlog]:
-        """Give what is owed to each hook that has deliveries; read from an index alone."""
+        """Give what is owed to each hook that has deliveries; counted in an index."""
         rows = await self._database.read(
             lambda db: db.execute(
                 "SELECT hook.hook_id, hook.waiting, hook.dead, oldest.created_at FROM ("
