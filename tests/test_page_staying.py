@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.page_browser import a_page, needs_chromium, open_at
 from tests.page_world import World, a_world
@@ -170,6 +171,25 @@ def test_who_cancels_a_task_by_keys_stands_at_what_can_be_done_then(
     expect(page.locator(".under .badge")).to_have_text("Cancelled")
     expect(actions.get_by_role("button", name="Cancel")).to_be_hidden()
     expect(actions.get_by_role("button", name="Retry")).to_be_focused()
+
+
+def test_who_begins_a_search_before_its_screen_has_its_tasks_goes_on_with_it(
+    world: World, page: Page
+) -> None:
+    world.submit("report")
+    held: list[Route] = []
+    open_live(page, world)
+    page.route("**/api/tasks?**limit=50**", lambda route: held.append(route))
+    page.get_by_role("link", name=re.compile("^Tasks")).first.click()
+    search = page.get_by_label("Search tasks")
+    search.focus()
+    page.keyboard.type("type:")
+    for route in held:
+        route.continue_()
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+    expect(search).to_be_focused()
+    page.get_by_role("link", name=re.compile("^Library")).first.click()
+    expect(page.get_by_role("heading", level=1, name="Library")).to_be_focused()
 
 
 def test_a_link_in_the_chain_keeps_the_focus_while_its_task_goes_on(

@@ -146,7 +146,8 @@ async function route({ byItself = false } = {}) {
   }
   if (!ending.signal.aborted) shell?.main.setAttribute("aria-busy", "false");
   if (height > 0 && !ending.signal.aborted) scrollTo(0, height);
-  if (!first && !elsewhere && !ending.signal.aborted) shell?.main.querySelector("h1")?.focus({ preventScroll: true });
+  const now = document.activeElement; // somewhere new, where somebody did not wait for the screen: in its search, say
+  if (!first && !elsewhere && !ending.signal.aborted && (now === document.body || now === has)) shell?.main.querySelector("h1")?.focus({ preventScroll: true });
 }
 
 function notShown(root, title, error) {
