@@ -156,6 +156,12 @@ def refused_certificate() -> ssl.SSLCertVerificationError:
     return refused
 
 
+def tls_error(reason: str) -> ssl.SSLError:
+    error = ssl.SSLError(1, f"[SSL: {reason}]")
+    error.reason = reason
+    return error
+
+
 async def first_change(client: AsyncClient) -> None:
     async with client.follow() as changes:
         await anext(changes)
@@ -172,7 +178,10 @@ ALL_THAT_READ: list[Callable[[AsyncClient], Awaitable[Any]]] = [
     ("cause", "kind", "said"),
     [
         (refused_certificate(), TlsFailed, r"certificate has expired\).* SSL_CERT_FILE"),
-        (ssl.SSLError(1, "[SSL] wrong version number"), TlsFailed, "TLS with .* failed"),
+        (ssl.SSLError(1, "[SSL] all kinds of things"), TlsFailed, r"TLS with .* things\)$"),
+        (tls_error("WRONG_VERSION_NUMBER"), TlsFailed, r"\(wrong version number\); .* http://"),
+        (tls_error("TLSV1_UNRECOGNIZED_NAME"), TlsFailed, r"\(tlsv1 unrecognized name\)$"),
+        (tls_error("TLSV1_ALERT_INTERNAL_ERROR"), CannotConnect, r"alert internal error\)$"),
         (OSError(errno.EMFILE, "Too many open files"), CannotConnect, "Too many open files"),
     ],
 )
@@ -190,9 +199,7 @@ async def test_what_keeps_a_connection_from_being_made_is_said_and_is_the_cause(
         assert caught.__cause__ is cause
 
 
-@pytest.mark.parametrize(
-    "cause", [refused_certificate(), ssl.SSLError(1, "[SSL] wrong version number")]
-)
+@pytest.mark.parametrize("cause", [refused_certificate(), tls_error("WRONG_VERSION_NUMBER")])
 async def test_tls_that_failed_is_not_tried_again_as_no_patience_cures_it(cause: Exception) -> None:
     for ask in ALL_THAT_READ:
         server = Server(*[because_of(cause)] * 99)
@@ -210,6 +217,15 @@ async def test_a_handshake_that_breaks_off_is_a_server_that_is_away(kind: type[E
         server = Server(*[because_of(kind(1, "broken off"))] * 99)
         async with server.client() as client:
             with pytest.raises(CannotConnect, match="no server at"):
+                await ask(client)
+        assert len(server.asked) > 3
+
+
+async def test_a_proxy_that_has_no_certificate_yet_is_tried_again() -> None:
+    for ask in ALL_THAT_READ:
+        server = Server(*[because_of(tls_error("TLSV1_ALERT_INTERNAL_ERROR"))] * 99)
+        async with server.client() as client:
+            with pytest.raises(CannotConnect, match="alert internal error"):
                 await ask(client)
         assert len(server.asked) > 3
 

@@ -55,6 +55,21 @@ class Silent(httpx2.AsyncByteStream, httpx2.SyncByteStream):
         raise httpx2.ReadTimeout("")
 
 
+class Commented(httpx2.AsyncByteStream):
+    """A stream that says nothing but comments, a proxy's own, until it is closed."""
+
+    def __init__(self) -> None:
+        self._closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while not self._closed:
+            await anyio.sleep(4)
+            yield b": a\n\n"
+
+    async def aclose(self) -> None:
+        self._closed = True
+
+
 async def holds_all(request: httpx2.Request) -> httpx2.Response:
     await anyio.sleep(patience_of(request))
     raise httpx2.ReadTimeout("")
@@ -83,11 +98,28 @@ async def falls_silent(request: httpx2.Request) -> httpx2.Response:
     return httpx2.Response(200, headers=STREAM, stream=Silent(patience_of(request), READY))
 
 
+async def cuts_each_after_a_comment_of_its_own(request: httpx2.Request) -> httpx2.Response:
+    await anyio.sleep(10)
+    return events(": kept alive by the proxy")
+
+
+async def keeps_each_alive_by_comments(request: httpx2.Request) -> httpx2.Response:
+    return httpx2.Response(200, headers=STREAM, stream=Commented())
+
+
 Holding = Callable[[httpx2.Request], Any]
-each_way_to_hold = pytest.mark.parametrize("hold", [holds_all, holds_all_but_the_headers])
+each_way_to_hold = pytest.mark.parametrize(
+    "hold", [holds_all, holds_all_but_the_headers, keeps_each_alive_by_comments]
+)
 
 each_way_to_give_up = pytest.mark.parametrize(
-    "give_up", [gives_up_with_a_504, gives_up_by_hanging_up, gives_up_by_ending_it]
+    "give_up",
+    [
+        gives_up_with_a_504,
+        gives_up_by_hanging_up,
+        gives_up_by_ending_it,
+        cuts_each_after_a_comment_of_its_own,
+    ],
 )
 
 

@@ -71,7 +71,8 @@ class AsyncFollower:
         self._over = False
         self._polling = False
         self._polled = False
-        self._heard = False  # anything, on this stream
+        self._heard = False  # an event, on this stream: a proxy may write comments of its own
+        self._waited = 0.0  # seconds for the next one
         self._silence = FIRST_WORD  # seconds that are borne: more once streams come through
 
     async def __aenter__(self) -> Self:
@@ -156,6 +157,7 @@ class AsyncFollower:
         if self._heard:
             self._silence = SILENCE
         self._heard = False
+        self._waited = 0.0
         where = "/api/tasks/events" if self._task_id is None else self._path_of_task()
         headers = {"accept": "text/event-stream", "cache-control": "no-store"}
         if self._seq is not None:
@@ -201,6 +203,7 @@ class AsyncFollower:
         self._polling = True
 
     async def _take(self, pieces: AsyncGenerator[bytes, None]) -> None:
+        began = anyio.current_time()
         try:
             piece = await anext(pieces)
         except StopAsyncIteration:
@@ -211,10 +214,15 @@ class AsyncFollower:
             return
         except FAILURES as error:
             raise self._connection.settings.no_answer(error, self._silence) from None
-        self._heard = True
-        self._doubts.dispel()
-        self._patience.heard()
-        for frame in self._reader.feed(piece):
+        self._waited += anyio.current_time() - began
+        frames = self._reader.feed(piece)
+        if frames:
+            self._heard, self._waited = True, 0.0
+            self._doubts.dispel()
+            self._patience.heard()
+        elif self._waited >= self._silence:
+            await self._bear_silence()
+        for frame in frames:
             event = read_event(frame)
             if frame.seq is not None:
                 self._seq = frame.seq

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from .errors import CannotConnect, TlsFailed
 
 BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)  # which say nothing
+PASSING = "tlsv1 alert internal error"  # what a proxy says while it has no certificate yet
+NO_TLS = "wrong version number"
 
 
 def cannot_connect(url: str, error: Exception) -> CannotConnect:
@@ -22,11 +24,13 @@ def cannot_connect(url: str, error: Exception) -> CannotConnect:
                 )
                 return _because_of(cause, told)
             case ssl.SSLError() if not isinstance(cause, BROKEN_OFF):
-                told = TlsFailed(
-                    f"TLS with {url} failed ({_in_words(cause)}); if plain HTTP is spoken there, "
-                    "the URL begins with http://"
-                )
-                return _because_of(cause, told)
+                reason = _reason(cause)
+                told = f"TLS with {url} failed ({reason})"
+                if reason == PASSING:
+                    return _because_of(cause, CannotConnect(told))
+                if reason == NO_TLS:
+                    told += "; if plain HTTP is spoken there, the URL begins with http://"
+                return _because_of(cause, TlsFailed(told))
             case OSError(errno=errno.EMFILE | errno.ENFILE, strerror=reason):
                 return _because_of(cause, CannotConnect(f"no connection to {url}: {reason}"))
             case _:
@@ -34,7 +38,7 @@ def cannot_connect(url: str, error: Exception) -> CannotConnect:
     return CannotConnect(f"no server at {url}")
 
 
-def _in_words(failure: ssl.SSLError) -> str:
+def _reason(failure: ssl.SSLError) -> str:
     """Give OpenSSL's name of the reason (WRONG_VERSION_NUMBER), where it has one, as words."""
     name: str | None = getattr(failure, "reason", None)
     return name.replace("_", " ").lower() if name else str(failure)
