@@ -25,12 +25,12 @@ def cannot_connect(url: str, error: Exception) -> CannotConnect:
                 return _because_of(cause, told)
             case ssl.SSLError() if not isinstance(cause, BROKEN_OFF):
                 reason = _reason(cause)
-                told = f"TLS with {url} failed ({reason})"
+                failed = f"TLS with {url} failed ({reason})"
                 if reason == PASSING:
-                    return _because_of(cause, CannotConnect(told))
+                    return _because_of(cause, CannotConnect(failed))
                 if reason == NO_TLS:
-                    told += "; if plain HTTP is spoken there, the URL begins with http://"
-                return _because_of(cause, TlsFailed(told))
+                    failed += "; if plain HTTP is spoken there, the URL begins with http://"
+                return _because_of(cause, TlsFailed(failed))
             case OSError(errno=errno.EMFILE | errno.ENFILE, strerror=reason):
                 return _because_of(cause, CannotConnect(f"no connection to {url}: {reason}"))
             case _:
