@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from operator import attrgetter
 
 import anyio
 import msgspec
 
 from .actors import Actors
 from .lifecycle import TaskStatus
-from .recent import Bucket, Percentiles, ready_since
+from .recent import Bucket, Percentiles
 from .records import TaskRecord
 from .registry import Registry
 from .surroundings import Clock
+
+_ready_since = attrgetter("ready_since")
 
 
 class TypeState(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +86,7 @@ class Overview:
     def oldest_pending(self) -> TaskRecord | None:
         """The task, of all types, that has waited for a place for longest."""
         waiting = [self._oldest(declared.name) for declared in self._registry]
-        return min(filter(None, waiting), key=ready_since, default=None)
+        return min(filter(None, waiting), key=_ready_since, default=None)
 
     def _state(self, name: str) -> TypeState:
         catalogue, recent = self._actors.ledger.catalogue, self._actors.recent
@@ -97,7 +100,7 @@ class Overview:
             running=counts[TaskStatus.RUNNING],
             pending=pending,
             delayed=min(pending, self._actors.queues.of(name).early),
-            oldest_pending_at=None if oldest is None else ready_since(oldest),
+            oldest_pending_at=None if oldest is None else oldest.ready_since,
             completed=counts[TaskStatus.COMPLETED],
             failed=counts[TaskStatus.FAILED],
             cancelled=counts[TaskStatus.CANCELLED],
@@ -109,4 +112,4 @@ class Overview:
         kept = self._actors.ledger.catalogue.records
         first = (kept.get(task_id) for task_id in self._actors.queues.of(name).firsts())
         waiting = (one for one in first if one is not None and one.status is TaskStatus.PENDING)
-        return min(waiting, key=ready_since, default=None)
+        return min(waiting, key=_ready_since, default=None)

@@ -105,8 +105,7 @@ class Recent:
         return [self._bucket(minute) for minute in range(newest - BUCKETS + 1, newest + 1)]
 
     def _started(self, before: TaskRecord, after: TaskRecord) -> None:
-        waited = (after.updated_at - ready_since(before)).total_seconds()
-        _add(self._waited, after.type, max(0.0, waited))
+        _add(self._waited, after.type, before.seconds_waited(after))
 
     def _ended(self, record: TaskRecord, *, ran: bool) -> None:
         ended, started = record.completed_at, record.started_at
@@ -145,13 +144,6 @@ class Recent:
             return Bucket(at)
         mean = counts.ran_seconds / counts.ran if counts.ran else None
         return Bucket(at, counts.completed, counts.failed, counts.cancelled, mean)
-
-
-def ready_since(record: TaskRecord) -> datetime:
-    """Since when a pending task has waited for nothing but a place, or from when it will."""
-    if record.run_at is not None:
-        return record.run_at
-    return record.created_at if record.attempt == 0 else record.updated_at
 
 
 def _minute(moment: datetime) -> int:

@@ -91,6 +91,15 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
         """Whether it is over: nothing about it changes again, unless a person revives it."""
         return self.completed_at is not None
 
+    @property
+    def ready_since(self) -> datetime:
+        """While pending: from when it waits for nothing but a place, or will wait."""
+        return self.run_at or self.updated_at  # the change that made it pending was the last
+
+    def seconds_waited(self, start: TaskRecord) -> float:
+        """Give how long this pending task waited for its place until that change started it."""
+        return max(0.0, (start.updated_at - self.ready_since).total_seconds())
+
 
 class TaskPage(msgspec.Struct, frozen=True):
     """A part of a list: `records` newest first, `total` how many match over all pages."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from .lifecycle import LifeEvent, TaskStatus
 from .observing import Move
@@ -130,7 +129,7 @@ class Statistics:
             if event is None or before is None:
                 counted.submitted += 1
             elif event is _START:
-                counted.wait.add(_waited(before, after))
+                counted.wait.add(before.seconds_waited(after))
             else:
                 self._note_end(counted, event, before, after)
 
@@ -156,21 +155,10 @@ class Statistics:
         for move in moves:
             counted = self.of(move.after.type)
             if move.event is _START and move.before is not None:
-                counted.wait.add(_waited(move.before, move.after))
+                counted.wait.add(move.before.seconds_waited(move.after))
             if move.after.final:
                 counted.ended[move.after.status] += 1
             if move.event is LifeEvent.REQUEUE:
                 counted.requeues += 1
             if move.before is not None and move.after.interruptions > move.before.interruptions:
                 counted.interruptions += 1
-
-
-def _waited(pending: TaskRecord, started: TaskRecord) -> float:
-    ready = pending.updated_at if pending.run_at is None else _ready_at(pending)
-    return (started.updated_at - ready).total_seconds()
-
-
-def _ready_at(pending: TaskRecord) -> datetime:
-    """When the task had become ready: it was put in its queue, or its time had come."""
-    assert pending.run_at is not None
-    return max(pending.run_at, pending.updated_at)

@@ -12,7 +12,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -207,8 +207,12 @@ def drawn(width: int) -> list[str]:
     counts = {"pending": 0, "running": 1, "completed": 12_345, "failed": 10, "cancelled": 4}
     now = datetime(2026, 3, 15, 10, 30, tzinfo=UTC)
     overview = Overview(now=now, counts=counts, running=[task], health=Health("healthy"))
+    return lines_of(Look(overview, types), width)
+
+
+def lines_of(look: Look, width: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width)
-    console.print(picture("http://127.0.0.1:8000", Look(overview, types), width))
+    console.print(picture("http://127.0.0.1:8000", look, width))
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
@@ -227,6 +231,21 @@ def test_on_every_width_names_are_told_apart_and_each_thing_has_its_line(width: 
     assert all("1 min 10 s" in line and "59 min 59 s" in line for line in lines[4:8])
     assert lines[-1].startswith("task_" + "0" * 24)
     assert lines[-1].endswith("40% Reading 12 of 30")
+
+
+@pytest.mark.parametrize(("run_at", "said"), [(None, "2 min 0 s"), (3, "3 min 0 s")])
+def test_the_oldest_that_waits_has_waited_since_it_was_ready(run_at: int | None, said: str) -> None:
+    now = datetime(2026, 3, 15, 10, 30, tzinfo=UTC)
+    oldest = TaskDetail(
+        task_id="task_1",
+        status="pending",
+        created_at=now - timedelta(hours=5),
+        updated_at=now - timedelta(minutes=2),
+        run_at=None if run_at is None else now - timedelta(minutes=run_at),
+    )
+    health = Health("healthy")
+    overview = Overview(now=now, counts={}, running=[], health=health, oldest_pending=oldest)
+    assert f"oldest pending: {said}" in lines_of(Look(overview, ()), width=120)[1]
 
 
 def test_submit_starts_a_task_and_waits_for_it_if_asked_to(

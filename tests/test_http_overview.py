@@ -79,6 +79,20 @@ async def test_the_types_show_what_runs_what_waits_and_since_when(api: Api) -> N
     assert shown["wait_seconds"] == {"count": 3, "p50": 50, "p95": 100, "p99": 100}
 
 
+async def test_a_task_that_is_tried_again_before_it_ever_ran_waits_from_then_on(api: Api) -> None:
+    await api.engine.submit("nap", 500)
+    called_off = await api.engine.submit("nap", 1)
+    await api.engine.cancel(called_off.id)
+    await anyio.sleep(30)
+    tried_again = api.engine.overview.now
+    await api.engine.retry(called_off.id)
+    await anyio.sleep(30)
+    shown = await type_shown(api, "nap")
+    assert datetime.fromisoformat(shown["oldest_pending_at"]) == tried_again
+    await anyio.sleep(500)
+    assert (await type_shown(api, "nap"))["wait_seconds"]["p99"] == 470
+
+
 async def test_of_those_that_wait_the_one_that_was_ready_first_is_the_oldest(api: Api) -> None:
     await api.engine.submit("nap", 500)
     late = await api.engine.submit("nap", 1, delay=100)

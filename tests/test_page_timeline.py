@@ -153,6 +153,18 @@ def test_the_id_can_be_copied(world: World, page: Page, *, secure: bool) -> None
 # -- figures --------------------------------------------------------------------------------------
 
 
+def test_the_oldest_that_waits_is_said_to_have_waited_since_it_was_ready(
+    world: World, page: Page
+) -> None:
+    world.submit("queue", percent=5)
+    first = world.submit("queue")
+    world.call(world.engine.cancel, first)
+    ready = f"{world.call(world.engine.retry, first).updated_at:%Y-%m-%dT%H:%M:%S.%f}Z"
+    open_at(page, world)
+    waits = page.locator(".health").get_by_text("waits since")
+    expect(waits.locator("time")).to_have_attribute("datetime", ready)
+
+
 @pytest.mark.parametrize(
     ("at", "said", "below"),
     [

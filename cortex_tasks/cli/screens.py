@@ -73,8 +73,9 @@ def _counts(look: Look) -> Text:
         text.append(f"{count:,} {line(status)}", style=COLOURS.get(status, ""))
         text.append("   ")
     oldest = look.overview.oldest_pending
-    if oldest is not None and oldest.created_at is not None:
-        waited = (look.overview.now - oldest.created_at).total_seconds()
+    ready = None if oldest is None else oldest.run_at or oldest.updated_at or oldest.created_at
+    if ready is not None:
+        waited = (look.overview.now - ready).total_seconds()
         text.append(f"oldest pending: {for_people(max(waited, 0.0))}", style="dim")
     return text
 

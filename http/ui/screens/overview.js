@@ -212,7 +212,7 @@ function makeOldest() {
       shown = task.task_id;
       link.setAttribute("href", addressOf(task.task_id));
       say(link, title(task.task_type));
-      fill(waits, "waits since ", timeAgo(task.created_at));
+      fill(waits, "waits since ", timeAgo(task.run_at ?? task.updated_at));
     },
   };
 }
