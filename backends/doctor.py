@@ -36,13 +36,14 @@ _TRIES = 3  # a compaction of the running server may remove files while they are
 class Findings(msgspec.Struct):
     """What was found. `problems` are damage, and need a person; `mendable` the next opening, or a
     repair, mends; of what is `unreadable` for this user, or on this disk, nothing is known.
+    `tasks` and `commits` are counted only where nothing keeps the journal from being read.
     """
 
     folder: str
     in_use: bool = False
-    tasks: int = 0
+    tasks: int | None = None
     paused: list[str] = msgspec.field(default_factory=list)  # task types
-    commits: int = 0
+    commits: int | None = None
     bytes: int = 0
     problems: list[str] = msgspec.field(default_factory=list)
     unreadable: list[str] = msgspec.field(default_factory=list)

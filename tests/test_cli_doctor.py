@@ -93,6 +93,7 @@ async def test_a_damaged_line_is_named_and_never_repaired(
 ) -> None:
     (tasks / JOURNAL).write_bytes((tasks / JOURNAL).read_bytes().replace(b"task_b", b"task_c"))
     before = content(tasks)
+    assert "tasks: tasks not counted, " in look(tasks, capsys)[1]
     for options in ((), ("--repair",)):
         code, said = look(tasks, capsys, *options)
         assert code == 1

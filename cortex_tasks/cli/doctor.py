@@ -163,10 +163,10 @@ def _in_unicode(found: Any) -> Any:
 
 def _tell(findings: Findings, *, said: bool) -> None:
     """Say what was found; `said`: what is lost has been."""
-    print_text(
-        f"{findings.folder}: {findings.tasks} tasks, {findings.commits} commits, "
-        f"{findings.bytes} bytes"
-    )
+    counted = "tasks not counted"
+    if findings.tasks is not None:
+        counted = f"{findings.tasks} tasks, {findings.commits} commits"
+    print_text(f"{findings.folder}: {counted}, {findings.bytes} bytes")
     if findings.in_use:
         print_text("A server has it open: the newest tasks may be missing here.")
     for task_type in findings.paused:
