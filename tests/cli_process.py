@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 LIMIT = 60  # seconds until a law gives up on a process
+SLOW = "the event loop has been held up for"  # which the machine decides, a line in JSON
 
 
 def command(*words: str) -> list[str]:
@@ -24,7 +25,7 @@ def serving(
 ) -> Iterator[tuple[str, str, int]]:
     """Run a server; give its URL, all that it said about itself, and its process id.
 
-    log: where its log goes; without one it must write none.
+    log: where its log goes; without one it must write none, but that this machine was slow.
     """
     with subprocess.Popen(
         command("serve", "--port", "0", "--data", str(data), *words),
@@ -40,11 +41,11 @@ def serving(
             while "Ctrl-C" not in said:
                 line = process.stdout.readline()
                 assert line, f"it ended: {said}"
-                said += line
+                said += "" if SLOW in line else line
             yield said.split()[3], said, process.pid
             process.send_signal(signal.SIGTERM)
             assert process.wait(LIMIT) == 0
-            rest = process.stdout.read()
+            rest = "".join(line for line in process.stdout if SLOW not in line)
             assert rest == "", rest
         finally:
             process.kill()
