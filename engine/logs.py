@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from .current import log_context
-from .task_log import encode_fields
+from .task_log import described, encode_fields
 
 _NAMES: Final[tuple[str, ...]] = ("request_id", "task_id", "task_type", "attempt")
 _MARGIN: Final = "    "
@@ -33,7 +33,7 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             **_named(record),
         }
         fields = _fields(record)
@@ -55,9 +55,11 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
         at = datetime.fromtimestamp(record.created).astimezone()
-        first, *more = record.getMessage().splitlines() or [""]
+        first, *more = _message(record).splitlines() or [""]
         head = f"{at:%Y-%m-%d %H:%M:%S} {record.levelname} {record.name}: {first}"
-        names: dict[str, object] = {**_named(record), **_fields(record)}
+        names = _named(record)
+        for name, value in _fields(record).items():  # none of them passes for whose line it is
+            names[f"fields.{name}" if name in _NAMES else name] = value
         words = "".join(f" {word(name)}={word(value)}" for name, value in names.items())
         # Beside the message, where one looks, and not after a stack that belongs to it.
         lines = [_harmless(head) + words]
@@ -79,6 +81,18 @@ def _harmless(text: str) -> str:
     return "".join(
         char if char.isprintable() or char == "\t" else f"\\u{ord(char):04x}" for char in text
     )
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Give the message, as it stands where its arguments do not fit it.
+
+    Raising has `logging` write a traceback among the lines, and not the line.
+    """
+    try:
+        return record.getMessage()
+    except Exception as error:  # noqa: BLE001  whatever an argument does when it is to be text
+        found = f"{described(record.msg)} % {described(record.args)}"
+        return f"{found}: cannot be written ({type(error).__name__})"
 
 
 def _named(record: logging.LogRecord) -> dict[str, object]:

@@ -86,7 +86,7 @@ def encode_fields(fields: Mapping[str, Any]) -> msgspec.Raw:
     try:
         encoded = _ENCODER.encode(fields)
     except Exception:  # noqa: BLE001  a line of a log fails no task
-        encoded = _ENCODER.encode({plain_text(k, 100): _described(v) for k, v in fields.items()})
+        encoded = _ENCODER.encode({plain_text(k, 100): described(v) for k, v in fields.items()})
     if len(encoded) > _MAX_FIELDS:
         note = f"left out: {len(encoded):,} bytes, more than {_MAX_FIELDS:,}"
         encoded = _ENCODER.encode({"fields": note})
@@ -98,14 +98,15 @@ def encode_line(line: LogLine) -> bytes:
     return _ENCODER.encode(line)
 
 
-def _described(value: Any) -> str:
+def described(value: Any) -> str:
+    """Give its repr as text that can be written, whatever it does. Raises nothing."""
     try:
         return plain_text(repr(value), 500)
     except Exception as error:  # noqa: BLE001  whatever an object of a body's does
         return f"({type(value).__name__}, whose repr raised {type(error).__name__})"
 
 
-_ENCODER = msgspec.json.Encoder(enc_hook=_described)
+_ENCODER = msgspec.json.Encoder(enc_hook=described)
 
 Keep = Callable[[str, str, Mapping[str, Any]], None]  # level, message, fields
 
@@ -127,7 +128,7 @@ class TaskLogger(logging.LoggerAdapter[logging.Logger]):
         """
         if level not in LEVELS:
             raise ValueError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
-        text = message if isinstance(message, str) else _described(message)
+        text = message if isinstance(message, str) else described(message)
         self._keep(level, text, fields)
         self.emit(level, text, fields)
 
@@ -145,7 +146,7 @@ class TaskLogger(logging.LoggerAdapter[logging.Logger]):
             error = kwargs.get("exc_info")
             if error:
                 raised = error if isinstance(error, BaseException) else sys.exc_info()[1]
-                fields["exception"] = _described(raised)
+                fields["exception"] = described(raised)
             self._keep(_level_name(level), _formatted(msg, args), fields)
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the line of the caller's
         super().log(level, msg, *args, **kwargs)

@@ -19,8 +19,6 @@ from ..engine.registry import TaskType
 from ..engine.settings import Limits, Retention
 from ..engine.storage import Backend
 from ..engine.tracing import Tracer
-from ..jobs.builtin import builtin_task_types
-from ..jobs.library import Library
 from ..jobs.library.checking import LIBRARY_FILE
 from .app import UPLOAD_LIMIT, create_app, own_version
 from .extras import from_extra
@@ -35,6 +33,10 @@ from .webhooks.signing import Secrets
 
 with from_extra("server"):
     from starlette.types import ASGIApp
+
+with from_extra("jobs"):
+    from ..jobs.builtin import builtin_task_types
+    from ..jobs.library import Library
 
 log = logging.getLogger("cortex_tasks.http")
 

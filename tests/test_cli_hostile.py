@@ -143,3 +143,16 @@ def test_a_time_at_the_end_of_the_calendar_is_shown_all_the_same(
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_no_line_of_a_tasks_log_is_made_by_the_text_of_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    forged = "read\n2026-03-15 10:30:00 error    all is lost"
+    line = {"at": "2026-03-15T10:30:00Z", "level": "info", "message": forged, "attempt": 1}
+    found = {"lines": [{**line, "fields": {}}], "dropped": 0}
+    with answering(answer(json.dumps(found).encode())) as url:
+        assert main(["show", "task_1", "--log", "--url", url]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("info     read")
+    assert second == "    2026-03-15 10:30:00 error    all is lost"

@@ -77,6 +77,8 @@ def test_a_hook_that_the_command_line_adds_is_told_with_a_signature_that_the_pag
             assert json.loads(body)["data"]["task_id"] == task["task_id"]
             assert page["genuine"](secret, body, headers["x-cortex-signature"])
             assert not page["genuine"]("whsec_other", body, headers["x-cortex-signature"])
+            for forged in ("", "t=1,v1=", "v1=00", "t=1,v1=\xe9", "t=\xb2,v1=00", "t=\udce9"):
+                assert not page["genuine"](secret, body, forged)
             [delivery] = set(re.findall(r"evt_\w+", said("webhooks", "deliveries", hook_id)))
             said("webhooks", "retry", hook_id, delivery)
             assert came.get(timeout=LIMIT)[1] == body

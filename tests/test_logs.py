@@ -181,6 +181,35 @@ def test_a_line_for_programs_is_one_line_whatever_is_in_it() -> None:
     assert TextLines().format(record).count("Traceback") == 1
 
 
+class Mute:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments", "written"),
+    [
+        ("%d pages", ("many",), "'%d pages' % ('many',): cannot be written (TypeError)"),
+        ("one", (1,), "'one' % (1,): cannot be written (TypeError)"),
+        ("%s", (Mute(),), "'%s' % (tuple, whose repr raised RuntimeError): cannot be written"),
+    ],
+)
+def test_a_line_whose_arguments_do_not_fit_is_written_and_no_traceback_in_its_place(
+    message: str, arguments: tuple[object, ...], written: str
+) -> None:
+    record = _record(message, *arguments, task_id="task_1")
+    read = json.loads(JsonLines().format(record))
+    assert read["message"].startswith(written)
+    assert read["task_id"] == "task_1"
+    assert f"a.b: {written}" in TextLines().format(record)
+
+
+def test_no_field_of_a_bodys_passes_for_the_task_that_wrote_the_line() -> None:
+    record = _record("x", task_id="task_1", attempt=2, fields={"task_id": "other", "request_id": 3})
+    first = TextLines().format(record)
+    assert first.endswith("x task_id=task_1 attempt=2 fields.task_id=other fields.request_id=3")
+
+
 @pytest.mark.parametrize(
     ("value", "written"),
     [

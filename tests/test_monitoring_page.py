@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import re
@@ -103,3 +104,18 @@ def test_what_the_page_shows_in_python_runs(block: Any) -> None:
     logging_before = logging.getLogger().handlers[:]
     exec(compile(block.text, str(PAGE), "exec"), {"__name__": "shown"})
     logging.getLogger().handlers[:] = logging_before
+
+
+def test_the_command_that_traces_a_server_is_left_whole_by_the_tool_that_runs_it() -> None:
+    # Which takes what begins like an option of its own, in front of the command or behind it.
+    tool = argparse.ArgumentParser(exit_on_error=False)
+    for option in ("--traces_exporter", "--tracer_provider", "--service_name", "--version"):
+        tool.add_argument(option)
+    tool.add_argument("command")
+    tool.add_argument("rest", nargs=argparse.REMAINDER)
+    told = re.search(r"(\S*) *opentelemetry-instrument (cortex-tasks [^`\n]*)", PAGE.read_text())
+    assert told is not None
+    before, after = told.groups()
+    read = tool.parse_args(after.split())
+    assert [read.command, *read.rest] == after.split()
+    assert before == "CORTEX_TASKS_TRACE=1"

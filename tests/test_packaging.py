@@ -129,37 +129,47 @@ def test_without_extras_it_asks_for_anyio_and_msgspec_alone(unpacked: Path) -> N
     assert {each.name for each in asked if not each.marker} == {"anyio", "msgspec"}
 
 
-def test_the_face_the_engine_and_the_backends_import_without_any_extra(tmp_path: Path) -> None:
-    extras = {
-        canonicalize_name(Requirement(text).name)
-        for texts in PROJECT["optional-dependencies"].values()
-        for text in texts
-    } - {PROJECT["name"]}
+def import_without(extras: set[str], modules: list[str], tmp_path: Path) -> None:
+    """Import the modules in a process that lacks what only these extras bring."""
+    names = {
+        extra: {canonicalize_name(Requirement(text).name) for text in texts}
+        for extra, texts in PROJECT["optional-dependencies"].items()
+    }
+    names["all"] = set()
+    kept = {name for extra in names.keys() - extras for name in names[extra]}
+    lacking = {name for extra in extras for name in names[extra]} - kept
     absent = [
         module
         for module, distributions in packages_distributions().items()
-        if extras & {canonicalize_name(name) for name in distributions}
+        if lacking & {canonicalize_name(name) for name in distributions}
     ]
-    assert len(absent) >= len(extras), f"not all of {extras} are installed here"
-    wanted = [
-        name
-        for name in sorted(modules_of(files_of_the_package()))
-        if name.startswith(("cortex_tasks.engine", "cortex_tasks.backends"))
-    ]
+    assert len(absent) >= len(lacking) > 0, f"not all of {lacking} are installed here"
     program = (
         "import importlib, sys\n"
         f"sys.modules.update(dict.fromkeys({absent!r}))\n"
         "for name in sys.argv[1:]: importlib.import_module(name)"
     )
-    run(
-        sys.executable,
-        "-c",
-        program,
-        "cortex_tasks",
-        *wanted,
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
-    )
+    run(sys.executable, "-c", program, *modules, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
+
+
+def test_the_face_the_engine_the_backends_and_the_command_line_import_without_any_extra(
+    tmp_path: Path,
+) -> None:
+    wanted = [
+        name
+        for name in sorted(modules_of(files_of_the_package()))
+        if name.startswith(("cortex_tasks.engine", "cortex_tasks.backends"))
+    ]
+    everything = set(PROJECT["optional-dependencies"])
+    import_without(everything, ["cortex_tasks", "cortex_tasks.cli.commands", *wanted], tmp_path)
+
+
+def test_an_application_with_keys_and_webhooks_needs_no_more_than_the_extra_server(
+    tmp_path: Path,
+) -> None:
+    others = set(PROJECT["optional-dependencies"]) - {"server"}
+    wanted = ["app", "keys", "serving", "stopping", "webhooks.dispatch", "webhooks.posting"]
+    import_without(others, [f"cortex_tasks.http.{name}" for name in wanted], tmp_path)
 
 
 def test_the_standard_librarys_http_is_found_from_the_root_of_the_checkout() -> None:

@@ -127,7 +127,8 @@ def _print_log(answer: Answer, *, as_json: bool) -> None:
         fields = " ".join(f"{name}={word(value)}" for name, value in line.fields.items())
         attempt = f" (attempt {line.attempt})" if line.attempt > 1 else ""
         said = f"{line.message} {fields}" if fields else line.message
-        print_text(f"{local_time(line.at)} {line.level:<8} {said}{attempt}")
+        text = f"{local_time(line.at)} {line.level:<8} {said}{attempt}"
+        print_text("\n    ".join(text.splitlines()))  # what is said makes no line of its own
     if found.dropped:
         note(f"{found.dropped} earlier lines are kept no longer")
     if not found.lines:

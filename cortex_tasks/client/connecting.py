@@ -18,11 +18,11 @@ def cannot_connect(url: str, error: Exception) -> CannotConnect:
     for cause in _beneath(error):
         match cause:
             case ssl.SSLCertVerificationError(verify_message=reason):
-                told = TlsFailed(
+                refused = TlsFailed(
                     f"the certificate of {url} is refused ({reason.rstrip('.')}); if an authority "
                     "of your own has signed it, name that one's file in SSL_CERT_FILE"
                 )
-                return _because_of(cause, told)
+                return _because_of(cause, refused)
             case ssl.SSLError() if not isinstance(cause, BROKEN_OFF):
                 reason = _reason(cause)
                 failed = f"TLS with {url} failed ({reason})"

@@ -1,5 +1,7 @@
 """The library of documents and graph that the four jobs work on."""
 
+from typing import TYPE_CHECKING, Any
+
 from .errors import (
     ClaimLost,
     CommunityNotFound,
@@ -13,7 +15,9 @@ from .errors import (
     UnsupportedFileType,
     UnusableName,
 )
-from .library import Library
+
+if TYPE_CHECKING:
+    from .library import Library
 
 __all__ = [
     "ClaimLost",
@@ -29,3 +33,13 @@ __all__ = [
     "UnsupportedFileType",
     "UnusableName",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The library alone stands on what the extra `jobs` brings. Its neighbours here (lock files, the
+    # database) serve keys and webhooks too, which have to do without that extra.
+    if name == "Library":
+        from .library import Library  # noqa: PLC0415 - for the reason above
+
+        return Library
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
