@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain, repeat
 
 import pytest
@@ -18,7 +18,7 @@ from cortex_tasks.cli import main
 def answering(*answers: bytes) -> Iterator[str]:
     """Listen, give each connection the next answer, the last one to all that follow; hang up."""
     turn = chain(answers, repeat(answers[-1]))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as connections:
 
         def serve() -> None:
             while True:
@@ -26,9 +26,12 @@ def answering(*answers: bytes) -> Iterator[str]:
                     connection, _ = listener.accept()
                 except OSError:
                     return
-                with connection:
-                    connection.recv(65536)
+                # Not closed yet: that would be a reset, were there something of the request left.
+                connections.enter_context(connection)
+                connection.recv(65536)
+                with suppress(OSError):  # they have hung up already
                     connection.sendall(next(turn))
+                    connection.shutdown(socket.SHUT_WR)
 
         thread = threading.Thread(target=serve)
         thread.start()
