@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from msgspec import Meta
 
 from ..engine.errors import InvalidParameters
 from ..engine.intake import Step
+from ..engine.registry import TaskType
 from .calls import Answer, Call, encode
 from .parameters import alias
 from .wire import TaskView, view
@@ -24,12 +26,13 @@ OPERATIONS = {
 
 
 class NewTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A task to be. Of `delay` (seconds) and `run_at` at most one; `then` are the steps after it,
-    each the name of a type or an object with `task_type` and `params`.
+    """A task to be. `params` is what its type takes: most take an object. Of `delay` (seconds) and
+    `run_at` at most one; `then` are the steps after it, each the name of a type or an object with
+    `task_type` and `params`.
     """
 
     task_type: Annotated[str, Meta(extra=alias("type"))]
-    params: dict[str, Any] | None = None
+    params: Any = None
     delay: Annotated[float, Meta(ge=0)] | None = None
     run_at: datetime | None = None
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
@@ -41,7 +44,7 @@ class NewStep(msgspec.Struct, frozen=True, kw_only=True):
     """A task that follows once the one before it has completed."""
 
     task_type: str
-    params: dict[str, Any] | None = None
+    params: Any = None
     delay: Annotated[float, Meta(ge=0)] | None = None
 
 
@@ -64,15 +67,38 @@ async def submit_task(call: Call[NewTask]) -> Answer:
                 raise InvalidParameters(
                     f"a {name} task is started by POST {OPERATIONS[name]}", path="$.task_type"
                 )
-    handle = await call.services.engine.submit(
-        wanted.task_type,
-        wanted.params,
-        delay=wanted.delay,
-        run_at=wanted.run_at,
-        priority=wanted.priority,
-        dedupe_key=wanted.dedupe_key,
-        then=steps,
-        idempotency_key=call.idempotency_key,
-    )
+    engine = call.services.engine
+    try:
+        handle = await engine.submit(
+            wanted.task_type,
+            wanted.params,
+            delay=wanted.delay,
+            run_at=wanted.run_at,
+            priority=wanted.priority,
+            dedupe_key=wanted.dedupe_key,
+            then=steps,
+            idempotency_key=call.idempotency_key,
+        )
+    except InvalidParameters as error:
+        raise _placed(error, wanted, follow, engine.task_types) from None
     shown = msgspec.structs.asdict(view(handle.record))
     return Answer(encode(TaskSubmitted(**shown, deduplicated=handle.deduplicated)))
+
+
+def _placed(
+    error: InvalidParameters,
+    wanted: NewTask,
+    follow: Sequence[NewStep],
+    task_types: Iterable[TaskType[Any, Any]],
+) -> InvalidParameters:
+    """Give the error with the place in the body, where it is parameters that do not fit."""
+    declared = {each.name: each for each in task_types}
+    places: dict[str, NewTask | NewStep] = {"$.params": wanted}
+    places |= {f"$.then[{number}].params": step for number, step in enumerate(follow)}
+    for place, task in places.items():
+        try:
+            if task.task_type in declared:
+                declared[task.task_type].encode_params(task.params)
+        except InvalidParameters as misfit:
+            return InvalidParameters(str(misfit), path=place + misfit.path.removeprefix("$"))
+    return error

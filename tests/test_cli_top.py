@@ -268,12 +268,19 @@ def test_submit_starts_a_task_and_waits_for_it_if_asked_to(
     server.cancel(task_id)
 
 
-@pytest.mark.parametrize("params", ["[1]", "{", "7", '{"a":' * 3000])
-def test_parameters_that_are_no_object_are_refused_before_anything_is_sent(
+def test_parameters_that_the_type_does_not_take_are_told_as_the_server_says_it(
+    server: SampleServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["submit", "echo", "7"]) == 1
+    assert "bad parameters for 'echo': Expected `object`, got `int`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("params", ["{", "Ada", '{"a":' * 3000])
+def test_parameters_that_are_no_json_are_refused_before_anything_is_sent(
     server: SampleServer, capsys: pytest.CaptureFixture[str], params: str
 ) -> None:
     assert main(["submit", "echo", params]) == 2
-    assert "no JSON object" in capsys.readouterr().err
+    assert "parameters are no JSON: " in capsys.readouterr().err
 
 
 def test_a_type_that_there_is_not_is_named_with_those_that_there_are(

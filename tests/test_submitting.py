@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
+from cortex_tasks import TaskContext, task_type
 from cortex_tasks.http.app import create_app
 from cortex_tasks.http.keys import Permission
 from tests.http_setting import a_key_store, assert_problem, client_of, echo, nothing, serving
@@ -23,6 +25,55 @@ async def test_a_submitted_task_runs_with_its_parameters() -> None:
         assert (task["task_type"], task["deduplicated"]) == ("echo", False)
         await api.engine.wait(task["task_id"])
         assert (await api.get(f"/api/tasks/{task['task_id']}/result")).json() == [1]
+
+
+async def test_parameters_are_whatever_the_type_takes() -> None:
+    @task_type("double", params=int)
+    async def double(ctx: TaskContext, params: int) -> int:
+        return 2 * params
+
+    async with serving(double) as api:
+        wanted = {
+            "task_type": "double",
+            "params": 7,
+            "then": [{"task_type": "double", "params": 8}],
+        }
+        task_id = (await api.post("/api/tasks", json=wanted)).json()["task_id"]
+        first = await api.engine.wait(task_id)
+        assert (await api.get(f"/api/tasks/{task_id}")).json()["params"] == 7
+        assert first.next_id is not None
+        await api.engine.wait(first.next_id)
+        assert [await api.engine.result(each) for each in (task_id, first.next_id)] == [14, 16]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "place"),
+    [
+        ({"params": 7}, "params"),
+        ({"params": {"size": "x"}}, "params.size"),
+        ({"then": [{"task_type": "sized", "params": {"size": []}}]}, "then[0].params.size"),
+        ({"then": ["sized", {"task_type": "sized", "params": "x"}]}, "then[1].params"),
+        ({"priority": 5, "dedupe_key": ""}, None),
+    ],
+)
+async def test_parameters_that_do_not_fit_are_named_by_their_place_in_the_body(
+    wanted: dict[str, Any], place: str | None
+) -> None:
+    class Sized(msgspec.Struct):
+        size: int = 1
+
+    @task_type("sized", params=Sized)
+    async def sized(ctx: TaskContext, params: Sized) -> None:
+        pass
+
+    async with serving(sized) as api:
+        problem = assert_problem(
+            await api.post("/api/tasks", json={"task_type": "sized", **wanted}), 422
+        )
+        assert [error["loc"] for error in problem["errors"]] == [
+            ["body", place] if place else ["body"]
+        ]
+        assert api.engine.count() == 0
 
 
 async def test_delay_priority_key_and_steps_are_those_that_were_asked_for() -> None:
@@ -52,7 +103,7 @@ async def test_delay_priority_key_and_steps_are_those_that_were_asked_for() -> N
         ({}, "task_type"),
         ({"task_type": "unheard"}, "registered types: echo"),
         ({"task_type": "echo", "params": {"value": 1}, "priority": 9999}, "priority"),
-        ({"task_type": "echo", "params": [1]}, "params"),
+        ({"task_type": "echo", "params": [1]}, "bad parameters for 'echo'"),
         ({"task_type": "echo", "delay": -1}, "delay"),
         ({"task_type": "echo", "delay": 1, "run_at": "2030-01-01T00:00:00Z"}, "not both"),
         ({"task_type": "echo", "run_at": "2030-01-01T00:00:00"}, "time zone"),

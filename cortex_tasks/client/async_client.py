@@ -88,8 +88,8 @@ class AsyncClient:
     ) -> models.SubmittedTask:
         """Submit a task of a type that no operation starts; it is kept once this returns.
 
-        params: an object, as a mapping or a struct; what JSON has not (NaN) is refused as an
-        UnusableSetting. then: the steps that follow it.
+        params: what the type takes, an object as a mapping or a struct; what JSON has not (NaN) is
+        refused as an UnusableSetting. then: the steps that follow it.
         """
         return await self.connection.carry_out(
             calls.submit(
