@@ -75,6 +75,11 @@ class Live extends EventTarget {
     if (this.#wanted && this.state === "live" && !this.#probing) this.#broken();
   }
 
+  /** Someone asked and was answered: what was lost is there again. */
+  found() {
+    if (this.#wanted && this.state === "lost" && !this.#probing) this.#again();
+  }
+
   /** Start following after this change, where nothing newer is known. */
   seen(seq) {
     if (Number.isFinite(seq) && this.#seq === null) this.#seq = seq;
