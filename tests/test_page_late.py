@@ -188,6 +188,41 @@ def test_what_is_told_of_an_operation_is_not_undone_by_an_answer_of_before(
     expect(card.get_by_text("Not run yet")).to_be_visible()
 
 
+def test_an_operation_is_that_of_its_newest_task_though_one_before_is_told_of_first(
+    world: World, page: Page
+) -> None:
+    older = world.submit("community_detection", min_size=4)
+    newer = world.submit("community_detection", min_size=5)
+    newest = Held(page, "**/api/tasks?task_type=community_detection*")
+    with page.expect_request("**/api/tasks?task_type=community_detection*"):
+        page.goto(f"{world.url}/#/library")
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.evaluate("0")
+    (told,) = newest.routes[0].fetch().json()["tasks"]
+    assert told["task_id"] == newer
+    page.evaluate(
+        """async ([address, task]) => {
+          const { live } = await import(address);
+          live.dispatchEvent(new CustomEvent("task", { detail: task }));
+        }""",
+        [live_of(page), told | {"task_id": older, "created_at": "2026-01-01T00:00:00Z"}],
+    )
+    link = page.get_by_role("region", name="Detect communities").get_by_role("link")
+    expect(link).to_have_attribute("href", f"#/tasks/{older}")
+    newest.let_go()
+    expect(link).to_have_attribute("href", f"#/tasks/{newer}")
+    world.forget()
+
+
+def live_of(page: Page) -> str:
+    """Where the page has the part of it that follows the server."""
+    found = page.evaluate(
+        "performance.getEntriesByType('resource').map((each) => each.name)"
+        ".find((name) => name.endsWith('/live.js'))"
+    )
+    return str(found)
+
+
 def test_the_whole_chain_is_begun_once_however_often_its_button_is_pressed(
     world: World, page: Page
 ) -> None:

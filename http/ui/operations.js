@@ -31,6 +31,7 @@ export function makeOperations(signal) {
   const cards = new Map(JOBS.map((job) => [job.type, makeCard(job)]));
   const stop = mayManage() && button("Stop all", "stop", abort, { class: "button danger", hidden: true });
   const chain = mayManage() && patientButton("Run the whole chain", "play", wholeChain, { class: "button main" });
+  const shows = (id) => [...cards.values()].some((each) => each.task?.task_id === id);
   let asked = 0;
   const told = new Set(); // the types of which something was told since it was asked: an answer is older than that
   const showStop = () => stop && setHidden(stop, ![...cards.values()].some((each) => each.task && !isFinal(each.task.status)), chain);
@@ -47,13 +48,17 @@ export function makeOperations(signal) {
       told.add(task.task_type);
       hear(task);
     },
-    shows: (id) => [...cards.values()].some((each) => each.task?.task_id === id),
+    shows,
     async look() {
       const mine = ++asked;
       told.clear();
       const newest = await Promise.all(LIBRARY_TYPES.map((type) => get("api/tasks", { query: { task_type: type, limit: 1 }, signal })));
       if (mine !== asked) return;
-      LIBRARY_TYPES.forEach((type, index) => told.has(type) || cards.get(type).show(newest[index].tasks[0] ?? null));
+      LIBRARY_TYPES.forEach((type, index) => {
+        const [task = null] = newest[index].tasks;
+        if (!told.has(type)) cards.get(type).show(task);
+        else if (task && !shows(task.task_id)) hear(task); // what was told may be of an older one
+      });
       showStop();
     },
   };
