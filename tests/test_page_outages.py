@@ -521,11 +521,13 @@ def test_a_connection_is_not_lost_any_more_once_a_screen_is_answered(
 
 
 @pytest.mark.parametrize("read", ["list", "task"])
+@pytest.mark.parametrize("lost", [True, False], ids=["lost", "at once"])
 def test_a_server_that_knows_an_older_state_is_believed(
-    world: World, page: Page, read: str
+    world: World, page: Page, read: str, *, lost: bool
 ) -> None:
     task_id = world.submit("export", percent=40, message="As it was at last")
     open_at(page, world, "tasks?q=status:running" if read == "list" else f"tasks/{task_id}")
+    expect(page.locator(".dot.live")).to_be_visible()
     page.get_by_text("As it was at last").first.hover()  # so that it stays where it is
 
     def tell_of_before(route: Route) -> None:
@@ -535,10 +537,21 @@ def test_a_server_that_knows_an_older_state_is_believed(
 
     page.route("**/api/tasks?q=*", tell_of_before)
     page.route(f"**/api/tasks/{task_id}", tell_of_before)
-    world.hang_up()
-    expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_be_visible()
+    held: list[Route] = []
+    if not lost:  # whoever asks waits for the server that comes
+        page.route(SESSION, lambda route: held.append(route))
+    with page.expect_request(SESSION):
+        world.hang_up()
+    if lost:
+        expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_be_visible()
     world.listen_again()
-    retry_now(page)
+    if lost:
+        retry_now(page)
+    else:
+        page.evaluate("0")  # what it asked has come to us by then
+        for route in held:
+            route.continue_()
+        page.unroute(SESSION)
     expect(page.get_by_text("As it was before").first).to_be_visible()
     page.unroute_all()
 
