@@ -154,6 +154,23 @@ def test_the_address_keeps_the_entity_that_is_read(world: World, page: Page) -> 
     expect(other).to_have_text(linked.inner_text())
 
 
+def test_what_is_written_over_the_picture_stands_on_a_ground_of_its_own(
+    world: World, page: Page
+) -> None:
+    page.emulate_media(color_scheme="dark")
+    open_at(page, world, "graph")
+    figures = page.locator(".canvas-box .state")
+    ground = page.locator(".canvas-box").evaluate("box => getComputedStyle(box).backgroundColor")
+    expect(figures).to_have_css("background-color", ground)
+    words = figures.evaluate(
+        "all => { const it = document.createRange(); it.selectNodeContents(all);"
+        " return it.getBoundingClientRect().width; }"
+    )
+    box = figures.bounding_box()
+    assert box is not None
+    assert box["width"] < words + 20  # and no more of the picture is hidden
+
+
 def test_where_there_is_no_graph_yet_the_command_that_is_named_makes_one(
     browser: Browser, tmp_path: Path
 ) -> None:

@@ -210,6 +210,36 @@ def test_of_a_folder_that_is_dropped_all_files_are_taken(
         expect(each).to_contain_text("taken in")
 
 
+def test_of_a_folder_that_is_dropped_what_can_be_read_is_taken_whatever_cannot(
+    world: World, page: Page
+) -> None:
+    open_at(page, world, "library")
+    page.get_by_label("Process them at once").uncheck()
+    page.evaluate(
+        """() => {
+          const leaf = (name, file) => ({ isFile: true, name, file });
+          const file = (name) => leaf(name, (give) => give(new File([name], name)));
+          const gone = leaf("gone.txt", (_, refuse) => refuse(new Error()));
+          const folder = (name, ...parts) => ({ name, isDirectory: true, createReader: () => ({
+            readEntries: (give) => give(parts.splice(0)),
+          }) });
+          const deeper = folder("deeper", gone, file("within.txt"));
+          const all = folder("all", file("before.txt"), gone, deeper, file("after.txt"));
+          const items = [{ webkitGetAsEntry: () => all }];
+          const dropped = new Event("drop", { cancelable: true });
+          dispatchEvent(Object.assign(dropped, { dataTransfer: { files: [all], items } }));
+        }"""
+    )
+    uploads = page.get_by_role("region", name="Uploads")
+    for name in ("before.txt", "within.txt", "after.txt"):
+        each = uploads.get_by_role("listitem").filter(has_text=name)
+        expect(each).to_contain_text("taken in")
+    lost = uploads.get_by_role("listitem").filter(has_text="gone.txt")
+    expect(lost).to_have_count(2)
+    expect(lost.first).to_contain_text("The browser cannot read this.")
+    expect(uploads).to_contain_text("3 of 5, 2 failed")
+
+
 def drop(page: Page, path: str) -> None:
     """Drop it as a person would: a script cannot make a folder."""
     box = page.locator(".drop").bounding_box()

@@ -132,16 +132,18 @@ def test_what_was_done_to_many_is_told_though_the_answer_was_lost(
 def test_of_many_that_were_cancelled_in_part_it_is_told_how_many_were(
     world: World, page: Page, *, looks: bool
 ) -> None:
+    world.submit("export", percent=10)
     ids = tuple(f"task_{number}" for number in range(12_004))
     answers: list[Callable[[Route], None]] = [
         lambda route: route.fulfill(json=counts(12_004, ids=ids)),
         lambda route: route.fulfill(json=counts(10_000, 10_000)),
         lambda route: route.abort("connectionreset"),
-        lambda route: route.fulfill(json=counts(2_000)) if looks else route.abort(),
+        lambda route: (
+            route.fulfill(json=counts(2_000, ids=ids[10_004:])) if looks else route.abort()
+        ),
     ]
     page.route(CANCEL_MANY, lambda route: answers.pop(0)(route))
     page.route(RETRY_MANY, lambda route: route.fulfill(json=counts(4)))
-    world.submit("export", percent=10)
     go_to(page, "tasks?q=status:running")
     expect(page.locator("tbody tr")).to_have_count(1)
     choose_and(page, "Cancel", 12_004)
@@ -150,12 +152,32 @@ def test_of_many_that_were_cancelled_in_part_it_is_told_how_many_were(
     if looks:
         told = "10,004 tasks cancelled. The connection was lost: 2,000 tasks are not"
         expect(messages).to_contain_text(told)
-        expect(chosen).to_be_hidden()
+        expect(chosen).to_contain_text("2,000 tasks chosen")
     else:
         told = "10,000 tasks cancelled. The connection was lost: what became of 2,004 tasks"
         expect(messages).to_contain_text(told)
-        expect(chosen).to_be_visible()
+        expect(chosen).to_contain_text("2,004 tasks chosen")
     assert answers == []
+
+
+def test_what_is_cleaned_up_is_chosen_no_more_also_where_it_is_not_shown(
+    world: World, page: Page
+) -> None:
+    world.forget()
+    for _ in range(51):
+        world.submit("report", message="Soon gone")
+    stays = world.submit("export", percent=10)
+    go_to(page, "tasks?q=type:report")
+    expect(page.get_by_text("1–50 of 51 tasks")).to_be_visible()
+    page.get_by_label("Choose all on this page").check()
+    page.get_by_role("button", name="Older").click()
+    expect(page.get_by_text("51–51 of 51 tasks")).to_be_visible()
+    page.get_by_label("Search tasks").focus()
+    chosen = page.get_by_role("region", name="Chosen tasks")
+    expect(chosen).to_contain_text("50 tasks chosen")
+    world.forget()
+    expect(chosen).to_be_hidden()
+    assert status(world, stays) == "running"
 
 
 def test_everything_is_reached_by_keys(world: World, page: Page) -> None:

@@ -500,3 +500,79 @@ def test_what_is_asked_goes_with_the_screen_that_it_is_about(world: World, page:
     expect(page.get_by_role("heading", level=1, name="Tasks")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert world.call(world.engine.get, task_id).status == "running"
+
+
+def test_a_connection_is_not_lost_any_more_once_a_screen_is_answered(
+    world: World, page: Page
+) -> None:
+    begin = datetime.now(UTC)
+    page.clock.install(time=begin)
+    open_at(page, world, "tasks")
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.route(SESSION, lambda route: route.abort("connectionreset"))
+    page.evaluate("dispatchEvent(new Event('offline'))")
+    away = page.get_by_role("alert").filter(has_text="Connection lost, retrying")
+    expect(away).to_be_visible()
+    page.clock.pause_at(begin + timedelta(minutes=5))  # it has been lost for long
+    page.unroute(SESSION)
+    page.keyboard.press(".")
+    expect(away).to_be_hidden()
+    expect(page.locator(".dot.live")).to_be_visible()
+
+
+@pytest.mark.parametrize("read", ["list", "task"])
+@pytest.mark.parametrize("lost", [True, False], ids=["lost", "at once"])
+def test_a_server_that_knows_an_older_state_is_believed(
+    world: World, page: Page, read: str, *, lost: bool
+) -> None:
+    task_id = world.submit("export", percent=40, message="As it was at last")
+    open_at(page, world, "tasks?q=status:running" if read == "list" else f"tasks/{task_id}")
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.get_by_text("As it was at last").first.hover()  # so that it stays where it is
+
+    def tell_of_before(route: Route) -> None:
+        seq = world.call(world.engine.get, task_id).seq
+        text = route.fetch().text().replace("at last", "before")
+        route.fulfill(body=text.replace(f'"seq":{seq}', f'"seq":{seq - 1}'))
+
+    page.route("**/api/tasks?q=*", tell_of_before)
+    page.route(f"**/api/tasks/{task_id}", tell_of_before)
+    held: list[Route] = []
+    if not lost:  # whoever asks waits for the server that comes
+        page.route(SESSION, lambda route: held.append(route))
+    with page.expect_request(SESSION):
+        world.hang_up()
+    if lost:
+        expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_be_visible()
+    world.listen_again()
+    if lost:
+        retry_now(page)
+    else:
+        page.evaluate("0")  # what it asked has come to us by then
+        for route in held:
+            route.continue_()
+        page.unroute(SESSION)
+    expect(page.get_by_text("As it was before").first).to_be_visible()
+    page.unroute_all()
+
+
+def test_of_a_task_that_is_gone_nothing_is_said_to_go_on_nor_offered(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("export", percent=40)
+    open_at(page, world, f"tasks/{task_id}")
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    look = "**/api/tasks?q=id*"
+    page.route(look, lambda route: route.fulfill(json={"tasks": [], "total": 0}))
+    world.hang_up()
+    expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_be_visible()
+    world.listen_again()
+    retry_now(page)
+    expect(page.get_by_text("This task has been cleaned up.")).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    expect(page.locator("main").get_by_role("progressbar")).to_have_count(0)
+    page.unroute(look)
+    with page.expect_response(look):
+        page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.get_by_text("This task has been cleaned up.")).to_be_hidden()
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()

@@ -50,7 +50,7 @@ export class Refused extends Error {
   }
 }
 
-const watchers = { unauthorised: () => {}, unreachable: () => {} };
+const watchers = { unauthorised: () => {}, unreachable: () => {}, answered: () => {} };
 export function watch(handlers) {
   Object.assign(watchers, handlers);
 }
@@ -80,7 +80,10 @@ async function askNow(method, path, { query, body, signal, headers, silence = SI
   const date = response.headers.get("date");
   if (date && Math.abs(Date.parse(date) - now()) > 5000) learnServerTime(date);
   const answer = read(text);
-  if (response.ok) return answer;
+  if (response.ok) {
+    watchers.answered();
+    return answer;
+  }
   if (response.status === 401 && path !== "api/session") watchers.unauthorised();
   throw new Refused(response.status, answer?.detail ?? `The server answered ${response.status}.`, answer ?? {});
 }

@@ -75,6 +75,11 @@ class Live extends EventTarget {
     if (this.#wanted && this.state === "live" && !this.#probing) this.#broken();
   }
 
+  /** Someone asked and was answered: what was lost is there again. */
+  found() {
+    if (this.#wanted && this.state === "lost" && !this.#probing) this.#again();
+  }
+
   /** Start following after this change, where nothing newer is known. */
   seen(seq) {
     if (Number.isFinite(seq) && this.#seq === null) this.#seq = seq;
@@ -147,7 +152,7 @@ class Live extends EventTarget {
       this.#seq = reset.seq;
       this.#tell("refresh", reset);
     });
-    source.addEventListener("error", () => (this.state === "polling" ? this.#close() : this.#broken()));
+    source.addEventListener("error", () => (this.state === "polling" ? this.#close() : this.#broken({ over: true })));
   }
 
   /** Whether the server still answers, and us: also a key may have been revoked under a stream that goes on. */
@@ -168,10 +173,13 @@ class Live extends EventTarget {
   }
 
   /** The stream is over, or was refused. If the server, being there, goes on refusing, it has none, or somebody holds it back. */
-  async #broken() {
+  async #broken({ over = false } = {}) {
     this.#let_go();
     if (document.hidden || !this.#wanted) return;
     if (!(await this.#answers())) return;
+    // Whoever answers by now may know another state, from which a stream goes on all the same. Where it was only suspected
+    // nothing is asked: that question, failing again, would be the next suspicion.
+    if (over) this.#tell("refresh", {});
     this.#tries += 1;
     if (this.#tries >= 3 || this.state === "polling") this.#poll();
     else this.#timer = setTimeout(() => this.#connect(), 300 * this.#tries);

@@ -29,9 +29,18 @@ let shown = false; // whether one was, since the frame is there
 const SCREENS = new Map([
   ["", () => ["overview", "Overview", overview]],
   ["tasks", (parts) => (parts.length > 1 ? ["tasks", parts[1], task] : ["tasks", "Tasks", tasks])],
-  ["library", () => ["library", "Library", async (context) => (await brought("./screens/library.js")).library(context)]],
-  ["graph", () => ["graph", "Graph", async (context) => (await brought("./screens/graph.js")).graph(context)]],
+  ["library", () => ["library", "Library", later("library")]],
+  ["graph", () => ["graph", "Graph", later("graph")]],
 ]);
+
+/** A screen whose files are brought first; whoever has left it by then is not to get its keys. */
+function later(name) {
+  return async (context) => {
+    const files = await brought(`./screens/${name}.js`);
+    context.signal.throwIfAborted();
+    await files[name](context);
+  };
+}
 
 async function start({ signedIn = false } = {}) {
   waiting = false;
@@ -164,7 +173,7 @@ function nothing({ root }) {
   fill(root, h("div", { class: "empty" }, h("h1", { tabindex: -1 }, "Nothing here"), h("a", { href: "#/" }, "Go to the overview")));
 }
 
-watch({ unauthorised: () => shell && askForKey(), unreachable: () => live.suspect() });
+watch({ unauthorised: () => shell && askForKey(), unreachable: () => live.suspect(), answered: () => live.found() });
 live.addEventListener("state", ({ detail }) => detail === "lost" && connectionLost());
 live.addEventListener("state", ({ detail }) => waiting && (detail === "live" || detail === "polling") && start());
 live.addEventListener("unauthorised", () => askForKey());

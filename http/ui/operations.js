@@ -30,20 +30,36 @@ export const LIBRARY_TYPES = JOBS.map((job) => job.type);
 export function makeOperations(signal) {
   const cards = new Map(JOBS.map((job) => [job.type, makeCard(job)]));
   const stop = mayManage() && button("Stop all", "stop", abort, { class: "button danger", hidden: true });
-  const chain = mayManage() && button("Run the whole chain", "play", wholeChain, { class: "button main" });
+  const chain = mayManage() && patientButton("Run the whole chain", "play", wholeChain, { class: "button main" });
+  const shows = (id) => [...cards.values()].some((each) => each.task?.task_id === id);
+  let asked = 0;
+  const told = new Set(); // the types of which something was told since it was asked: an answer is older than that
+  const showStop = () => stop && setHidden(stop, ![...cards.values()].some((each) => each.task && !isFinal(each.task.status)), chain);
   const hear = (task) => {
     const one = cards.get(task.task_type);
     if (!one || (one.task && one.task.task_id !== task.task_id && Date.parse(one.task.created_at) > Date.parse(task.created_at))) return;
     one.show(task);
-    if (stop) setHidden(stop, ![...cards.values()].some((each) => each.task && !isFinal(each.task.status)), chain);
+    showStop();
   };
   return {
     box: h("section", { class: "operations", "aria-label": "Operations" }, [...cards.values()].map((one) => one.box)),
     buttons: [stop, chain],
-    hear,
+    hear(task) {
+      told.add(task.task_type);
+      hear(task);
+    },
+    shows,
     async look() {
+      const mine = ++asked;
+      told.clear();
       const newest = await Promise.all(LIBRARY_TYPES.map((type) => get("api/tasks", { query: { task_type: type, limit: 1 }, signal })));
-      for (const list of newest) list.tasks.forEach(hear);
+      if (mine !== asked) return;
+      LIBRARY_TYPES.forEach((type, index) => {
+        const [task = null] = newest[index].tasks;
+        if (!told.has(type)) cards.get(type).show(task);
+        else if (task && !shows(task.task_id)) hear(task); // what was told may be of an older one
+      });
+      showStop();
     },
   };
 }
@@ -62,6 +78,10 @@ function makeCard(job) {
     box: h("section", { class: "card operation", "aria-label": job.name }, h("h2", {}, job.name), h("p", { class: "does" }, job.does), state, option && option.box, start && h("div", {}, start)),
     show(task) {
       one.task = task;
+      if (task === null) {
+        fill(state, h("span", { class: "muted" }, "Not run yet"));
+        return;
+      }
       bar.update(task);
       if (!line.isConnected) fill(state, line, below);
       fill(mark, badge(task));
@@ -70,7 +90,7 @@ function makeCard(job) {
       fill(below, isFinal(task.status) ? h("span", { class: `clip${task.error ? " wrong" : " muted"}`, title: task.error ?? task.message }, task.error ?? task.message) : bar);
     },
   };
-  fill(state, h("span", { class: "muted" }, "Not run yet"));
+  one.show(null);
   return one;
 }
 

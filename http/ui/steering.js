@@ -20,24 +20,31 @@ const VERBS = {
   retry: { word: "Retry", done: "waiting again", body: "Each gets a new attempt under the same id.", danger: false, left: "failed or cancelled, as before or again" },
 };
 
+let counting = false;
+
 /**
- * Do it to all that fit, once they were counted and confirmed, and to no others; gives whether it was done.
- * Where it is about one task alone, that is `only`, and is named.
+ * Do it to all that fit, once they were counted and confirmed, and to no others; nothing is asked once the screen has
+ * been left, whose signal that is. Gives the ids of those that it was not done to, as far as is known, and null where it
+ * was done to none. Where it is about one task alone, that is `only`, and is named.
  */
-export async function steerMany(verb, which, only = null) {
+export async function steerMany(verb, which, left, only = null) {
   const { word, body, danger } = VERBS[verb];
   const signal = visitor();
+  if (counting) return null; // one question at a time
+  counting = true;
   let counted;
   try {
-    counted = await count(verb, which);
+    counted = await count(verb, which, left);
   } catch (error) {
-    tell(signal, error.message, "failed");
-    return false;
+    if (!left.aborted) tell(signal, error.message, "failed");
+    return null;
+  } finally {
+    counting = false;
   }
   const can = verb === "cancel" ? "cancelled" : "retried";
   if (counted.matched === 0) {
     tell(signal, `None of these tasks can be ${can}.`, "pending");
-    return false;
+    return null;
   }
   const others = counted.refused.length;
   const yes = await confirm({
@@ -46,7 +53,7 @@ export async function steerMany(verb, which, only = null) {
     yes: `${word} ${plural(counted.matched, "task")}`,
     danger,
   });
-  if (!yes) return false;
+  if (!yes) return null;
   const change = confirmed();
   try {
     return await carryOut(verb, counted.task_ids, change);
@@ -55,7 +62,7 @@ export async function steerMany(verb, which, only = null) {
   }
 }
 
-/** Do it, so many at a time; tells how it went, and gives whether it was done to any, as far as is known. */
+/** Do it, so many at a time; tells how it went, and gives which are left, or null where it was done to none, as far as is known. */
 async function carryOut(verb, all, change) {
   const { signal } = change;
   if (!MANY.free) tell(signal, WAITS, "pending");
@@ -64,40 +71,41 @@ async function carryOut(verb, all, change) {
   const told = () => `${plural(affected, "task")} ${VERBS[verb].done}.${failed.length ? ` ${plural(failed.length, "task")} not: ${failed[0].detail}` : ""}`;
   for (let at = 0; at < all.length; at += AT_ONCE) {
     const ids = all.slice(at, at + AT_ONCE);
-    const after = all.length - at - ids.length;
+    const beyond = all.slice(at + AT_ONCE);
+    const after = beyond.length;
     const onTurn = () => (after > 0 ? signal.throwIfAborted() : change.send());
     try {
       const answer = await post(`api/tasks/bulk/${verb}`, { ids, dry_run: false }, { silence: SILENCE_WHILE_STOPPING, lane: MANY, onTurn });
       affected += answer.affected;
       failed.push(...answer.refused);
     } catch (error) {
-      if (signal.aborted) return false;
+      if (signal.aborted) return null;
       const why = error.unheard ? LOST : error.message.replace(/\.$/, "");
       const found = await became(verb, ids);
       if (found === null) {
         tell(signal, [affected > 0 && told(), `${why}: what became of ${plural(ids.length, "task")} is not known.`, after > 0 && `${plural(after, "task")} were not reached.`, "Look again."].filter(Boolean).join(" "), "failed");
-        return false; // they stay chosen: those that it was done to are left out of the next count
+        return affected > 0 ? [...ids, ...beyond] : null;
       }
       affected += found.done;
-      const left = found.left + after;
+      const left = found.left.length + after;
       if (left === 0) tell(signal, `${told()} The answer was lost.`, failed.length ? "pending" : "completed");
       else tell(signal, `${told()} ${why}: ${plural(left, "task")} ${left === 1 ? "is" : "are"} ${VERBS[verb].left}.`, "failed");
-      return affected > 0;
+      return affected > 0 ? [...found.left, ...beyond] : null;
     }
   }
   tell(signal, told(), failed.length ? "pending" : "completed");
-  return true;
+  return [];
 }
 
 const tell = (signal, ...message) => signal.aborted || toast(...message);
 
-const count = (verb, which) => post(`api/tasks/bulk/${verb}`, { ...which, dry_run: true }, { changes: false });
+const count = (verb, which, signal) => post(`api/tasks/bulk/${verb}`, { ...which, dry_run: true }, { changes: false, signal });
 
-/** Of tasks about which nobody answered: to how many it was done by now, and to how many it still can be. Null where that is not answered either. */
+/** Of tasks about which nobody answered: to how many it was done by now, and to which it still can be. Null where that is not answered either. */
 async function became(verb, ids) {
   try {
-    const { matched: left } = await count(verb, { ids });
-    const done = verb === "cancel" ? (await count("retry", { ids, status: "cancelled" })).matched : ids.length - left;
+    const { task_ids: left } = await count(verb, { ids });
+    const done = verb === "cancel" ? (await count("retry", { ids, status: "cancelled" })).matched : ids.length - left.length;
     return { done, left };
   } catch {
     return null;

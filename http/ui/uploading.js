@@ -94,7 +94,8 @@ async function filesOf(transfer) {
   const entries = [...(transfer.items ?? [])].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
   const found = [];
-  const walk = async (entry) => {
+  const walk = (entry) => look(entry).catch(() => found.push(unreadable(entry.name))); // the others are there all the same
+  const look = async (entry) => {
     if (entry.isFile) {
       found.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
       return;
@@ -103,8 +104,14 @@ async function filesOf(transfer) {
     const some = () => new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     for (let part = await some(); part.length > 0; part = await some()) for (const each of part) if (!each.name.startsWith(".")) await walk(each);
   };
-  for (const entry of entries) await walk(entry).catch(() => found.push(new File([], entry.name)));
+  for (const entry of entries) await walk(entry);
   return found;
+}
+
+/** In place of a file that is not given: it fails with the words for that. */
+function unreadable(name) {
+  const slice = () => { throw new Error(name); };
+  return { name, size: 0, slice };
 }
 
 export function makeUploads(whenOne, signal) {

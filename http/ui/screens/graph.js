@@ -53,11 +53,14 @@ export async function graph({ root, query, signal, on, keys }) {
   };
   signal.addEventListener("abort", () => worker?.terminate());
 
+  let asked = 0;
   async function look() {
+    const mine = ++asked;
     const [picture, list] = await Promise.all([
       get("api/graph/visualization", { query: { limit: limit.value }, signal }),
       get("api/graph/communities", { query: { limit: LISTED }, signal }),
     ]);
+    if (mine !== asked) return;
     communities = list.communities;
     total = list.total;
     if (picture.nodes.length === 0) {
@@ -134,12 +137,13 @@ export async function graph({ root, query, signal, on, keys }) {
   const nameOf = (one) => one.name || one.top_entities.slice(0, 3).join(", ") || `Community ${one.id}`;
   const back = () => button("All communities", "left", () => { showList(); canvas.fit(); }, { class: "button tiny bare" });
 
-  async function showCommunity(id) {
+  /** `at`: the entity that it was found by, which is marked until the picture is another. */
+  async function showCommunity(id, at = -1) {
     const mine = (shown = () => showCommunity(id));
     place = { community: id };
     remember();
     const number = groups.get(id) ?? null;
-    canvas.select(number);
+    canvas.select(number, at);
     let one;
     try {
       one = await get(`api/graph/communities/${id}`, { signal });
@@ -207,9 +211,9 @@ export async function graph({ root, query, signal, on, keys }) {
       showList();
       return;
     }
-    const { community_id: its, id } = nodes[index];
-    if (its === null) showEntity(id);
-    else showCommunity(its).then(() => canvas.select(nodes[index].group, index));
+    const node = nodes[index];
+    if (node.community_id === null) showEntity(node.id);
+    else showCommunity(node.community_id, index);
   });
   let due = 0;
   function soon() {

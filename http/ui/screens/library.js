@@ -80,6 +80,7 @@ export async function library({ root, query, signal, on, keys }) {
     operations.hear(task);
     soon();
   });
+  on("removed", (gone) => operations.shows(gone.task_id) && operations.look().catch(() => {}));
   on("refresh", () => {
     soon();
     operations.look().catch(() => {});
@@ -111,7 +112,7 @@ function makeDocuments(state, look, remember) {
     body);
   const nothing = h("div", {});
   const pages = makePager((by) => {
-    state.page += by;
+    state.page = Math.max(0, state.page + by); // pressed again before the page came
     remember();
     look();
   }, "document");

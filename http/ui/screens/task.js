@@ -64,8 +64,9 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
   /** See first whether anything is new: a result may be large. */
   async function compare() {
     const [found] = (await get("api/tasks", { query: { q: `id:${quoted(id)}`, limit: 1 }, signal })).tasks;
-    if (!found) view.removed();
-    else if (found.seq !== known) await look();
+    view.setGone(!found);
+    if (!found) return;
+    if (found.seq !== known) await look();
     else await drawChain(view, seen, signal);
   }
   const complain = (error) => signal.aborted || error.status === 0 || toast(error.message, "failed"); // of a lost connection the frame tells
@@ -109,7 +110,7 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
       chainSoon();
     }
   });
-  on("removed", (gone) => gone.task_id === id && view.removed());
+  on("removed", (gone) => gone.task_id === id && view.setGone(true));
   on("refresh", () => {
     news = {}; // its number may be one of a state that is lost
     surely(compare);
@@ -130,8 +131,8 @@ export async function task({ root, parts, signal, on, keys, title: name }) {
   log.look();
   keys({
     ...(mayManage() && {
-      c: ["Cancel the task", () => !isFinal(seen.status) && !seen.cancel_requested_at && cancelOne(seen)],
-      r: ["Retry the task", () => canRetry(seen) && retryOne(seen)],
+      c: ["Cancel the task", () => !view.gone && !isFinal(seen.status) && !seen.cancel_requested_at && cancelOne(seen)],
+      r: ["Retry the task", () => !view.gone && canRetry(seen) && retryOne(seen)],
     }),
     u: ["Back to all tasks", () => go("#/tasks")],
     ".": ["Look again", quietly],
@@ -172,14 +173,21 @@ function makeView(root, current) {
     chained: new Set(),
     paused: false, // its type, as far as is known
     place: (place, element) => fill(places[place], element),
-    removed() {
-      fill(places.gone, h("p", { class: "notice is-pending", role: "status" }, "This task has been cleaned up. What you see is the last that was known of it."));
+    gone: false,
+    setGone(gone) {
+      if (gone === view.gone) return;
+      view.gone = gone;
+      fill(places.gone, gone && h("p", { class: "notice is-pending", role: "status" }, "This task has been cleaned up. What you see is the last that was known of it."));
+      if (!gone) drawn.timeline = null;
+      view.draw();
+      if (gone) for (const each of root.querySelectorAll("[data-moves]")) delete each.dataset.moves; // nothing is known to go on
     },
     draw() {
       const seen = current();
       once("state", [seen.status, seen.run_at, seen.cancel_requested_at, seen.attempt, seen.priority].join(), () => stateLine(seen));
-      acts.update(seen);
-      once("progress", isFinal(seen.status) ? "ended" : "on", () => !isFinal(seen.status) && progress);
+      acts.update(seen, view.gone);
+      const goesOn = !isFinal(seen.status) && !view.gone;
+      once("progress", goesOn ? "on" : "ended", () => goesOn && progress);
       bar.update(seen);
       say(share, seen.status === "running" ? `${seen.progress_percent} %` : "Waiting");
       say(message, [steps(seen), seen.message].filter(Boolean).join(" · "));
@@ -213,9 +221,10 @@ function makeActions(current, heading) {
   const cancel = button(words, "stop", () => isAble(cancel) && cancelOne(current()), { class: "button danger", hidden: true });
   return {
     box: h("div", { class: "actions" }, button("Copy id", "", () => copy(id)), result, retry, cancel),
-    update(seen) {
-      const [mayRetry, mayCancel] = [mayManage() && canRetry(seen), mayManage() && !isFinal(seen.status)];
-      setHidden(result, seen.status !== "completed", heading);
+    update(seen, gone) {
+      const may = mayManage() && !gone;
+      const [mayRetry, mayCancel] = [may && canRetry(seen), may && !isFinal(seen.status)];
+      setHidden(result, seen.status !== "completed" || gone, heading);
       if (mayRetry) retry.hidden = false; // before the other goes
       setHidden(cancel, !mayCancel, mayRetry ? retry : heading);
       setHidden(retry, !mayRetry, mayCancel ? cancel : heading);

@@ -95,6 +95,7 @@ export async function tasks({ root, query, signal, on, keys }) {
 
   /** Go on right after the last task that is shown, or back the way one came: whatever has been submitted meanwhile. */
   function turn(by) {
+    if (by < 0 && state.page === 0 && state.from === null) return; // pressed again before the first page came
     if (by > 0) {
       if (state.next !== null) goTo(state.page + 1, state.next, [...state.back, state.from].slice(-WAY_BACK));
       return;
@@ -155,12 +156,17 @@ export async function tasks({ root, query, signal, on, keys }) {
     const row = state.rows.find((each) => each.task.task_id === gone.task_id);
     if (row) {
       row.gone = true;
-      state.picked.delete(gone.task_id);
       view.drawRow(row);
     }
+    // Chosen on another page, too: what is done then is done to those that are said to be chosen.
+    if (state.picked.delete(gone.task_id)) view.drawPicked();
     stale();
   });
-  on("refresh", () => (state.shown === null ? look() : follow().catch(() => {})));
+  on("refresh", () => {
+    for (const row of state.rows) row.task = { ...row.task, seq: 0 }; // its number may be one of a state that is lost
+    if (state.shown === null) look();
+    else follow().catch(() => {});
+  });
 
   /** Look again; nothing moves away from under somebody who points at it, has chosen it or is reading further down. */
   async function follow() {
@@ -218,11 +224,19 @@ export async function tasks({ root, query, signal, on, keys }) {
     if (!mayManage() || (!state.all && state.picked.size === 0 && !here)) return;
     const which = state.all ? whole(state.q) : { ids: state.picked.size ? [...state.picked] : [here.task_id] };
     const only = which.ids?.length === 1 && (state.rows.find((row) => row.task.task_id === which.ids[0])?.task ?? { task_id: which.ids[0] });
-    if (await steerMany(verb, which, only || null)) {
-      state.picked.clear();
-      state.all = false;
-      look();
-    }
+    const left = await steerMany(verb, which, signal, only || null);
+    if (left === null || signal.aborted) return;
+    choose(which.ids, left);
+    look();
+  }
+
+  /** What is left of those that something was done to stays chosen, and whatever was chosen meanwhile. */
+  function choose(ids, left) {
+    if (ids) for (const id of ids) state.picked.delete(id);
+    else if (state.all) state.picked.clear();
+    else return;
+    for (const id of left) state.picked.add(id);
+    if (!ids) state.all = false;
   }
 
   function stand(index) {
