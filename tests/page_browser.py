@@ -53,6 +53,18 @@ def a_browser() -> Iterator[Browser]:
 
 
 @contextmanager
+def with_large_text(browser: Browser, size: int) -> Iterator[Browser]:
+    """Start another whose owner wants text of so many pixels, where 16 is the usual."""
+    other = browser.browser_type.launch(
+        executable_path=CHROMIUM, args=[*_OPTIONS, f"--blink-settings=defaultFontSize={size}"]
+    )
+    try:
+        yield other
+    finally:
+        other.close()
+
+
+@contextmanager
 def a_page(
     browser: Browser, *, size: tuple[int, int] = DESK, dark: bool = False, **options: Any
 ) -> Iterator[Page]:

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from tests.page_browser import DESK, PHONE, a_page, needs_chromium, open_at
+from tests.page_browser import DESK, PHONE, a_page, needs_chromium, open_at, with_large_text
 from tests.page_world import World, a_world
 
 pytestmark = needs_chromium
@@ -173,3 +173,20 @@ def test_on_a_phone_the_list_says_when_a_task_was_submitted_and_how_long_it_ran(
     with a_page(browser) as page:
         open_at(page, world, f"tasks?q=id:{task_id}")
         expect(page.get_by_text("3 h ago, ran")).to_be_hidden()
+
+
+def test_text_is_as_large_as_the_browser_is_told_and_every_screen_has_room_for_it(
+    world: World, browser: Browser
+) -> None:
+    task_id = world.submit("report", error="No luck at all: the archive refused the connection")
+    world.submit("export", percent=40)
+    with with_large_text(browser, 32) as large:
+        for size in (DESK, PHONE):
+            with a_page(large, size=size) as page:
+                for place in ("", "tasks", f"tasks/{task_id}", "library", "graph"):
+                    open_at(page, world, place)
+                    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
+                    expect(page.locator("body")).to_have_css("font-size", "28px")
+                    wider = "document.documentElement.scrollWidth - window.innerWidth"
+                    assert page.evaluate(wider) <= 0, (size, place)
+    world.clear()
