@@ -576,3 +576,29 @@ def test_of_a_task_that_is_gone_nothing_is_said_to_go_on_nor_offered(
         page.evaluate("dispatchEvent(new Event('online'))")
     expect(page.get_by_text("This task has been cleaned up.")).to_be_hidden()
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+
+
+def test_an_answer_to_what_was_asked_before_it_was_lost_does_not_end_a_pause(
+    world: World, page: Page
+) -> None:
+    begin = datetime.now(UTC)
+    page.clock.install(time=begin)
+    open_at(page, world, "tasks")
+    expect(page.locator(".dot.live")).to_be_visible()
+    page.clock.pause_at(begin + timedelta(minutes=1))
+    held: list[Route] = []
+    look = "**/api/tasks?**limit=50**"
+    page.route(look, lambda route: held.append(route))
+    with page.expect_request(look):
+        page.keyboard.press(".")
+    page.route(SESSION, lambda route: route.abort("connectionreset"))
+    page.evaluate("dispatchEvent(new Event('offline'))")
+    away = page.get_by_role("alert").filter(has_text="Connection lost, retrying")
+    expect(away).to_be_visible()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    world.submit("report")
+    held[0].continue_()
+    expect(page.get_by_role("link", name="Report")).to_be_visible()
+    expect(away).to_be_visible()
+    assert [url for url in asked if "api/session" in url] == []

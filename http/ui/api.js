@@ -50,7 +50,7 @@ export class Refused extends Error {
   }
 }
 
-const watchers = { unauthorised: () => {}, unreachable: () => {}, answered: () => {} };
+const watchers = { unauthorised: () => {}, unreachable: () => {}, state: () => null, answered: () => {} };
 export function watch(handlers) {
   Object.assign(watchers, handlers);
 }
@@ -70,6 +70,7 @@ export async function ask(method, path, { lane, onTurn, ...options } = {}) {
 async function askNow(method, path, { query, body, signal, headers, silence = SILENCE, changes = method !== "GET" }) {
   const url = query ? `${path}?${new URLSearchParams(clean(query))}` : path;
   const words = changes ? UNHEARD : UNREACHABLE;
+  const state = watchers.state(); // as it is sent
   const patience = patienceWith(words, silence, signal);
   const options = { method, headers: { Accept: "application/json", ...headers }, credentials: "same-origin", cache: "no-store" };
   if (body !== undefined) {
@@ -81,7 +82,7 @@ async function askNow(method, path, { query, body, signal, headers, silence = SI
   if (date && Math.abs(Date.parse(date) - now()) > 5000) learnServerTime(date);
   const answer = read(text);
   if (response.ok) {
-    watchers.answered();
+    watchers.answered(state);
     return answer;
   }
   if (response.status === 401 && path !== "api/session") watchers.unauthorised();

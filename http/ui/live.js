@@ -75,7 +75,7 @@ class Live extends EventTarget {
     if (this.#wanted && this.state === "live" && !this.#probing) this.#broken();
   }
 
-  /** Someone asked and was answered: what was lost is there again. */
+  /** Someone has asked since it was lost, and was answered: it is there again. */
   found() {
     if (this.#wanted && this.state === "lost" && !this.#probing) this.#again();
   }

@@ -173,7 +173,12 @@ function nothing({ root }) {
   fill(root, h("div", { class: "empty" }, h("h1", { tabindex: -1 }, "Nothing here"), h("a", { href: "#/" }, "Go to the overview")));
 }
 
-watch({ unauthorised: () => shell && askForKey(), unreachable: () => live.suspect(), answered: () => live.found() });
+watch({
+  unauthorised: () => shell && askForKey(),
+  unreachable: () => live.suspect(),
+  state: () => live.state,
+  answered: (before) => before === "lost" && live.found(), // what was sent before that may have got through just so
+});
 live.addEventListener("state", ({ detail }) => detail === "lost" && connectionLost());
 live.addEventListener("state", ({ detail }) => waiting && (detail === "live" || detail === "polling") && start());
 live.addEventListener("unauthorised", () => askForKey());
