@@ -597,8 +597,8 @@ def test_an_answer_to_what_was_asked_before_it_was_lost_does_not_end_a_pause(
     expect(away).to_be_visible()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    world.submit("report")
+    task_id = world.submit("report")
     held[0].continue_()
-    expect(page.get_by_role("link", name="Report")).to_be_visible()
+    expect(page.locator(f"tbody a[href='#/tasks/{task_id}']")).to_be_visible()
     expect(away).to_be_visible()
     assert [url for url in asked if "api/session" in url] == []
