@@ -29,20 +29,35 @@ async def check_backend(make: MakeBackend, *, large: int = 5_000_000) -> None:
     `large` is the size in bytes of the largest result tried. On return the storage holds a few
     tasks, and the last backend made is closed.
     """
-    await _check_empty(make)
-    await _check_order_and_replacement(make)
-    await _check_values(make, large)
-    await _check_checkpoints(make, large)
-    await _check_logs(make, large)
-    await _check_every_field(make)
-    await _check_revived(make)
-    await _check_paused(make)
-    await _check_drops(make)
-    await _check_unknown_ids(make)
-    await _check_exclusive_hold(make)
-    await _check_reserve(make)
-    await _check_closing(make)
-    await _check_handed_out_copies(make)
+    checks = {
+        "an empty storage": _check_empty(make),
+        "order and replacement": _check_order_and_replacement(make),
+        "values": _check_values(make, large),
+        "checkpoints": _check_checkpoints(make, large),
+        "logs": _check_logs(make, large),
+        "every field of a record": _check_every_field(make),
+        "a task that is tried again": _check_revived(make),
+        "paused task types": _check_paused(make),
+        "drops": _check_drops(make),
+        "ids of all kinds": _check_unknown_ids(make),
+        "the exclusive hold": _check_exclusive_hold(make),
+        "the reserve": _check_reserve(make),
+        "closing": _check_closing(make),
+        "copies": _check_handed_out_copies(make),
+    }
+    try:
+        for what, check in checks.items():
+            try:
+                await check
+            except AssertionError:
+                raise
+            except Exception as error:
+                raise AssertionError(
+                    f"{what}: a call that must succeed raised {type(error).__name__}: {error}"
+                ) from error
+    finally:
+        for check in checks.values():
+            check.close()
 
 
 @asynccontextmanager
@@ -83,7 +98,8 @@ async def _check_order_and_replacement(make: MakeBackend) -> None:
     recovered = await _commit_and_reopen(
         make,
         [Put(first, _raw('{"a":1}')), Put(second, _raw("[2]"))],
-        [Put(third, _raw("3")), Put(begun), Put(again)],
+        [Put(third, _raw("3")), Put(begun)],
+        [Put(again)],
     )
     _same(recovered.records, [again, second, third], "records, in the order of their first put")
     _same(recovered.last_seq, 5, "last_seq after five changes")
@@ -196,7 +212,7 @@ async def _check_logs(make: MakeBackend, large: int) -> None:
     recovered = await _commit_and_reopen(
         make,
         [Put(ended, result=_raw("1")), Drop("erased", seq + 8)],
-        [Put(_completed("last words", seq + 9, 1), result=_raw("1"), log=_raw("[4]"))],
+        [Put(_completed("last words", seq + 9, 1), _raw("{}"), _raw("1"), log=_raw("[4]"))],
     )
     _same(set(recovered.logs), {"written large"}, "recovered logs: those of tasks not final")
     async with _opened(make) as (backend, _):
@@ -286,7 +302,7 @@ async def _check_paused(make: MakeBackend) -> None:
         make,
         [
             Pause("a", paused=True),
-            Put(_pending("beside a pause", seq + 1)),
+            Put(_pending("beside a pause", seq + 1), _raw("{}")),
             Pause("тип", paused=True),
         ],
         [Pause("b", paused=True), Pause("a", paused=False)],
@@ -308,8 +324,13 @@ async def _check_drops(make: MakeBackend) -> None:
         await backend.commit([Drop("gone", seq + 2), Drop("never was", seq + 3)])
         await _refuses(backend.read("gone", "params"), TaskNotFound, "reading a dropped task")
         await _refuses(backend.read("gone", "result"), TaskNotFound, "reading a dropped task")
-        await backend.commit([Put(_pending("brief", seq + 4), _raw("1")), Drop("brief", seq + 5)])
-        await backend.commit([Drop(ids[0], seq + 6), Put(_pending(ids[0], seq + 7), _raw("7"))])
+        for change in (
+            Put(_pending("brief", seq + 4), _raw("1")),
+            Drop("brief", seq + 5),
+            Drop(ids[0], seq + 6),
+            Put(_pending(ids[0], seq + 7), _raw("7")),
+        ):
+            await backend.commit([change])
     async with _opened(make) as (backend, recovered):
         found = [record.id for record in recovered.records]
         _same(found, [*ids[1:], ids[0]], "tasks after drops: one put anew comes last")
@@ -360,7 +381,9 @@ async def _check_closing(make: MakeBackend) -> None:
     await backend.close()
     await backend.close()
     await _refuses(
-        backend.commit([Put(_pending("late", 10**6))]), StorageError, "a commit after close"
+        backend.commit([Put(_pending("late", 10**6), _raw("{}"))]),
+        StorageError,
+        "a commit after close",
     )
     await _refuses(backend.read("held", "params"), StorageError, "reading after close")
     async with _opened(make) as (_, recovered):
@@ -371,15 +394,30 @@ async def _check_closing(make: MakeBackend) -> None:
 
 async def _check_handed_out_copies(make: MakeBackend) -> None:
     async with _opened(make) as (backend, recovered):
-        changes: list[Change] = [Put(_pending("mine", recovered.last_seq + 1), _raw("{}"))]
+        mine = Put(
+            _pending("mine", recovered.last_seq + 1), _raw("{}"), None, _raw("1"), _raw("[]")
+        )
+        changes: list[Change] = [mine, Pause("mine", paused=True)]
         await backend.commit(changes)
-        expected = [*recovered.records, changes[0].record] if isinstance(changes[0], Put) else []
+        expected = [*recovered.records, mine.record]
         changes.clear()
-        recovered.records.clear()
-        recovered.params.clear()
-    async with _opened(make) as (backend, again):
-        _same(again.records, expected, "records, whatever became of the lists handed in and out")
-        _same(bytes(await backend.read("mine", "params")), b"{}", "parameters")
+        _forget(recovered)
+    for _ in range(2):
+        async with _opened(make) as (backend, again):
+            whatever = "whatever became of what was handed in and out"
+            _same(again.records, expected, f"records, {whatever}")
+            _same(bytes(again.params["mine"]), b"{}", f"parameters, {whatever}")
+            _same(bytes(again.checkpoints["mine"]), b"1", f"a checkpoint, {whatever}")
+            _same(bytes(again.logs["mine"]), b"[]", f"a log, {whatever}")
+            _same(again.paused, {"mine"}, f"paused task types, {whatever}")
+            _forget(again)
+            _same(bytes(await backend.read("mine", "params")), b"{}", f"parameters, {whatever}")
+
+
+def _forget(recovered: Recovered) -> None:
+    held = (recovered.records, recovered.params, recovered.checkpoints, recovered.logs)
+    for one in (*held, recovered.paused):
+        one.clear()
 
 
 async def _refuses(call: Awaitable[object], kind: type[CortexTasksError], what: str) -> None:

@@ -23,6 +23,7 @@ from .errors import (
     TaskNotFound,
     TaskNotRevivable,
 )
+from .exact_json import is_large
 from .finding import Finding
 from .handles import TaskHandle
 from .intake import Intake, Then
@@ -200,7 +201,8 @@ class TaskEngine:
         asked: what that was, as JSON, where type, parameters and options depend on when it came.
 
         Raises UnknownTaskType, InvalidParameters, QueueFull and StorageFull; then nothing is
-        stored. Cancelled while it waits, the task may or may not have been submitted.
+        stored. Cancelled while it waits, the task may or may not have been submitted. Large
+        parameters are encoded in a thread: leave them as they are until then.
         """
         start = start_of(delay, run_at)
         request = None if idempotency_key is None else (idempotency_key, asked)
@@ -232,7 +234,12 @@ class TaskEngine:
         then: Then = (),
         request: tuple[str, object] | None = None,
     ) -> list[TaskHandle[Any]]:
-        made = self._intake.submissions(wanted, start, priority, dedupe_key, then, request)
+        def make() -> list[tuple[TaskType[Any, Any], Submission]]:
+            return self._intake.submissions(wanted, start, priority, dedupe_key, then, request)
+
+        given = [params for _, params in wanted]
+        given += [step[1] for step in then if isinstance(step, tuple)]
+        made = await self._declaration.surroundings.offload(make) if is_large(given) else make()
         if not self._actors.accepting:
             raise EngineNotRunning("the engine is not running: enter it with `async with`")
         if not made:
@@ -425,6 +432,11 @@ class TaskEngine:
     def task_types(self) -> Iterable[TaskType[Any, Any]]:
         """The registered task types."""
         return tuple(self._declaration.registry)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits that it was declared with."""
+        return self._declaration.limits
 
     @property
     def accepting(self) -> bool:

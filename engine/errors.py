@@ -29,9 +29,23 @@ CortexTasksError
 A task's own failure is data in its record, never an exception inside the supervisor.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class CortexTasksError(Exception):
     """Root of all errors of this package; its text is for a person to act on."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (type(self), self.args), self.__dict__
+
+
+def _made_again(kind: type[CortexTasksError], args: tuple[Any, ...]) -> CortexTasksError:
+    """Make a copy that comes out of another process, without what made the first one's text."""
+    error = kind.__new__(kind, *args)
+    super(CortexTasksError, error).__init__(*args)
+    return error
 
 
 class CallerError(CortexTasksError):

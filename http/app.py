@@ -81,6 +81,10 @@ def create_app(
         limits={
             "json": BodyLimit(json_limit, json_seconds),
             "large": BodyLimit(upload_limit, upload_seconds),
+            # Its parameters, and besides them what any other request may hold.
+            "task": BodyLimit(
+                min(upload_limit, engine.limits.max_params_bytes + json_limit), upload_seconds
+            ),
             "form": BodyLimit(upload_limit, upload_seconds, FORM_WRAPPING),
         },
         has_page=page,

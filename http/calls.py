@@ -92,9 +92,9 @@ class Call(Generic[P]):
 
 Handler = Callable[[Call[Any]], Awaitable[Answer | Streamed]]
 
-# What a request may carry: "large" is JSON as large as an upload; a "form" with a file is the
-# handler's to read, and so are the parameters that come with it.
-BodyKind = Literal["none", "json", "large", "form"]
+# What a request may carry: "large" is JSON as large as an upload, "task" as the parameters of a
+# task; a "form" with a file is the handler's to read, and so are the parameters that come with it.
+BodyKind = Literal["none", "json", "large", "task", "form"]
 
 
 class Media(msgspec.Struct, frozen=True):

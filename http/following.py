@@ -12,6 +12,7 @@ from .calls import Call
 from .envelope import HEADERS
 from .feed import Filter
 from .followers import Follower
+from .headers import HIGHEST_EVENT_ID
 from .parameters import alias
 from .problems import FieldError, invalid_parameters
 from .streams import EventStream, check_accepted
@@ -19,7 +20,6 @@ from .tasks import LONGEST_SEARCH
 from .wire import TYPE_ALIASES
 
 LAST_EVENT_ID = "Last-Event-ID"
-_HIGHEST = 2**63 - 1
 
 
 class TaskFeed(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class TaskFeed(msgspec.Struct, frozen=True):
     The header `Last-Event-ID` counts over it: a client that comes back has the newer number there.
     """
 
-    last_event_id: Annotated[int, Meta(ge=0, le=_HIGHEST)] | None = None
+    last_event_id: Annotated[int, Meta(ge=0, le=HIGHEST_EVENT_ID)] | None = None
 
 
 class TasksFeed(TaskFeed, frozen=True):
@@ -74,7 +74,9 @@ def _known(call: Call[Any]) -> int | None:
     if not sent:
         given: int | None = call.params.last_event_id
         return given
-    if not (sent.isdigit() and len(sent) <= len(str(_HIGHEST)) and int(sent) <= _HIGHEST):
+    if not (
+        sent.isdigit() and len(sent) <= len(str(HIGHEST_EVENT_ID)) and int(sent) <= HIGHEST_EVENT_ID
+    ):
         wrong = "This is the `id` of no event: a whole number of 0 or more"
         raise invalid_parameters(FieldError(("header", LAST_EVENT_ID), wrong))
     return int(sent)

@@ -11,6 +11,8 @@ import msgspec
 
 from .idempotency import HEADER, LONGEST_KEY
 
+HIGHEST_EVENT_ID = 2**63 - 1
+
 
 class Header(msgspec.Struct, frozen=True):
     """A header of a request or an answer."""
@@ -40,6 +42,7 @@ LAST_EVENT_ID = Header(
     "Last-Event-ID",
     "The `id` of the last event that was received: the stream goes on after it.",
     "1042",
+    {"type": "integer", "minimum": 0, "maximum": HIGHEST_EVENT_ID},
 )
 ETAG = Header("ETag", "Stands for what is answered; see `If-None-Match`.", '"1042"')
 IF_NONE_MATCH = Header(

@@ -102,7 +102,7 @@ TASK_ENDPOINTS: tuple[Endpoint, ...] = (
         permission=MANAGE,
         summary="Submit a task of a type that no operation starts",
         params=submitting.NewTask,
-        body="large",
+        body="task",
         idempotent=True,
         answers=((200, submitting.TaskSubmitted),),
     ),

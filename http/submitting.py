@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
+import anyio.to_thread
 import msgspec
 from msgspec import Meta
 
 from ..engine.errors import InvalidParameters
+from ..engine.exact_json import is_large
 from ..engine.intake import Step
 from ..engine.registry import TaskType
 from .calls import Answer, Call, encode
@@ -80,7 +82,12 @@ async def submit_task(call: Call[NewTask]) -> Answer:
             idempotency_key=call.idempotency_key,
         )
     except InvalidParameters as error:
-        raise _placed(error, wanted, follow, engine.task_types) from None
+
+        def placed(error: InvalidParameters = error) -> InvalidParameters:
+            return _placed(error, wanted, follow, engine.task_types)
+
+        large = is_large([wanted.params, *(step.params for step in follow)])
+        raise (await anyio.to_thread.run_sync(placed) if large else placed()) from None
     shown = msgspec.structs.asdict(view(handle.record))
     return Answer(encode(TaskSubmitted(**shown, deduplicated=handle.deduplicated)))
 

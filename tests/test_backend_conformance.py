@@ -12,7 +12,7 @@ from cortex_tasks.backends.memory import MemoryBackend
 from cortex_tasks.engine.conformance import check_backend
 from cortex_tasks.engine.errors import StorageError
 from cortex_tasks.engine.records import TaskRecord
-from cortex_tasks.engine.storage import Change, Drop, Put, Recovered, ValueName
+from cortex_tasks.engine.storage import Change, Drop, Pause, Put, Recovered, ValueName
 from cortex_tasks.engine.surroundings import offload_inline
 
 
@@ -36,6 +36,29 @@ async def test_the_memory_backend_keeps_its_promises() -> None:
 )
 async def test_the_json_backend_keeps_its_promises(tmp_path: Path, options: dict[str, Any]) -> None:
     await check_backend(lambda: JsonBackend(tmp_path / "tasks", **options))
+
+
+class Exacting(MemoryBackend):
+    """Leans on all that its one caller promises."""
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        ids = [
+            change.task_id if isinstance(change, Drop) else change.record.id
+            for change in changes
+            if not isinstance(change, Pause)
+        ]
+        types = [change.task_type for change in changes if isinstance(change, Pause)]
+        assert len({*ids}) == len(ids), "a task occurs twice in one commit"
+        assert len({*types}) == len(types), "a type occurs twice in one commit"
+        for change in changes:
+            if isinstance(change, Put) and change.record.id not in self._params:
+                assert change.params is not None, "a first put without parameters"
+        await super().commit(changes)
+
+
+async def test_the_check_asks_nothing_that_the_engine_promises_never_to_ask() -> None:
+    backend = Exacting()
+    await check_backend(lambda: backend, large=10)
 
 
 class Reversing(MemoryBackend):
@@ -142,6 +165,39 @@ class SortingById(MemoryBackend):
         return msgspec.structs.replace(found, records=records)
 
 
+class HandingOutItsCheckpoints(MemoryBackend):
+    async def open(self) -> Recovered:
+        return msgspec.structs.replace(await super().open(), checkpoints=self._checkpoints)
+
+
+class HandingOutItsPauses(MemoryBackend):
+    async def open(self) -> Recovered:
+        return msgspec.structs.replace(await super().open(), paused=self._paused)
+
+
+class AnsweringBeforeItKeeps(MemoryBackend):
+    """Keeps what it was given with the next commit, or when it is closed."""
+
+    _waiting: Sequence[Change] = ()
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        self._check_open()
+        self._waiting, changes = changes, self._waiting
+        await super().commit(changes)
+
+    async def close(self) -> None:
+        if self._open:
+            await self.commit(())
+        await super().close()
+
+
+class KnowingNoPauses(MemoryBackend):
+    async def commit(self, changes: Sequence[Change]) -> None:
+        if any(isinstance(change, Pause) for change in changes):
+            raise TypeError("what is a Pause?")
+        await super().commit(changes)
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -162,12 +218,23 @@ class SortingById(MemoryBackend):
         ForgettingLogs,
         KeepingTheFirstLog,
         DroppingTheLogOfFinalTasks,
+        HandingOutItsCheckpoints,
+        HandingOutItsPauses,
+        AnsweringBeforeItKeeps,
+        KnowingNoPauses,
     ],
 )
 async def test_the_check_finds_a_backend_that_breaks_a_promise(kind: type[MemoryBackend]) -> None:
     backend = kind()
     with pytest.raises(AssertionError):
         await check_backend(lambda: backend)
+
+
+async def test_the_check_says_of_an_error_what_was_looked_at() -> None:
+    backend = KnowingNoPauses()
+    words = "paused task types: a call that must succeed raised TypeError: what is a Pause"
+    with pytest.raises(AssertionError, match=words):
+        await check_backend(lambda: backend, large=10)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from cortex_tasks.client import (
     TlsFailed,
     Unreachable,
 )
+from cortex_tasks.client.events import FrameReader
 from tests.client_setting import Server, a_task, events, json, problem
 from tests.engine_setting import virtual_time
 
@@ -326,3 +327,20 @@ def test_a_client_that_blocks_does_the_same() -> None:
         with pytest.raises(Unreachable):
             client.cancel("x")
     assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("piece", [b"x" * 2**23, b"data: " + b"x" * 2**23 + b"\n"])
+def test_an_event_without_end_is_not_kept(piece: bytes) -> None:
+    reader = FrameReader()
+    for _ in range(7):
+        assert reader.feed(piece) == []
+    with pytest.raises(NotUnderstood, match="longer than any should be"):
+        for _ in range(2):
+            reader.feed(piece)
+
+
+def test_many_events_may_be_longer_than_one_should_be() -> None:
+    reader = FrameReader()
+    for _ in range(10):
+        (frame,) = reader.feed(b"event: task\ndata: " + b"x" * 2**23 + b"\n\n")
+        assert len(frame.data) == 2**23

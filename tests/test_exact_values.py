@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+import sys
 import uuid
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -372,6 +373,27 @@ def test_no_piece_of_a_large_value_takes_long() -> None:
     encoded = ExactJson(dict[str, list[dict[str, list[int]]]]).encode_in_pieces(value, go_on)
     assert encoded == msgspec.json.encode(value)
     assert asked > -9_100, "each row is a piece of its own"
+
+
+def test_what_does_not_fit_is_found_without_a_look_at_the_place_of_each_part() -> None:
+    class Row(msgspec.Struct):
+        number: int
+
+    exact, calls = ExactJson(list[Row]), 0
+
+    def count(frame: object, event: str, called: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    value = [{"number": 1} for _ in range(10_000)] + [{"number": "x"}]
+    sys.setprofile(count)
+    try:
+        with pytest.raises(Fault) as refused:
+            exact.encode(value)
+    finally:
+        sys.setprofile(None)
+    assert refused.value.place() == "$[10000].number"
+    assert calls < 100_000, "each part is looked at once, and no place is made up for it"
 
 
 # -- in an engine --------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from starlette.routing import Mount
 
 from cortex_tasks.http.app import create_app
 from cortex_tasks.http.calls import Endpoint, Media
+from cortex_tasks.http.headers import LAST_EVENT_ID
 from cortex_tasks.http.library_routes import LIBRARY_PROBLEMS
 from cortex_tasks.http.openapi import heeded, problems_of
 from cortex_tasks.http.parameters import fields_of
@@ -158,6 +159,17 @@ def test_a_call_has_the_parameters_of_its_struct_under_all_their_names(row: Endp
     path = [each["name"] for each in said["parameters"] if each["in"] == "path"]
     assert path == [part.partition(":")[0] for part in _parts(row.path)]
     assert ("requestBody" in said) == (row.body != "none" and row.params is not None)
+
+
+def test_the_number_of_an_event_is_described_alike_in_header_and_query() -> None:
+    rows = [row for row in TASK_ENDPOINTS if LAST_EVENT_ID in row.takes]
+    assert len(rows) == 2
+    for row in rows:
+        given = {each["name"]: dict(each["schema"]) for each in operation(row)["parameters"]}
+        header, query = given["Last-Event-ID"], given["last_event_id"]
+        assert header.pop("examples") == [1042]
+        del query["examples"]
+        assert header == query
 
 
 def _parts(path: str) -> list[str]:

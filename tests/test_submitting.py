@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import anyio
 import msgspec
 import pytest
 
-from cortex_tasks import TaskContext, task_type
+from cortex_tasks import Limits, MemoryBackend, TaskContext, TaskEngine, task_type
 from cortex_tasks.http.app import create_app
 from cortex_tasks.http.keys import Permission
 from tests.http_setting import a_key_store, assert_problem, client_of, echo, nothing, serving
@@ -74,6 +75,50 @@ async def test_parameters_that_do_not_fit_are_named_by_their_place_in_the_body(
             ["body", place] if place else ["body"]
         ]
         assert api.engine.count() == 0
+
+
+@pytest.mark.parametrize("of_a_step", [False, True])
+@pytest.mark.parametrize(("size", "in_a_thread"), [(2, False), (2_000, True)])
+async def test_large_parameters_are_checked_in_a_thread_whether_they_fit_or_not(
+    of_a_step: bool, size: int, in_a_thread: bool
+) -> None:
+    threads: set[bool] = set()
+
+    class Row(msgspec.Struct):
+        number: int
+
+        def __post_init__(self) -> None:
+            threads.add(threading.current_thread() is not threading.main_thread())
+
+    @task_type("rows", params=list[Row])
+    async def rows(ctx: TaskContext, params: list[Row]) -> None:
+        pass
+
+    async with TaskEngine([rows], backend=MemoryBackend()) as engine:
+        async with client_of(create_app(engine)) as client:
+            answers = []
+            for last in (2, "x"):
+                params = [{"number": 1}] * size + [{"number": last}]
+                wanted = {"task_type": "rows", "params": params, "delay": 3600}
+                if of_a_step:
+                    wanted |= {"params": [], "then": [{"task_type": "rows", "params": params}]}
+                answers.append(await client.post("/api/tasks", json=wanted))
+            assert answers[0].status_code == 200
+            place = f"{'then[0].' if of_a_step else ''}params[{size}].number"
+            assert assert_problem(answers[1], 422)["errors"][0]["loc"] == ["body", place]
+            assert threads == {in_a_thread}
+
+
+async def test_no_more_is_read_of_a_task_than_it_may_have_as_parameters() -> None:
+    limits = Limits(max_params_bytes=2_000)
+    async with TaskEngine([echo], backend=MemoryBackend(), limits=limits) as engine:
+        app = create_app(engine, json_limit=100)
+        async with client_of(app) as client:
+            for size, status in ((1_900, 200), (2_300, 413)):
+                wanted = {"task_type": "echo", "params": {"value": "x" * size}}
+                assert (await client.post("/api/tasks", json=wanted)).status_code == status
+        async with client_of(create_app(engine, upload_limit=1_000)) as client:
+            assert_problem(await client.post("/api/tasks", content=b"x" * 1_001), 413)
 
 
 async def test_delay_priority_key_and_steps_are_those_that_were_asked_for() -> None:

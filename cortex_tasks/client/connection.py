@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from contextlib import nullcontext
 from types import TracebackType
@@ -24,8 +25,14 @@ class Connection:
 
     def __init__(self, settings: Settings, transport: httpx2.BaseTransport | None = None) -> None:
         self.settings = settings
+        self._transport = transport
+        self._process = os.getpid()
+        self._of_parent: httpx2.Client | None = None
+        self._http = self._connected()
+
+    def _connected(self) -> httpx2.Client:
         try:
-            self._http = httpx2.Client(**settings.of_http(), transport=transport)
+            return httpx2.Client(**self.settings.of_http(), transport=self._transport)
         except (ValueError, ImportError, OSError, httpx2.InvalidURL) as error:
             raise UnusableSetting(f"{SURROUNDINGS}: {error}") from None
 
@@ -34,6 +41,11 @@ class Connection:
         """What carries the requests. Raises UnusableSetting once it is closed."""
         if self._http.is_closed:
             raise UnusableSetting("this client is closed; make another")
+        if self._process != os.getpid() and self._transport is None:
+            # On connections that a fork has made common, each would read the other's answers. They
+            # are not closed here: that would end the parent's.
+            self._of_parent, self._http = self._http, self._connected()
+            self._process = os.getpid()
         return self._http
 
     def __enter__(self) -> Self:

@@ -22,7 +22,7 @@ ClientError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -32,6 +32,16 @@ if TYPE_CHECKING:
 
 class ClientError(Exception):
     """The root of all."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (type(self), self.args), self.__dict__
+
+
+def _made_again(kind: type[ClientError], args: tuple[Any, ...]) -> ClientError:
+    """Make a copy that comes out of another process, without what made the first one's text."""
+    error = kind.__new__(kind, *args)
+    super(ClientError, error).__init__(*args)
+    return error
 
 
 class UnusableSetting(ClientError, ValueError):

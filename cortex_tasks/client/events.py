@@ -65,12 +65,13 @@ class FrameReader:
         self._rest = b""
         self._event = ""
         self._data: list[bytes] = []
+        self._size = 0  # bytes of the event's lines that are whole
         self._seq: int | None = None
 
     def feed(self, piece: bytes) -> list[Frame]:
         """Take a piece; give the events that are whole now."""
         text = (self._rest + piece).replace(b"\r\n", b"\n")
-        if len(text) > LONGEST_FRAME:
+        if self._size + len(text) > LONGEST_FRAME:
             raise NotUnderstood("an event of the server is longer than any should be")
         # A carriage return at the end may be half of a line's end.
         held = b"\r" if text.endswith(b"\r") else b""
@@ -88,6 +89,7 @@ class FrameReader:
                 self._event = value.decode("utf-8", "replace")
             case b"data":
                 self._data.append(value)
+                self._size += len(value) + 1
             case b"id" if value.isdigit() and len(value) <= LONGEST_SEQ:
                 self._seq = int(value)
             case b"retry" if value.isdigit():
@@ -97,7 +99,7 @@ class FrameReader:
     def _dispatch(self) -> Frame | None:
         frame = Frame(self._event, b"\n".join(self._data), self._seq)
         empty = not self._data
-        self._event, self._data = "", []
+        self._event, self._data, self._size = "", [], 0
         return None if empty else frame
 
 
