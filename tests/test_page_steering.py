@@ -133,6 +133,25 @@ def test_a_retry_that_was_not_answered_is_looked_after(
     page.unroute("**/retry")
 
 
+def test_a_retry_that_is_under_way_is_not_asked_for_twice(world: World, page: Page) -> None:
+    task_id = world.submit("report", error="No luck")
+    go_to(page, f"tasks/{task_id}")
+    held: list[Route] = []
+    page.route("**/retry", lambda route: held.append(route))
+    page.get_by_role("button", name="Retry").click()
+    with page.expect_request("**/retry"):
+        yes(page, "Retry the task")
+    under_way = page.get_by_role("button", name="Retry is under way")
+    expect(under_way).to_have_attribute("aria-disabled", "true")
+    page.keyboard.press("r")
+    under_way.dispatch_event("click")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    held[0].continue_()
+    expect(page.locator(".moments")).to_contain_text("Attempt 2")
+    assert len(held) == 1
+    page.unroute("**/retry")
+
+
 def test_a_chain_is_walked_by_its_links(world: World, page: Page) -> None:
     first = world.submit("report", then=[("export", {}), ("queue", {})], message="One")
     go_to(page, f"tasks/{first}")
