@@ -208,7 +208,7 @@ export async function tasks({ root, query, signal, on, keys }) {
     if (list.tasks.at(-1)?.task_id === state.rows.at(-1).task.task_id) state.next = list.next; // what is older may begin to fit, or cease to
     view.drawNewer();
     view.drawPages();
-    if (state.all) view.drawPicked(); // how many that are
+    view.drawPicked(); // how many all are that fit
   }
 
   function pick(ids, chosen) {
