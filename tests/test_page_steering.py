@@ -152,6 +152,33 @@ def test_a_retry_that_is_under_way_is_not_asked_for_twice(world: World, page: Pa
     page.unroute("**/retry")
 
 
+@pytest.mark.parametrize("verb", ["Cancel", "Retry"])
+def test_what_is_asked_for_again_as_its_question_goes_is_sent_once(
+    world: World, page: Page, verb: str
+) -> None:
+    cancels = verb == "Cancel"
+    task_id = world.submit("stubborn") if cancels else world.submit("report", error="No luck")
+    go_to(page, f"tasks/{task_id}")
+    sent: list[str] = []
+    page.on("request", lambda request: request.method == "GET" or sent.append(request.method))
+    held = f"**/api/tasks/{task_id}" if cancels else "**/retry"
+    page.route(held, lambda route: None if route.request.method != "GET" else route.continue_())
+    page.get_by_role("button", name=verb).click()
+    page.evaluate(
+        """key => {
+            document.querySelector("dialog [value=yes]").click();
+            document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+        }""",
+        verb[0].lower(),
+    )
+    yes(page, f"{verb} the task")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("button", name=f"{verb} is under way")).to_be_visible()
+    assert len(sent) == 1
+    page.unroute(held)
+    world.open_gate()
+
+
 def test_a_chain_is_walked_by_its_links(world: World, page: Page) -> None:
     first = world.submit("report", then=[("export", {}), ("queue", {})], message="One")
     go_to(page, f"tasks/{first}")

@@ -135,7 +135,7 @@ export async function cancelOne(task) {
     yes: "Cancel the task",
     danger: true,
   });
-  if (!yes) return;
+  if (!yes || isUnderWay("cancel", id)) return; // it can be asked for again before the first question is gone
   const change = confirmed("cancel", id);
   const heard = heardOf(id, signal);
   const onTurn = () => {
@@ -206,7 +206,7 @@ export async function retryOne(task) {
     body: h("p", {}, "It gets a new attempt under the same id."),
     yes: "Retry the task",
   });
-  if (!yes) return;
+  if (!yes || isUnderWay("retry", id)) return;
   const change = confirmed("retry", id);
   try {
     await post(`api/tasks/${encodeURIComponent(id)}/retry`, undefined, { onTurn: change.send });
