@@ -160,17 +160,24 @@ def test_what_is_asked_for_again_as_its_question_goes_is_sent_once(
     task_id = world.submit("stubborn") if cancels else world.submit("report", error="No luck")
     go_to(page, f"tasks/{task_id}")
     sent: list[str] = []
-    page.on("request", lambda request: request.method == "GET" or sent.append(request.method))
+
+    def hold(route: Route) -> None:
+        if route.request.method == "GET":
+            route.continue_()
+        else:
+            sent.append(route.request.method)
+
     held = f"**/api/tasks/{task_id}" if cancels else "**/retry"
-    page.route(held, lambda route: None if route.request.method != "GET" else route.continue_())
+    page.route(held, hold)
     page.get_by_role("button", name=verb).click()
-    page.evaluate(
-        """key => {
-            document.querySelector("dialog [value=yes]").click();
-            document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
-        }""",
-        verb[0].lower(),
-    )
+    with page.expect_request(lambda request: request.method != "GET"):
+        page.evaluate(
+            """key => {
+                document.querySelector("dialog [value=yes]").click();
+                document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+            }""",
+            verb[0].lower(),
+        )
     yes(page, f"{verb} the task")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_role("button", name=f"{verb} is under way")).to_be_visible()
