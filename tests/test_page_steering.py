@@ -186,6 +186,34 @@ def test_what_is_asked_for_again_as_its_question_goes_is_sent_once(
     world.open_gate()
 
 
+def test_a_cancel_that_was_heard_is_not_called_unheard_where_the_task_was_retried_since(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("export", percent=10)
+    go_to(page, f"tasks/{task_id}")
+
+    def lose(route: Route) -> None:
+        if route.request.method == "GET":
+            route.continue_()
+        else:
+            route.fetch()  # heard, and never answered
+
+    held: list[Route] = []  # the page's looks whether it was heard, until the task is retried
+    look = "**/api/tasks?q=id*"
+    page.route(f"**/api/tasks/{task_id}", lose)
+    page.route(look, lambda route: held.append(route))
+    page.get_by_role("button", name="Cancel").click()
+    yes(page, "Cancel the task")
+    expect(page.locator(".under .badge")).to_have_text("Cancelled")
+    world.call(world.engine.retry, task_id)
+    page.unroute(look)
+    for route in held:
+        route.continue_()
+    told = page.get_by_role("region", name="Messages")
+    expect(told).to_contain_text("It has been retried since, and is running.")
+    page.unroute(f"**/api/tasks/{task_id}")
+
+
 def test_a_chain_is_walked_by_its_links(world: World, page: Page) -> None:
     first = world.submit("report", then=[("export", {}), ("queue", {})], message="One")
     go_to(page, f"tasks/{first}")

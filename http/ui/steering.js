@@ -148,7 +148,7 @@ export async function cancelOne(task) {
     tell(signal, answer.message, answer.status === "cancelled" ? "completed" : "pending");
   } catch (error) {
     if (signal.aborted) return;
-    tell(signal, ...(error.unheard || heard.longAgo.aborted ? await whetherHeard(id, heard.longAgo.aborted ? ASKED : error.message) : [error.message, "failed"]));
+    tell(signal, ...(error.unheard || heard.longAgo.aborted ? await whetherHeard(id, heard.longAgo.aborted, error) : [error.message, "failed"]));
   } finally {
     heard.over();
     change.end();
@@ -183,11 +183,12 @@ function heardOf(id, signal) {
   return { longAgo: late.signal, sent: lookSoon, over };
 }
 
-/** What to say of a cancel that was not answered: it may not have been heard, or what runs may not have stopped yet; `otherwise` where nobody answers that. */
-async function whetherHeard(id, otherwise) {
+/** What to say of a cancel that was not answered: it may not have been heard, unless that is known, or what runs may not have stopped yet. */
+async function whetherHeard(id, known, error) {
   const task = await find(id);
-  if (!task) return [otherwise, "failed"];
+  if (!task) return [known ? ASKED : error.message, "failed"];
   if (isFinal(task.status)) return [`The task is ${task.status}.`, task.status];
+  if (known && !task.cancel_requested_at) return [`The task was cancelled. It has been retried since, and is ${task.status}.`, "pending"];
   return task.cancel_requested_at ? ["The task was asked to stop, and has not stopped yet.", "pending"] : ["The server has not heard that: the task goes on.", "failed"];
 }
 
