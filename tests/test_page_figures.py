@@ -9,10 +9,15 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
+from tests.knowledge import learn, saying
 from tests.page_browser import DESK, PHONE, a_page, needs_chromium, open_at, with_large_text
 from tests.page_world import World, a_world
 
 pytestmark = needs_chromium
+
+# The texts of those of these elements that what is in them reaches out of.
+TOO_NARROW = """(all) =>
+    all.filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.textContent)"""
 
 
 @pytest.fixture(scope="module")
@@ -180,8 +185,10 @@ def test_text_is_as_large_as_the_browser_is_told_and_every_screen_has_room_for_i
 ) -> None:
     task_id = world.submit("report", error="No luck at all: the archive refused the connection")
     world.submit("export", percent=40)
+    assert world.library is not None
+    world.call(learn, world.library, "a-rather-long-name.txt", saying("Ada and Charles."))
     with with_large_text(browser, 32) as large:
-        for size in (DESK, PHONE):
+        for size in (DESK, PHONE, (320, 640)):
             with a_page(large, size=size) as page:
                 for place in ("", "tasks", f"tasks/{task_id}", "library", "graph"):
                     open_at(page, world, place)
@@ -189,4 +196,21 @@ def test_text_is_as_large_as_the_browser_is_told_and_every_screen_has_room_for_i
                     expect(page.locator("body")).to_have_css("font-size", "28px")
                     wider = "document.documentElement.scrollWidth - window.innerWidth"
                     assert page.evaluate(wider) <= 0, (size, place)
+                    assert page.locator(".tile, .head, .moments li").evaluate_all(TOO_NARROW) == []
     world.clear()
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_what_an_operation_ended_with_stays_within_its_card_however_long_it_is(
+    world: World, browser: Browser, size: tuple[int, int]
+) -> None:
+    world.submit("report", error="The archive refused the connection. " * 20)
+    with a_page(browser, size=size) as page:
+        newest = page.request.get(f"{world.url}/api/tasks?limit=1").json()
+        page.route("**/api/tasks?task_type=*", lambda route: route.fulfill(json=newest))
+        open_at(page, world, "library")
+        expect(page.locator(".operation .wrong")).to_have_count(4)
+        first = ".operation:first-child"
+        assert outside(page, first, f"{first} .wrong") == []
+        wider = "document.documentElement.scrollWidth - window.innerWidth"
+        assert page.evaluate(wider) <= 0

@@ -171,6 +171,50 @@ def test_what_is_written_over_the_picture_stands_on_a_ground_of_its_own(
     assert box["width"] < words + 20  # and no more of the picture is hidden
 
 
+def test_no_name_in_the_picture_is_cut_off_at_its_top(world: World, page: Page) -> None:
+    page.add_init_script(
+        """window.least = Infinity;
+        const write = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function (text, left, middle) {
+            window.least = Math.min(window.least, middle - parseFloat(this.font.split(" ")[1]) / 2);
+            write.call(this, text, left, middle);
+        }"""
+    )
+    open_at(page, world, "graph")
+    expect(page.locator(".canvas-box")).to_have_attribute("data-settled", "yes")
+    for _ in range(12):
+        page.keyboard.press("ArrowDown")
+        page.evaluate("new Promise(requestAnimationFrame)")
+    assert 0 <= page.evaluate("least") < 60
+
+
+def test_the_words_under_the_picture_follow_what_is_not_in_it(world: World, page: Page) -> None:
+    open_at(page, world, "graph")
+    picture = page.request.get(f"{world.url}/api/graph/visualization?limit=1000").json()
+    picture["stats"]["total_entities"] = 4_321
+    page.route("**/visualization?*", lambda route: route.fulfill(json=picture))
+    page.get_by_label("How many entities").select_option("5000")
+    expect(page.locator(".canvas-box .state")).to_contain_text("of 4,321 entities")
+    expect(page.get_by_role("img", name="of 4,321 entities")).to_be_visible()
+
+
+def test_the_picture_follows_documents_that_are_deleted(browser: Browser) -> None:
+    with a_world(with_library=True) as fresh, a_page(browser) as page:
+        library = fresh.library
+        assert library is not None
+        ids = [
+            fresh.call(learn, library, f"{name}.txt", saying(name)).id for name in ("Ada", "Bela")
+        ]
+        page.clock.install()
+        open_at(page, fresh, "graph?limit=200")
+        caption = page.locator(".canvas-box .state")
+        expect(caption).to_have_text("2 of 2 entities, 0 of 0 relationships")
+        fresh.call(library.documents.delete, ids[0])
+        page.clock.run_for(10_000)
+        page.clock.run_for(2_000)
+        expect(caption).to_have_text("1 of 1 entity, 0 of 0 relationships")
+
+
 def test_where_there_is_no_graph_yet_the_command_that_is_named_makes_one(
     browser: Browser, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ pytestmark = needs_chromium
 
 SAMPLE = sorted((ROOT / "docs" / "sample" / "jargon").glob("*.md"))[:24]
 
-# Every kind of screen, each with something on it; `{…}` is a task of that status.
+# Every kind of screen, each with something on it; `{…}` is a task of that status, or an entity.
 SCREENS = [
     "",
     "tasks",
@@ -29,6 +29,7 @@ SCREENS = [
     "tasks/unknown",
     "library",
     "graph",
+    "graph?entity={entity}",
     "nowhere",
 ]
 
@@ -60,6 +61,7 @@ def filled(world: World, browser: Browser) -> dict[str, str]:
         last = page.get_by_role("region", name="Summarise communities")
         expect(last.locator(".badge")).to_have_text("Completed")
         expect(page.get_by_role("row", name=SAMPLE[0].name)).to_contain_text("Completed")
+        largest = page.request.get(f"{world.url}/api/graph/visualization?limit=1").json()
     cancelled = world.submit("export", percent=10)
     world.call(world.engine.cancel, cancelled)
     return {
@@ -67,6 +69,7 @@ def filled(world: World, browser: Browser) -> dict[str, str]:
         "completed": world.submit("report", result={"rows": [{"name": "north", "sum": 3}]}),
         "failed": world.submit("report", error="The moon is full"),
         "cancelled": cancelled,
+        "entity": largest["nodes"][0]["id"],
     }
 
 

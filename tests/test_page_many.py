@@ -66,6 +66,27 @@ def test_many_are_counted_then_cancelled_and_their_bodies_have_ended(
     assert tasks <= set(world.ended)
 
 
+def test_while_many_are_counted_no_other_question_can_be_asked(world: World, page: Page) -> None:
+    world.submit("export", percent=10)
+    go_to(page, "tasks?q=type:export%20status:running")
+    page.get_by_label("Choose all on this page").check()
+    chosen = page.get_by_role("region", name="Chosen tasks")
+    cancel, retry = (chosen.get_by_role("button", name=name) for name in ("Cancel", "Retry"))
+    held: list[Route] = []
+    page.route(CANCEL_MANY, lambda route: held.append(route))
+    with page.expect_request(CANCEL_MANY):
+        cancel.click()
+    for each in (cancel, retry):
+        expect(each).to_have_attribute("aria-disabled", "true")
+    held[0].continue_()
+    expect(page.get_by_role("dialog")).to_contain_text("Cancel 1 task?")
+    for each in (cancel, retry):
+        expect(each).not_to_have_attribute("aria-disabled", "true")
+    page.unroute(CANCEL_MANY)
+    yes(page, "Keep as it is")
+    expect(cancel).to_be_focused()
+
+
 def test_all_that_fit_a_search_are_retried_though_only_a_page_of_them_is_shown(
     world: World, page: Page
 ) -> None:

@@ -250,6 +250,18 @@ def test_what_is_done_with_many_by_keys_leaves_the_focus_on_the_screen(
     expect(page.get_by_role("heading", level=1, name="Tasks")).to_be_focused()
 
 
+def test_all_that_fit_are_counted_anew_while_a_page_of_them_is_chosen(
+    world: World, page: Page
+) -> None:
+    for _ in range(51):
+        world.submit("report", error="Ever more fail")
+    open_live(page, world, "tasks?q=status:failed%20%22ever%20more%22")
+    page.get_by_label("Choose all on this page").check()
+    expect(page.get_by_role("button", name="Choose all 51 that fit")).to_be_visible()
+    world.submit("report", error="Ever more fail")
+    expect(page.get_by_role("button", name="Choose all 52 that fit")).to_be_visible()
+
+
 # -- a log ----------------------------------------------------------------------------------------
 
 

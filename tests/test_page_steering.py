@@ -133,6 +133,87 @@ def test_a_retry_that_was_not_answered_is_looked_after(
     page.unroute("**/retry")
 
 
+def test_a_retry_that_is_under_way_is_not_asked_for_twice(world: World, page: Page) -> None:
+    task_id = world.submit("report", error="No luck")
+    go_to(page, f"tasks/{task_id}")
+    held: list[Route] = []
+    page.route("**/retry", lambda route: held.append(route))
+    page.get_by_role("button", name="Retry").click()
+    with page.expect_request("**/retry"):
+        yes(page, "Retry the task")
+    under_way = page.get_by_role("button", name="Retry is under way")
+    expect(under_way).to_have_attribute("aria-disabled", "true")
+    page.keyboard.press("r")
+    under_way.dispatch_event("click")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    held[0].continue_()
+    expect(page.locator(".moments")).to_contain_text("Attempt 2")
+    assert len(held) == 1
+    page.unroute("**/retry")
+
+
+@pytest.mark.parametrize("verb", ["Cancel", "Retry"])
+def test_what_is_asked_for_again_as_its_question_goes_is_sent_once(
+    world: World, page: Page, verb: str
+) -> None:
+    cancels = verb == "Cancel"
+    task_id = world.submit("stubborn") if cancels else world.submit("report", error="No luck")
+    go_to(page, f"tasks/{task_id}")
+    sent: list[str] = []
+
+    def hold(route: Route) -> None:
+        if route.request.method == "GET":
+            route.continue_()
+        else:
+            sent.append(route.request.method)
+
+    held = f"**/api/tasks/{task_id}" if cancels else "**/retry"
+    page.route(held, hold)
+    page.get_by_role("button", name=verb).click()
+    with page.expect_request(lambda request: request.method != "GET"):
+        page.evaluate(
+            """key => {
+                document.querySelector("dialog [value=yes]").click();
+                document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+            }""",
+            verb[0].lower(),
+        )
+    yes(page, f"{verb} the task")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("button", name=f"{verb} is under way")).to_be_visible()
+    assert len(sent) == 1
+    page.unroute(held)
+    world.open_gate()
+
+
+def test_a_cancel_that_was_heard_is_not_called_unheard_where_the_task_was_retried_since(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("export", percent=10)
+    go_to(page, f"tasks/{task_id}")
+
+    def lose(route: Route) -> None:
+        if route.request.method == "GET":
+            route.continue_()
+        else:
+            route.fetch()  # heard, and never answered
+
+    held: list[Route] = []  # the page's looks whether it was heard, until the task is retried
+    look = "**/api/tasks?q=id*"
+    page.route(f"**/api/tasks/{task_id}", lose)
+    page.route(look, lambda route: held.append(route))
+    page.get_by_role("button", name="Cancel").click()
+    yes(page, "Cancel the task")
+    expect(page.locator(".under .badge")).to_have_text("Cancelled")
+    world.call(world.engine.retry, task_id)
+    page.unroute(look)
+    for route in held:
+        route.continue_()
+    told = page.get_by_role("region", name="Messages")
+    expect(told).to_contain_text("It has been retried since, and is running.")
+    page.unroute(f"**/api/tasks/{task_id}")
+
+
 def test_a_chain_is_walked_by_its_links(world: World, page: Page) -> None:
     first = world.submit("report", then=[("export", {}), ("queue", {})], message="One")
     go_to(page, f"tasks/{first}")

@@ -14,10 +14,11 @@ export const visitor = () => visit.signal;
 const told = () => underWay.dispatchEvent(new Event("change"));
 
 /** To be sent, when its turn comes, to `send`, which refuses that once who confirmed it has left; and to `end` in any case. */
-export function confirmed(cancelled = null) {
+export function confirmed(verb = null, id = null) {
   const { signal } = visit;
   const change = {
-    cancelled, // the id of the one task that it is to cancel
+    verb, // "cancel" or "retry", where it is about one task alone
+    id,
     sent: false,
     signal,
     send() {
@@ -35,16 +36,17 @@ export function confirmed(cancelled = null) {
   return change;
 }
 
-const cancelOf = (id) => [...changes].find((each) => each.cancelled === id);
+const changeOf = (verb, id) => [...changes].find((each) => each.verb === verb && each.id === id);
 
 /** How far the cancel of a task is, in words; null where there is none. */
 export function cancelling({ task_id: id, cancel_requested_at: asked }) {
-  const change = cancelOf(id);
+  const change = changeOf("cancel", id);
   if (!asked && change && !change.sent) return "Cancel waits to be sent";
   return asked || change ? "Cancel is under way" : null;
 }
 
-export const isBeingCancelled = (id) => cancelOf(id) !== undefined;
+/** Whether somebody has confirmed that already, and it is not over: once is enough. */
+export const isUnderWay = (verb, id) => changeOf(verb, id) !== undefined;
 
 const unsent = () => [...changes].filter((each) => !each.sent).length;
 

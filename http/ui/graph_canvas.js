@@ -38,10 +38,9 @@ export class GraphCanvas extends EventTarget {
   }
 
   /** nodes: {label, group, size}; edges: {source, target, weight} by index; both are kept, not copied. */
-  show(nodes, edges, words) {
+  show(nodes, edges) {
     this.#nodes = nodes;
     this.#edges = edges;
-    this.#canvas.setAttribute("aria-label", words);
     this.#touched = false;
     this.#target = {};
     this.#hovered = this.#node = -1;
@@ -54,6 +53,11 @@ export class GraphCanvas extends EventTarget {
       for (const [from, to] of [[source, target], [target, source]]) this.#neighbours.set(from, (this.#neighbours.get(from) ?? new Set()).add(to));
     }
     this.draw();
+  }
+
+  /** What it shows, for whom it is not to be seen. */
+  name(words) {
+    this.#canvas.setAttribute("aria-label", words);
   }
 
   move(places) {
@@ -225,7 +229,7 @@ export class GraphCanvas extends EventTarget {
       const size = named ? 12.5 : Math.min(15, 10.5 + node.size * 0.45);
       const text = node.label.length > 34 ? `${node.label.slice(0, 33)}…` : node.label;
       const half = (text.length * size * 0.56) / 2 + 4;
-      const top = down - node.size * scale - size;
+      const top = Math.max(down - node.size * scale - size, size); // not cut off, either
       const middle = Math.min(Math.max(at, half + 4), width - half - 4); // all of it in sight
       const box = [middle - half, top - size * 0.8, middle + half, top + size * 0.8];
       if (taken.some((other) => box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;

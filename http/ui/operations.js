@@ -87,7 +87,7 @@ function makeCard(job) {
       fill(mark, badge(task));
       link.setAttribute("href", addressOf(task.task_id));
       fill(link, isFinal(task.status) ? timeAgo(task.completed_at) : `${task.progress_percent} %`);
-      fill(below, isFinal(task.status) ? h("span", { class: `clip${task.error ? " wrong" : " muted"}`, title: task.error ?? task.message }, task.error ?? task.message) : bar);
+      fill(below, isFinal(task.status) ? h("span", { class: `block clip${task.error ? " wrong" : " muted"}`, title: task.error ?? task.message }, task.error ?? task.message) : bar);
     },
   };
   one.show(null);

@@ -1,7 +1,7 @@
 // Cancelling and retrying, one task or many: always asked first, always told how it went.
 
 import { CANCELS, get, MANY, post, remove, SILENCE_WHILE_STOPPING } from "./api.js";
-import { confirmed, isBeingCancelled, visitor } from "./confirmed.js";
+import { confirmed, isUnderWay, underWay, visitor } from "./confirmed.js";
 import { confirm, toast } from "./dialogs.js";
 import { h } from "./dom.js";
 import { plural, title } from "./format.js";
@@ -21,6 +21,8 @@ const VERBS = {
 };
 
 let counting = false;
+/** Whether many are being counted, to be asked about then: one question at a time. */
+export const isCounting = () => counting;
 
 /**
  * Do it to all that fit, once they were counted and confirmed, and to no others; nothing is asked once the screen has
@@ -30,8 +32,8 @@ let counting = false;
 export async function steerMany(verb, which, left, only = null) {
   const { word, body, danger } = VERBS[verb];
   const signal = visitor();
-  if (counting) return null; // one question at a time
-  counting = true;
+  if (counting) return null;
+  setCounting(true);
   let counted;
   try {
     counted = await count(verb, which, left);
@@ -39,7 +41,7 @@ export async function steerMany(verb, which, left, only = null) {
     if (!left.aborted) tell(signal, error.message, "failed");
     return null;
   } finally {
-    counting = false;
+    setCounting(false);
   }
   const can = verb === "cancel" ? "cancelled" : "retried";
   if (counted.matched === 0) {
@@ -60,6 +62,11 @@ export async function steerMany(verb, which, left, only = null) {
   } finally {
     change.end();
   }
+}
+
+function setCounting(now) {
+  counting = now;
+  underWay.dispatchEvent(new Event("change"));
 }
 
 /** Do it, so many at a time; tells how it went, and gives which are left, or null where it was done to none, as far as is known. */
@@ -121,15 +128,15 @@ const named = (task) => h("p", { class: "anywhere" }, task.task_type && h("b", {
 export async function cancelOne(task) {
   const signal = visitor();
   const { task_id: id } = task;
-  if (isBeingCancelled(id)) return;
+  if (isUnderWay("cancel", id)) return;
   const yes = await confirm({
     heading: `Cancel this ${title(task.task_type).toLowerCase()}?`,
     body: h("p", {}, task.status === "running" ? "Its work is stopped where it is. It can be retried later." : "It will not begin. It can be retried later."),
     yes: "Cancel the task",
     danger: true,
   });
-  if (!yes) return;
-  const change = confirmed(id);
+  if (!yes || isUnderWay("cancel", id)) return; // it can be asked for again before the first question is gone
+  const change = confirmed("cancel", id);
   const heard = heardOf(id, signal);
   const onTurn = () => {
     change.send();
@@ -141,7 +148,7 @@ export async function cancelOne(task) {
     tell(signal, answer.message, answer.status === "cancelled" ? "completed" : "pending");
   } catch (error) {
     if (signal.aborted) return;
-    tell(signal, ...(error.unheard || heard.longAgo.aborted ? await whetherHeard(id, heard.longAgo.aborted ? ASKED : error.message) : [error.message, "failed"]));
+    tell(signal, ...(error.unheard || heard.longAgo.aborted ? await whetherHeard(id, heard.longAgo.aborted, error) : [error.message, "failed"]));
   } finally {
     heard.over();
     change.end();
@@ -176,11 +183,12 @@ function heardOf(id, signal) {
   return { longAgo: late.signal, sent: lookSoon, over };
 }
 
-/** What to say of a cancel that was not answered: it may not have been heard, or what runs may not have stopped yet; `otherwise` where nobody answers that. */
-async function whetherHeard(id, otherwise) {
+/** What to say of a cancel that was not answered: it may not have been heard, unless that is known, or what runs may not have stopped yet. */
+async function whetherHeard(id, known, error) {
   const task = await find(id);
-  if (!task) return [otherwise, "failed"];
+  if (!task) return [known ? ASKED : error.message, "failed"];
   if (isFinal(task.status)) return [`The task is ${task.status}.`, task.status];
+  if (known && !task.cancel_requested_at) return [`The task was cancelled. It has been retried since, and is ${task.status}.`, "pending"];
   return task.cancel_requested_at ? ["The task was asked to stop, and has not stopped yet.", "pending"] : ["The server has not heard that: the task goes on.", "failed"];
 }
 
@@ -192,19 +200,23 @@ async function find(id) {
 
 export async function retryOne(task) {
   const signal = visitor();
+  const { task_id: id } = task;
+  if (isUnderWay("retry", id)) return;
   const yes = await confirm({
     heading: `Retry this ${title(task.task_type).toLowerCase()}?`,
     body: h("p", {}, "It gets a new attempt under the same id."),
     yes: "Retry the task",
   });
-  if (!yes) return;
+  if (!yes || isUnderWay("retry", id)) return;
+  const change = confirmed("retry", id);
   try {
-    await post(`api/tasks/${encodeURIComponent(task.task_id)}/retry`);
+    await post(`api/tasks/${encodeURIComponent(id)}/retry`, undefined, { onTurn: change.send });
     tell(signal, "It waits for its next attempt.");
   } catch (error) {
     if (signal.aborted) return;
     tell(signal, ...(error.unheard ? await whetherRetried(task, error) : [error.message, "failed"]));
   } finally {
+    change.end();
     lookNow();
   }
 }

@@ -15,6 +15,7 @@ const LISTED = 200; // communities, before one asks for more
 const MOST_RELATIONS = 200; // that the server tells of one entity
 const RELATIONS = 60; // of an entity that are shown before one asks for more
 const CALM = 2_000; // milliseconds between two looks
+const ANYWAY = 10_000; // of a document that is deleted no task tells
 
 export async function graph({ root, query, signal, on, keys }) {
   const limit = h("select", { class: "select", "aria-label": "How many entities", onchange: () => { remember(); look().catch(complain); } }, SIZES.map((n) => h("option", { value: n }, `${count(n)} entities`)));
@@ -54,13 +55,20 @@ export async function graph({ root, query, signal, on, keys }) {
   signal.addEventListener("abort", () => worker?.terminate());
 
   let asked = 0;
+  let held = ""; // how much the library held when it was looked last
+  const howMuch = async () => {
+    const { document_count: documents, entity_count: entities, relationship_count: relations } = await get("api/stats", { signal });
+    return [documents, entities, relations].join();
+  };
   async function look() {
     const mine = ++asked;
-    const [picture, list] = await Promise.all([
+    const [much, picture, list] = await Promise.all([
+      howMuch(), // first: what changes meanwhile is looked at again
       get("api/graph/visualization", { query: { limit: limit.value }, signal }),
       get("api/graph/communities", { query: { limit: LISTED }, signal }),
     ]);
     if (mine !== asked) return;
+    held = much;
     communities = list.communities;
     total = list.total;
     if (picture.nodes.length === 0) {
@@ -73,6 +81,7 @@ export async function graph({ root, query, signal, on, keys }) {
     still = key === drawn;
     if (!still) draw(picture);
     drawn = key;
+    caption(picture.stats);
     await shown();
     still = false;
   }
@@ -90,11 +99,8 @@ export async function graph({ root, query, signal, on, keys }) {
     nodes = picture.nodes.map((node) => ({ ...node, group: node.community_id === null ? -1 : groups.get(node.community_id), size: 2.4 + 8 * Math.sqrt(node.mention_count / most) }));
     const index = new Map(nodes.map((node, at) => [node.id, at]));
     const edges = picture.edges.map((edge) => ({ source: index.get(edge.source), target: index.get(edge.target), weight: edge.weight })).filter((edge) => edge.source !== undefined && edge.target !== undefined);
-    const { stats } = picture;
-    const words = `${count(stats.node_count)} of ${plural(stats.total_entities, "entity", "entities")}, ${count(stats.edge_count)} of ${plural(stats.total_relationships, "relationship")}`;
-    canvas.show(nodes, edges, `Picture of the graph: ${words}, in ${plural(groups.size, "community", "communities")}`);
+    canvas.show(nodes, edges);
     fill(names, nodes.slice(0, 1000).map((node) => h("option", { value: node.label })));
-    say(state, words);
     worker?.terminate();
     worker = new Worker(new URL("../graph_worker.js", import.meta.url));
     box.dataset.settled = "";
@@ -108,6 +114,12 @@ export async function graph({ root, query, signal, on, keys }) {
       targets: Uint32Array.from(edges, (edge) => edge.target),
       weights: Float32Array.from(edges, (edge) => edge.weight),
     });
+  }
+
+  function caption(stats) {
+    const words = `${count(stats.node_count)} of ${plural(stats.total_entities, "entity", "entities")}, ${count(stats.edge_count)} of ${plural(stats.total_relationships, "relationship")}`;
+    canvas.name(`Picture of the graph: ${words}, in ${plural(groups.size, "community", "communities")}`);
+    say(state, words);
   }
 
   /** Put something in the panel, unless it is there already; who was in there by keyboard stays there. */
@@ -222,7 +234,14 @@ export async function graph({ root, query, signal, on, keys }) {
       look().catch(complain);
     }, CALM);
   }
-  signal.addEventListener("abort", () => clearTimeout(due));
+  async function compare() {
+    if ((await howMuch()) !== held) soon();
+  }
+  const timer = setInterval(() => document.hidden || compare().catch(() => {}), ANYWAY);
+  signal.addEventListener("abort", () => {
+    clearTimeout(due);
+    clearInterval(timer);
+  });
   on("task", (task) => {
     if (task.status === "completed" && LIBRARY_TYPES.includes(task.task_type)) soon();
   });

@@ -3,7 +3,7 @@
 import { get } from "../api.js";
 import { copy } from "../clipboard.js";
 import { moving, timeAgo } from "../clock.js";
-import { cancelling, underWay } from "../confirmed.js";
+import { cancelling, isUnderWay, underWay } from "../confirmed.js";
 import { toast } from "../dialogs.js";
 import { fill, h, icon, reconcile, say, setHidden } from "../dom.js";
 import { clock, count, plural, roughly, since, title } from "../format.js";
@@ -216,7 +216,8 @@ function stateLine(seen) {
 function makeActions(current, heading) {
   const { task_id: id } = current();
   const result = h("a", { class: "button", href: `api/tasks/${encodeURIComponent(id)}/result`, download: `${id}.json` }, "Download result");
-  const retry = button("Retry", "again", () => retryOne(current()), { class: "button main", hidden: true });
+  const again = h("span", {}, "Retry");
+  const retry = button(again, "again", () => isAble(retry) && retryOne(current()), { class: "button main", hidden: true });
   const words = h("span", {}, "Cancel");
   const cancel = button(words, "stop", () => isAble(cancel) && cancelOne(current()), { class: "button danger", hidden: true });
   return {
@@ -230,6 +231,8 @@ function makeActions(current, heading) {
       setHidden(retry, !mayRetry, mayCancel ? cancel : heading);
       say(words, cancelling(seen) ?? "Cancel");
       setAble(cancel, !cancelling(seen));
+      say(again, isUnderWay("retry", id) ? "Retry is under way" : "Retry");
+      setAble(retry, !isUnderWay("retry", id));
     },
   };
 }

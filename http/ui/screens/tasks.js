@@ -1,12 +1,13 @@
 // All tasks, newest first: found by what one types, kept up to date without moving under the pointer.
 
 import { get } from "../api.js";
+import { underWay } from "../confirmed.js";
 import { fill } from "../dom.js";
 import { STATUSES } from "../parts.js";
 import { go, note, noted } from "../router.js";
 import { isByAge, isPlain, mayMatch } from "../search.js";
 import { mayManage } from "../session.js";
-import { steerMany } from "../steering.js";
+import { isCounting, steerMany } from "../steering.js";
 import { makeView, PAGE } from "./tasks_view.js";
 
 const CALM = 1_200; // milliseconds between two looks
@@ -207,7 +208,7 @@ export async function tasks({ root, query, signal, on, keys }) {
     if (list.tasks.at(-1)?.task_id === state.rows.at(-1).task.task_id) state.next = list.next; // what is older may begin to fit, or cease to
     view.drawNewer();
     view.drawPages();
-    if (state.all) view.drawPicked(); // how many that are
+    view.drawPicked(); // how many all are that fit
   }
 
   function pick(ids, chosen) {
@@ -238,6 +239,8 @@ export async function tasks({ root, query, signal, on, keys }) {
     for (const id of left) state.picked.add(id);
     if (!ids) state.all = false;
   }
+
+  underWay.addEventListener("change", () => view.drawSteering(isCounting()), { signal });
 
   function stand(index) {
     state.cursor = index;

@@ -3,7 +3,7 @@
 import { moving, timeAgo } from "../clock.js";
 import { fill, h, icon, reconcile, say, setHidden } from "../dom.js";
 import { brief, count, duration, plural, ran, title } from "../format.js";
-import { badge, button, empty, failure, makePager, progressBar, STATUSES, taskLink, timeLeftOf, uploadCommand } from "../parts.js";
+import { badge, button, empty, failure, makePager, progressBar, setAble, STATUSES, taskLink, timeLeftOf, uploadCommand } from "../parts.js";
 import { valuesOf, withValues } from "../search.js";
 import { mayManage } from "../session.js";
 
@@ -44,9 +44,12 @@ export function makeView(state, { search, turn, look, steer, pick, stand }) {
   const chosen = h("b", { class: "figures" });
   const allThatFit = button("", "", () => { state.all = true; view.drawPicked(); }, { class: "button tiny bare" });
   const none = button("Choose none", "close", () => { state.all = false; state.picked.clear(); view.drawPicked(); }, { class: "button tiny bare" });
-  const bulk = h("div", { class: "bulk", role: "region", "aria-label": "Chosen tasks", hidden: true }, chosen, allThatFit,
+  const steers = [
     button("Cancel…", "stop", () => steer("cancel"), { class: "button tiny danger" }),
-    button("Retry…", "again", () => steer("retry"), { class: "button tiny" }), none);
+    button("Retry…", "again", () => steer("retry"), { class: "button tiny" }),
+  ];
+  const bulk = h("div", { class: "bulk", role: "region", "aria-label": "Chosen tasks", hidden: true }, chosen, allThatFit,
+    steers, none);
   const shell = h("section", { class: "card", "aria-label": "Tasks" },
     h("div", { class: "toolbar" },
       h("div", { class: "line" }, h("div", { class: "search" }, icon("search"), input, h("kbd", { "aria-hidden": "true" }, "/")), types),
@@ -101,6 +104,10 @@ export function makeView(state, { search, turn, look, steer, pick, stand }) {
       const fitting = state.rows.filter((row) => !row.past && !row.gone).length;
       const before = state.page > 0 || state.from !== null ? state.before : state.newer; // none, or as many as wait to be shown
       pages.update(state.before, fitting, state.total, state.next !== null, state.more ? null : before + 1);
+    },
+    /** While many are counted, about which it is asked then, nothing else is. */
+    drawSteering(counting) {
+      for (const each of steers) setAble(each, !counting);
     },
     drawPicked() {
       for (const row of body.children) {
