@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_NEEDY = {"server": "The HTTP layer", "jobs": "A server with the four jobs"}
+
 
 @contextmanager
 def from_extra(extra: str) -> Iterator[None]:
@@ -13,7 +15,7 @@ def from_extra(extra: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"The HTTP layer needs {error.name}, which is not installed: "
+            f"{_NEEDY[extra]} needs {error.name}, which is not installed: "
             f"pip install 'cortex-tasks[{extra}]'",
             name=error.name,
         ) from None

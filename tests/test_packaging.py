@@ -172,6 +172,25 @@ def test_an_application_with_keys_and_webhooks_needs_no_more_than_the_extra_serv
     import_without(others, [f"cortex_tasks.http.{name}" for name in wanted], tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("absent", "who", "extra"),
+    [
+        ("starlette", "The HTTP layer", "server"),
+        ("snowballstemmer", "A server with the four jobs", "jobs"),
+    ],
+)
+def test_what_a_server_lacks_is_named_with_the_extra_that_brings_it(
+    absent: str, who: str, extra: str
+) -> None:
+    program = f"import sys\nsys.modules['{absent}'] = None\nimport cortex_tasks.http.server"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    said = ended.stderr.splitlines()[-1]
+    assert said.startswith(f"ModuleNotFoundError: {who} needs {absent}")
+    assert said.endswith(f"pip install 'cortex-tasks[{extra}]'")
+
+
 def test_the_standard_librarys_http_is_found_from_the_root_of_the_checkout() -> None:
     program = "import http.client, os; print(os.path.dirname(http.__file__))"
     found = Path(run(sys.executable, "-c", program, cwd=ROOT).strip())
