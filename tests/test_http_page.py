@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from cortex_tasks import Limits
 from cortex_tasks.http import bodies, conditions, connections, envelope, listening, server
 from cortex_tasks.http.app import create_app
 from cortex_tasks.http.keys import KeyStore
@@ -157,6 +158,11 @@ def test_its_limits_are_those_of_the_code() -> None:
     assert [[int(number) for number in re.findall(r"\d+", cell)] for cell in at_most] == [
         [envelope.MAX_HEADERS // KIB, envelope.MAX_TARGET // KIB],
         [default(create_app, "json_limit") // MIB, default(create_app, "json_seconds")],
+        [
+            Limits().max_params_bytes // MIB,
+            default(create_app, "json_limit") // MIB,
+            default(create_app, "upload_seconds"),
+        ],
         [default(create_app, "upload_limit") // MIB, default(create_app, "upload_seconds")],
         [default(serve, "keep_alive")],
         [listening.UNHEARD_MILLISECONDS // 1000],
