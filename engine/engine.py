@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
@@ -206,7 +207,13 @@ class TaskEngine:
         """
         start = start_of(delay, run_at)
         request = None if idempotency_key is None else (idempotency_key, asked)
-        handles = await self._submit([(task, params)], start, priority, dedupe_key, then, request)
+        large = is_large(params)
+        if then and not large:
+            large = is_large([step[1] for step in then if isinstance(step, tuple)])
+        wanted = [(task, params)]
+        handles = await self._submit(
+            wanted, start, priority, dedupe_key, then, request, large=large
+        )
         return handles[0]
 
     async def submit_many(
@@ -223,7 +230,8 @@ class TaskEngine:
         delay, run_at and priority hold for each of them; see `submit`.
         """
         wanted = [(task, one) for one in params]
-        return await self._submit(wanted, start_of(delay, run_at), priority)
+        large = is_large([one for _, one in wanted])
+        return await self._submit(wanted, start_of(delay, run_at), priority, large=large)
 
     async def _submit(
         self,
@@ -233,13 +241,15 @@ class TaskEngine:
         dedupe_key: str | None = None,
         then: Then = (),
         request: tuple[str, object] | None = None,
+        *,
+        large: bool,
     ) -> list[TaskHandle[Any]]:
-        def make() -> list[tuple[TaskType[Any, Any], Submission]]:
-            return self._intake.submissions(wanted, start, priority, dedupe_key, then, request)
-
-        given = [params for _, params in wanted]
-        given += [step[1] for step in then if isinstance(step, tuple)]
-        made = await self._declaration.surroundings.offload(make) if is_large(given) else make()
+        make = self._intake.submissions
+        if large:
+            asked = partial(make, wanted, start, priority, dedupe_key, then, request)
+            made = await self._declaration.surroundings.offload(asked)
+        else:
+            made = make(wanted, start, priority, dedupe_key, then, request)
         if not self._actors.accepting:
             raise EngineNotRunning("the engine is not running: enter it with `async with`")
         if not made:

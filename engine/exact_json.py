@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -23,6 +23,8 @@ _SMALL: Final = 1_000  # parts, or so many times 64 characters: well under a mil
 _PIECE: Final = 20_000  # the same, of one piece of a large value: a few milliseconds
 _SLICE: Final = 500  # parts that are weighed together
 _ATOMS: Final = frozenset({int, float, bool, type(None)})
+_LISTS: Final = (list, tuple, set, frozenset)
+_BYTES: Final = (bytes, bytearray, memoryview, msgspec.Raw)
 _DEEP: Final = 400  # levels of nesting that no reader comes near the end of its stack with
 _SPARE: Final = 200  # frames that a reader may stand deeper than we do
 
@@ -99,20 +101,22 @@ def _weight(value: Any, enough: int) -> int:
             continue
         if kind is str:
             weight += len(one) >> 6
+        elif isinstance(one, msgspec.Struct):
+            weight += 1
+            waiting += [getattr(one, name, None) for name in one.__struct_fields__]
         elif isinstance(one, dict):
             weight += len(one)
             if weight <= enough:
                 waiting += one.values()
-        elif isinstance(one, list | tuple | set | frozenset):
+        elif isinstance(one, _LISTS):
             weight += len(one)
             if weight <= enough:
                 waiting += one
-        elif isinstance(one, bytes | bytearray | memoryview | msgspec.Raw):
+        elif isinstance(one, _BYTES):
             weight += memoryview(one).nbytes >> 6
         else:
-            fields: Iterable[str] = getattr(kind, "__struct_fields__", getattr(one, "__dict__", ()))
             weight += 1
-            waiting += [getattr(one, name, None) for name in fields]
+            waiting += [getattr(one, name, None) for name in getattr(one, "__dict__", ())]
     return weight
 
 
