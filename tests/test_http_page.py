@@ -145,8 +145,9 @@ def test_its_streams_follow_a_task_to_its_end_and_all_tasks_from_a_list(
         place = Place(tmp_path, anyio_backend)
         place.environment |= {"KEY": key, "URL": url}
         one, many = place.run([bash("$task/events"), bash("/api/tasks/events")])
-    first, *_, last = one.splitlines()
-    assert re.fullmatch(r"\d+ (pending|running) 0 % .*", first), one
+    *before, last = one.splitlines()
+    for line in before:  # it is found as far as it has come by then
+        assert re.fullmatch(r"\d+ (pending|running|completed) \d+ % .*", line), one
     assert re.fullmatch(r"\d+ completed 100 % .*", last), one
     assert many.startswith("retry: 1000\n\nevent: ready\n"), many
 
