@@ -35,11 +35,11 @@ class Bodies:
     """Carries out the attempts of one task type, in whatever coroutine it is called from."""
 
     def __init__(
-        self, declared: TaskType[Any, Any], limits: Limits, offload: Offload, children: Children
+        self, declared: TaskType[Any, Any], limits: Limits, encode: Offload, children: Children
     ) -> None:
         self._declared = declared
         self._limits = limits
-        self._offload = offload
+        self._encode = encode
         self._children = children
 
     async def carry_out(self, attempt: Attempt) -> Outcome:
@@ -126,7 +126,7 @@ class Bodies:
             except Unwanted:
                 return None
 
-        while (encoded := await self._offload(encode)) is None:
+        while (encoded := await self._encode(encode)) is None:
             await anyio.sleep_forever()  # until its scope, which has been cancelled, is left
         return encoded
 

@@ -179,7 +179,8 @@ class TaskContext:
         """
         await anyio.lowlevel.checkpoint_if_cancelled()
         if is_large(value):
-            encoded = await self.offload(lambda: encode_checkpoint(value, in_pieces=True))
+            encode = self._surroundings.encode
+            encoded = await encode(lambda: encode_checkpoint(value, in_pieces=True))
         else:
             encoded = encode_checkpoint(value)
         if len(encoded) > self._limits.max_checkpoint_bytes:

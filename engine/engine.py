@@ -247,7 +247,7 @@ class TaskEngine:
         make = self._intake.submissions
         if large:
             asked = partial(make, wanted, start, priority, dedupe_key, then, request)
-            made = await self._declaration.surroundings.offload(asked)
+            made = await self._declaration.surroundings.encode(asked)
         else:
             made = make(wanted, start, priority, dedupe_key, then, request)
         if not self._actors.accepting:

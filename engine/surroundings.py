@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from random import Random, SystemRandom
 from typing import Protocol, TypeVar
 
-import anyio.lowlevel
+import anyio
 import anyio.to_thread
+from anyio.lowlevel import RunVar, checkpoint
 
 T = TypeVar("T")
 
+ENCODERS = 4  # large values that are encoded at a time
 LOOK_AGAIN = 30.0  # seconds: the longest that a jump of the clock can delay anything
 
 
@@ -46,11 +48,26 @@ async def offload_to_thread(function: Callable[[], T], /) -> T:
     return await anyio.to_thread.run_sync(function)
 
 
+_encoders: RunVar[anyio.CapacityLimiter] = RunVar("cortex_tasks_encoders")
+
+
+async def encode_in_thread(function: Callable[[], T], /) -> T:
+    """Run what encodes or checks a large value in a thread of a few that are kept for that.
+
+    All others may be held by bodies, for as long as they like (`ctx.offload`).
+    """
+    limiter = _encoders.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(ENCODERS)
+        _encoders.set(limiter)
+    return await anyio.to_thread.run_sync(function, limiter=limiter)
+
+
 async def offload_inline(function: Callable[[], T], /) -> T:
     """Run the call at once, in the event loop: for tests on virtual time, where a thread at work
     would look like idleness and let the clock jump.
     """
-    await anyio.lowlevel.checkpoint()
+    await checkpoint()
     return function()
 
 
@@ -69,6 +86,11 @@ class Surroundings:
     offload: Offload = offload_to_thread
     look_again: float = LOOK_AGAIN  # inf for a clock that never jumps, as in tests
     seed: int = field(default_factory=lambda: SystemRandom().getrandbits(64))
+
+    @property
+    def encode(self) -> Offload:
+        """Runs what encodes a large value: where calls are offloaded otherwise, so is this."""
+        return encode_in_thread if self.offload is offload_to_thread else self.offload
 
     def random_for(self, task_id: str, attempt: int) -> Random:
         """Chance for one attempt: the same for the same seed, whatever else runs meanwhile."""

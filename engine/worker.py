@@ -53,7 +53,7 @@ class Worker:
         self._children = children
         self._progress_interval = progress_interval
         self._limits = limits
-        self._bodies = Bodies(declared, limits, surroundings.offload, children)
+        self._bodies = Bodies(declared, limits, surroundings.encode, children)
         self._tracer = tracer
         self._attempts: dict[str, Attempt] = {}  # handed over and not over, oldest first
         # Never more than the concurrency, which the supervisor keeps to, so it need never wait.

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-import anyio.to_thread
 import msgspec
 from msgspec import Meta
 
@@ -14,6 +13,7 @@ from ..engine.errors import InvalidParameters
 from ..engine.exact_json import is_large
 from ..engine.intake import Step
 from ..engine.registry import TaskType
+from ..engine.surroundings import encode_in_thread
 from .calls import Answer, Call, encode
 from .parameters import alias
 from .wire import TaskView, view
@@ -87,7 +87,7 @@ async def submit_task(call: Call[NewTask]) -> Answer:
             return _placed(error, wanted, follow, engine.task_types)
 
         large = is_large([wanted.params, *(step.params for step in follow)])
-        raise (await anyio.to_thread.run_sync(placed) if large else placed()) from None
+        raise (await encode_in_thread(placed) if large else placed()) from None
     shown = msgspec.structs.asdict(view(handle.record))
     return Answer(encode(TaskSubmitted(**shown, deduplicated=handle.deduplicated)))
 
