@@ -94,7 +94,11 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     @property
     def ready_since(self) -> datetime:
         """While pending: from when it waits for nothing but a place, or will wait."""
-        return self.run_at or self.updated_at  # the change that made it pending was the last
+        if self.run_at is not None:
+            return self.run_at
+        # Until it has run, or been revived, it has waited from the beginning: its record changes
+        # also where others are given it by its dedupe key.
+        return self.updated_at if self.attempt or self.revivals else self.created_at
 
     def seconds_waited(self, start: TaskRecord) -> float:
         """Give how long this pending task waited for its place until that change started it."""

@@ -93,6 +93,19 @@ async def test_a_task_that_is_tried_again_before_it_ever_ran_waits_from_then_on(
     assert (await type_shown(api, "nap"))["wait_seconds"]["p99"] == 470
 
 
+async def test_who_is_given_a_task_that_waits_does_not_have_it_wait_anew(api: Api) -> None:
+    await api.engine.submit("nap", 500)
+    begun = api.engine.overview.now
+    waiting = await api.engine.submit("nap", 1, dedupe_key="one")
+    await anyio.sleep(30)
+    again = await api.engine.submit("nap", 1, dedupe_key="one", idempotency_key="another")
+    assert (again.id, again.deduplicated) == (waiting.id, True)
+    shown = await type_shown(api, "nap")
+    assert datetime.fromisoformat(shown["oldest_pending_at"]) == begun
+    await anyio.sleep(500)
+    assert (await type_shown(api, "nap"))["wait_seconds"]["p99"] == 500
+
+
 async def test_of_those_that_wait_the_one_that_was_ready_first_is_the_oldest(api: Api) -> None:
     await api.engine.submit("nap", 500)
     late = await api.engine.submit("nap", 1, delay=100)

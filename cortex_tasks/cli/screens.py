@@ -73,7 +73,8 @@ def _counts(look: Look) -> Text:
         text.append(f"{count:,} {line(status)}", style=COLOURS.get(status, ""))
         text.append("   ")
     oldest = look.overview.oldest_pending
-    ready = None if oldest is None else oldest.run_at or oldest.updated_at or oldest.created_at
+    since = {shown.name: shown.oldest_pending_at for shown in look.types}
+    ready = None if oldest is None else since.get(oldest.task_type)
     if ready is not None:
         waited = (look.overview.now - ready).total_seconds()
         text.append(f"oldest pending: {for_people(max(waited, 0.0))}", style="dim")

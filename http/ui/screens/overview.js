@@ -49,7 +49,7 @@ export async function overview({ root, signal, on, shell, keys }) {
       say(ended, `${plural(seen.series.points.reduce((sum, each) => sum + each.completed + each.failed + each.cancelled, 0), "task")} ended`);
       running.update(seen.running, seen.counts);
       types.update(rows.task_types);
-      health.update(seen);
+      health.update(seen, rows.task_types);
     } finally {
       busy = false;
       if (!signal.aborted) timer = setTimeout(() => document.hidden || look().catch(() => {}), again ? CALM : ANYWAY);
@@ -180,7 +180,7 @@ function makeHealth() {
   return {
     list,
     state,
-    update(seen) {
+    update(seen, types) {
       const well = seen.health.status === "healthy";
       state.className = `badge is-${well ? "completed" : "failed"}`;
       say(state, well ? "Healthy" : "Degraded");
@@ -190,7 +190,7 @@ function makeHealth() {
       const seconds = seen.loop_lag_seconds;
       lag.className = `figures${seconds > 0.2 ? " warn" : ""}`;
       say(lag, seconds === null || seconds === undefined ? "not measured yet" : duration(seconds));
-      oldest.update(seen.oldest_pending);
+      oldest.update(seen.oldest_pending, types);
       moving(upFor, uptime(seen));
       say(version, seen.version);
     },
@@ -205,14 +205,16 @@ function makeOldest() {
   let shown;
   return {
     box: [none, one],
-    update(task) {
+    update(task, types) {
       none.hidden = Boolean(task);
       one.hidden = !task;
-      if (!task || task.task_id === shown) return;
-      shown = task.task_id;
+      if (!task) return;
+      const since = types.find((type) => type.name === task.task_type)?.oldest_pending_at; // it is the oldest of its type
+      if (shown === `${task.task_id} ${since}`) return;
+      shown = `${task.task_id} ${since}`;
       link.setAttribute("href", addressOf(task.task_id));
       say(link, title(task.task_type));
-      fill(waits, "waits since ", timeAgo(task.run_at ?? task.updated_at));
+      fill(waits, "waits since ", timeAgo(since));
     },
   };
 }
