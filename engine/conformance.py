@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import msgspec
 
@@ -29,35 +30,31 @@ async def check_backend(make: MakeBackend, *, large: int = 5_000_000) -> None:
     `large` is the size in bytes of the largest result tried. On return the storage holds a few
     tasks, and the last backend made is closed.
     """
-    checks = {
-        "an empty storage": _check_empty(make),
-        "order and replacement": _check_order_and_replacement(make),
-        "values": _check_values(make, large),
-        "checkpoints": _check_checkpoints(make, large),
-        "logs": _check_logs(make, large),
-        "every field of a record": _check_every_field(make),
-        "a task that is tried again": _check_revived(make),
-        "paused task types": _check_paused(make),
-        "drops": _check_drops(make),
-        "ids of all kinds": _check_unknown_ids(make),
-        "the exclusive hold": _check_exclusive_hold(make),
-        "the reserve": _check_reserve(make),
-        "closing": _check_closing(make),
-        "copies": _check_handed_out_copies(make),
+    checks: dict[str, Callable[[MakeBackend], Awaitable[None]]] = {
+        "an empty storage": _check_empty,
+        "order and replacement": _check_order_and_replacement,
+        "values": partial(_check_values, large=large),
+        "checkpoints": partial(_check_checkpoints, large=large),
+        "logs": partial(_check_logs, large=large),
+        "every field of a record": _check_every_field,
+        "a task that is tried again": _check_revived,
+        "paused task types": _check_paused,
+        "drops": _check_drops,
+        "ids of all kinds": _check_unknown_ids,
+        "the exclusive hold": _check_exclusive_hold,
+        "the reserve": _check_reserve,
+        "closing": _check_closing,
+        "copies": _check_handed_out_copies,
     }
-    try:
-        for what, check in checks.items():
-            try:
-                await check
-            except AssertionError:
-                raise
-            except Exception as error:
-                raise AssertionError(
-                    f"{what}: a call that must succeed raised {type(error).__name__}: {error}"
-                ) from error
-    finally:
-        for check in checks.values():
-            check.close()
+    for what, check in checks.items():
+        try:
+            await check(make)
+        except AssertionError:
+            raise
+        except Exception as error:
+            raise AssertionError(
+                f"{what}: a call that must succeed raised {type(error).__name__}: {error}"
+            ) from error
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -82,10 +83,7 @@ async def submit_task(call: Call[NewTask]) -> Answer:
             idempotency_key=call.idempotency_key,
         )
     except InvalidParameters as error:
-
-        def placed(error: InvalidParameters = error) -> InvalidParameters:
-            return _placed(error, wanted, follow, engine.task_types)
-
+        placed = partial(_placed, error, wanted, follow, engine.task_types)
         large = is_large([wanted.params, *(step.params for step in follow)])
         raise (await encode_in_thread(placed) if large else placed()) from None
     shown = msgspec.structs.asdict(view(handle.record))

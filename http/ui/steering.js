@@ -26,19 +26,19 @@ export const isCounting = () => counting;
 
 /**
  * Do it to all that fit, once they were counted and confirmed, and to no others; nothing is asked once the screen has
- * been left, whose signal that is. Gives the ids of those that it was not done to, as far as is known, and null where it
+ * been left, whose signal `screen` is. Gives the ids of those that it was not done to, as far as is known, and null where it
  * was done to none. Where it is about one task alone, that is `only`, and is named.
  */
-export async function steerMany(verb, which, left, only = null) {
+export async function steerMany(verb, which, screen, only = null) {
   const { word, body, danger } = VERBS[verb];
   const signal = visitor();
   if (counting) return null;
   setCounting(true);
   let counted;
   try {
-    counted = await count(verb, which, left);
+    counted = await count(verb, which, screen);
   } catch (error) {
-    if (!left.aborted) tell(signal, error.message, "failed");
+    if (!screen.aborted) tell(signal, error.message, "failed");
     return null;
   } finally {
     setCounting(false);
