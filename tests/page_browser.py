@@ -106,6 +106,19 @@ def open_at(page: Page, world: World, place: str = "") -> None:
     expect(page.locator("main")).to_have_attribute("aria-busy", "false")
 
 
+_LEAVE_FOR = """(place) => new Promise((there) => {
+    const before = location.hash;
+    location.hash = `#/${place}`;
+    if (location.hash === before) there();
+    else addEventListener("hashchange", () => there(), { once: true });
+})"""
+
+
+def go_to(page: Page, place: str) -> None:
+    """Leave one screen for another, of which nothing need be there yet."""
+    page.evaluate(_LEAVE_FOR, place)
+
+
 def retry_now(page: Page) -> None:
     """Press the button of a lost connection, whether or not the page has come back by itself."""
     page.evaluate("document.querySelector('.lost-bar button').click()")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.page_browser import a_page, needs_chromium, open_at
+from tests.page_browser import a_page, go_to, needs_chromium, open_at
 from tests.page_world import World, a_world
 
 pytestmark = needs_chromium
@@ -52,10 +52,6 @@ class Held:
             route.continue_()
 
 
-def go_to(page: Page, place: str) -> None:
-    page.evaluate("place => { location.hash = '#/' + place }", place)
-
-
 def ask_something(page: Page) -> None:
     """Have the page ask, and be answered: by then it has taken in what came before."""
     page.evaluate("fetch('api/session').then((answer) => answer.text())")
@@ -76,6 +72,23 @@ def test_a_screen_that_was_left_before_its_files_came_takes_no_key_from_the_next
     page.evaluate("address => import(address).then(() => {})", files.routes[0].request.url)
     page.keyboard.press("j")
     expect(page.locator("tbody tr .name-link")).to_be_focused()
+
+
+def test_of_a_list_that_has_not_come_nothing_can_be_chosen_and_no_page_turned(
+    world: World, page: Page
+) -> None:
+    world.submit("export", percent=10)
+    open_at(page, world)
+    lists = Held(page, "**/api/tasks?q=*")
+    with page.expect_request("**/api/tasks?q=*"):
+        go_to(page, "tasks?q=status:running")
+    expect(page.get_by_label("Search tasks")).to_be_visible()
+    choose = page.get_by_label("Choose all on this page")
+    assert not choose.is_visible()
+    assert not page.get_by_role("button", name="Older").is_visible()
+    lists.let_go()
+    choose.check()
+    expect(page.get_by_role("region", name="Chosen tasks")).to_contain_text("1 task chosen")
 
 
 def test_what_is_asked_about_many_is_asked_once_however_often_it_is_pressed(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.page_browser import a_page, needs_chromium
+from tests.page_browser import a_page, go_to, needs_chromium
 from tests.page_world import World, a_world
 
 pytestmark = needs_chromium
@@ -31,10 +31,6 @@ def page(browser: Browser, world: World) -> Iterator[Page]:
 
 def status(world: World, task_id: str) -> str:
     return world.call(world.engine.get, task_id).status
-
-
-def go_to(page: Page, place: str) -> None:
-    page.evaluate("place => { location.hash = '#/' + place }", place)
 
 
 def yes(page: Page, words: str) -> None:

@@ -29,7 +29,7 @@ export function makeView(state, { search, turn, look, steer, pick, stand }) {
   const body = h("tbody", {});
   const everything = h("input", { type: "checkbox", "aria-label": "Choose all on this page", onchange: () => pick(state.rows.map((row) => row.task.task_id), everything.checked) });
   const may = mayManage();
-  const table = h("table", { class: "rows task-table", "aria-label": "Tasks" },
+  const table = h("table", { class: "rows task-table", "aria-label": "Tasks", hidden: true },
     h("thead", {}, h("tr", {},
       may && h("th", { class: "c-check", scope: "col" }, everything),
       h("th", { class: "c-status", scope: "col" }, "Status"), h("th", { scope: "col" }, "Task"), h("th", { class: "c-id", scope: "col" }, "Id"),
@@ -40,6 +40,7 @@ export function makeView(state, { search, turn, look, steer, pick, stand }) {
   });
   const nothing = h("div", {});
   const pages = makePager(turn, "task");
+  pages.box.hidden = true;
   const heading = h("h1", { tabindex: -1 }, "Tasks");
   const chosen = h("b", { class: "figures" });
   const allThatFit = button("", "", () => { state.all = true; view.drawPicked(); }, { class: "button tiny bare" });
