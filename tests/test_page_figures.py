@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 
 from tests.knowledge import learn, saying
 from tests.page_browser import DESK, PHONE, a_page, needs_chromium, open_at, with_large_text
@@ -180,6 +180,15 @@ def test_on_a_phone_the_list_says_when_a_task_was_submitted_and_how_long_it_ran(
         expect(page.get_by_text("3 h ago, ran")).to_be_hidden()
 
 
+def tell_of_long_times(route: Route) -> None:
+    """Say how it stands, in words that are as long as they come."""
+    seen = route.fetch().json()
+    began = datetime.fromisoformat(seen["now"]) - timedelta(minutes=59)
+    for task in seen["running"]:
+        task |= {"started_at": began.isoformat(), "progress_percent": 50}
+    route.fulfill(json=seen | {"loop_lag_seconds": 754.0, "uptime_seconds": 20 * 86_400 + 82_740})
+
+
 def test_text_is_as_large_as_the_browser_is_told_and_every_screen_has_room_for_it(
     world: World, browser: Browser
 ) -> None:
@@ -191,6 +200,7 @@ def test_text_is_as_large_as_the_browser_is_told_and_every_screen_has_room_for_i
         for size in (DESK, PHONE, (320, 640)):
             with a_page(large, size=size) as page:
                 page.route("**/api/tasks/events*", lambda _route: None)  # "Live" is short
+                page.route("**/api/overview", tell_of_long_times)
                 for place in ("", "tasks", f"tasks/{task_id}", "library", "graph"):
                     open_at(page, world, place)
                     expect(page.locator("main")).to_have_attribute("aria-busy", "false")
