@@ -91,6 +91,21 @@ def test_of_a_list_that_has_not_come_nothing_can_be_chosen_and_no_page_turned(
     expect(page.get_by_role("region", name="Chosen tasks")).to_contain_text("1 task chosen")
 
 
+def test_of_documents_that_have_not_come_there_is_no_table_and_no_page_to_turn(
+    world: World, page: Page
+) -> None:
+    open_at(page, world)
+    lists = Held(page, DOCUMENTS)
+    with page.expect_request(DOCUMENTS):
+        go_to(page, "library")
+    documents = page.get_by_role("region", name="Documents", exact=True)
+    expect(documents).to_be_visible()
+    assert not documents.get_by_role("table").is_visible()
+    assert not documents.get_by_role("button", name="Older").is_visible()
+    lists.let_go()
+    expect(documents.get_by_text("The library is empty")).to_be_visible()
+
+
 def test_what_is_asked_about_many_is_asked_once_however_often_it_is_pressed(
     world: World, page: Page
 ) -> None:

@@ -84,13 +84,13 @@ export function patientButton(text, name, act, attributes) {
   return one;
 }
 
-/** The foot of a list of which some are shown at a time; its buttons stay while the list changes. */
+/** The foot of a list of which some are shown at a time, hidden until that has come; its buttons stay while the list changes. */
 export function makePager(turn, noun) {
   const where = h("span", { class: "muted small figures" });
   const newer = button("Newer", "left", () => isAble(newer) && turn(-1), { class: "button tiny" });
   const older = button("Older", "right", () => isAble(older) && turn(1), { class: "button tiny" });
   return {
-    box: h("div", { class: "pager" }, where, h("div", { class: "line" }, newer, older)),
+    box: h("div", { class: "pager", hidden: true }, where, h("div", { class: "line" }, newer, older)),
     /** `before` are there before those that are shown, the first of which is number `first`, where that is known. */
     update(before, shown, total, hasOlder = before + shown < total, first = before + 1) {
       const which = first === null || shown === 0 ? count(shown) : `${count(first)}–${count(first + shown - 1)}`;

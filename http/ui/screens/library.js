@@ -105,7 +105,7 @@ function makeDocuments(state, look, remember) {
     return one;
   };
   const body = h("tbody", {});
-  const table = h("table", { class: "rows doc-table", "aria-label": "Documents" },
+  const table = h("table", { class: "rows doc-table", "aria-label": "Documents", hidden: true },
     h("thead", {}, h("tr", {}, h("th", { class: "c-name", scope: "col" }, "Document"), h("th", { scope: "col" }, "State"),
       h("th", { class: "number c-wide", scope: "col" }, "Size"), h("th", { class: "number c-wide", scope: "col" }, "Entities"), h("th", { class: "number c-wide", scope: "col" }, "Uploaded"),
       mayManage() && h("th", { class: "number c-delete", scope: "col" }, h("span", { class: "unseen" }, "Delete")))),

@@ -40,7 +40,6 @@ export function makeView(state, { search, turn, look, steer, pick, stand }) {
   });
   const nothing = h("div", {});
   const pages = makePager(turn, "task");
-  pages.box.hidden = true;
   const heading = h("h1", { tabindex: -1 }, "Tasks");
   const chosen = h("b", { class: "figures" });
   const allThatFit = button("", "", () => { state.all = true; view.drawPicked(); }, { class: "button tiny bare" });
