@@ -151,7 +151,7 @@ class LiveTasks:
                 pending.append(live.record)
             elif live.record.status is TaskStatus.RUNNING:
                 self.queues.occupy(live.record.type)
-        pending.sort(key=lambda record: (record.run_at or record.updated_at, record.seq))
+        pending.sort(key=lambda record: (record.ready_since, record.seq))
         for record in pending:
             self._queue(record)
 
@@ -202,6 +202,7 @@ class LiveTasks:
             "error": None,
             "traceback": None,
             "run_at": None,
+            "ready_at": self.now,
             "retries": 0,
             "interruptions": 0,
             "revivals": record.revivals + 1,
@@ -267,7 +268,7 @@ class LiveTasks:
                 "message": "Running",
             }
             if live.record.run_at is not None:
-                attempt["run_at"] = None
+                attempt |= {"run_at": None, "ready_at": live.record.run_at}
             self.move(live, LifeEvent.START, attempt)
             # Kept before it is handed over: a crash in between reports it rather than runs it
             # twice.
@@ -311,7 +312,7 @@ class LiveTasks:
         """
         self.note(live)
         before = live.record
-        fields["attempts"] = _with_newest_attempt(before, ended, self.now)
+        fields |= {"attempts": _with_newest_attempt(before, ended, self.now), "ready_at": None}
         live.told, live.overdue, live.unsaid = None, False, None
         self.move(live, event, fields)
         self.queues.leave(before.type)
@@ -393,5 +394,6 @@ def _with_newest_attempt(
         record.started_at or record.created_at,
         ended_at or record.completed_at or record.updated_at,
         plain_text(ended, _MAX_ENDED_CHARS),
+        record.ready_at,
     )
     return (*record.attempts, newest)[-MAX_ATTEMPTS_KEPT:]

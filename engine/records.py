@@ -32,6 +32,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
     started_at: datetime
     ended_at: datetime  # of one that a crash cut short: when that was found
     error: str  # how it ended: what the body raised, or what interrupted it
+    ready_at: datetime | None = None  # as in the task's record, then
 
 
 MAX_ATTEMPTS_KEPT = 20  # of earlier attempts; the newest
@@ -69,6 +70,9 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     error: str | None = None  # set exactly when failed
     traceback: str | None = None  # for the library and the log; never sent over HTTP
     run_at: datetime | None = None  # while pending: not to be started before this; else None
+    # From when the newest attempt waited or waits for nothing but a place, where it was put off
+    # or asked for by a person; None: from the end of the one before it, or from the submit.
+    ready_at: datetime | None = None
     priority: int = 0  # within its type; higher ones start first
     attempt: int = 0  # 0 until it first runs
     retries: int = 0  # how often it failed and was to be tried again
@@ -96,9 +100,9 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
         """While pending: from when it waits for nothing but a place, or will wait."""
         if self.run_at is not None:
             return self.run_at
-        # Until it has run, or been revived, it has waited from the beginning: its record changes
-        # also where others are given it by its dedupe key.
-        return self.updated_at if self.attempt or self.revivals else self.created_at
+        if self.ready_at is not None:
+            return self.ready_at
+        return self.attempts[-1].ended_at if self.attempts else self.created_at
 
     def seconds_waited(self, start: TaskRecord) -> float:
         """Give how long this pending task waited for its place until that change started it."""

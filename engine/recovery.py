@@ -42,7 +42,7 @@ def _as_they_stood_in_line(records: Iterable[TaskRecord]) -> list[TaskRecord]:
     for record in records:
         submitted = max(submitted, record.created_at)  # the clock may have been set back meanwhile
         if not record.final:
-            ready = max(submitted, record.updated_at) if record.revivals else submitted
+            ready = max(submitted, record.ready_at) if record.ready_at else submitted
             line.append((record.run_at or ready, record))
     return [record for _, record in sorted(line, key=itemgetter(0))]
 

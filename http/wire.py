@@ -55,6 +55,9 @@ class TaskDetail(TaskView, frozen=True):
     params: msgspec.Raw  # as they were kept; null if damage to the storage has lost them
     result: msgspec.Raw
     attempts: tuple[AttemptRecord, ...]  # that ended before the newest, and how: the last 20
+    # From when the newest attempt waits or waited for a free place; null: from the end of the
+    # one before it, or from the submit.
+    ready_at: datetime | None
 
 
 class TaskList(msgspec.Struct, frozen=True):
@@ -120,7 +123,7 @@ def view(record: TaskRecord) -> TaskView:
 
 def detail(record: TaskRecord, params: msgspec.Raw, result: msgspec.Raw) -> TaskDetail:
     """Show a task with its parameters and its result, as JSON."""
-    return TaskDetail(*(*_shown(record), params, result, record.attempts))
+    return TaskDetail(*(*_shown(record), params, result, record.attempts, record.ready_at))
 
 
 def _shown(record: TaskRecord) -> tuple[Any, ...]:

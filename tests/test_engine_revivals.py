@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
-import msgspec
 import pytest
 
 from cortex_tasks.backends.json_backend import JsonBackend
@@ -33,7 +33,15 @@ from cortex_tasks.engine.storage import Backend, Put, Recovered
 from cortex_tasks.engine.surroundings import offload_inline
 from cortex_tasks.testing.injected import START
 
-from .engine_setting import HoldingBackend, a_record, an_engine, left_by_a_crash, running
+from .engine_setting import (
+    HoldingBackend,
+    LoopClock,
+    a_record,
+    an_engine,
+    left_by_a_crash,
+    numbered_surroundings,
+    running,
+)
 from .engine_setting import virtual_time as time_of
 
 PENDING, COMPLETED = TaskStatus.PENDING, TaskStatus.COMPLETED
@@ -135,6 +143,41 @@ async def test_a_cancelled_task_is_tried_again_as_if_nobody_had_cancelled_it(
         assert (cancelled.status, cancelled.attempt, cancelled.revivals) == (CANCELLED, 2, 1)
 
 
+async def test_of_each_attempt_it_is_told_from_when_it_could_begin(
+    make_backend: MakeBackend,
+) -> None:
+    by_the_loop = replace(numbered_surroundings(), clock=LoopClock())
+    async with running(*TYPES, backend=make_backend(), surroundings=by_the_loop) as engine:
+        handle = await engine.submit(retrying, delay=100)
+        await handle.wait()
+        await anyio.sleep(600)
+        revived = await handle.retry()
+        record = await handle.wait()
+    delayed, again, asked_for = (attempt.ready_at for attempt in record.attempts)
+    ended = [attempt.ended_at for attempt in record.attempts]
+    assert delayed == record.created_at + timedelta(seconds=100)
+    assert again == ended[0] + timedelta(seconds=1)
+    assert asked_for == revived.updated_at >= ended[1] + timedelta(seconds=600)
+    assert record.ready_at == ended[2] + timedelta(seconds=1)
+    begun = [*(attempt.started_at for attempt in record.attempts), record.started_at]
+    assert begun == [delayed, again, asked_for, record.ready_at]
+
+
+async def test_a_revived_task_waits_since_then_also_where_others_are_given_it(
+    make_backend: MakeBackend,
+) -> None:
+    async with running(*TYPES, backend=make_backend()) as engine:
+        task_id = await failed(engine, dedupe_key="one")
+        await engine.pause("flaky")
+        revived = await engine.retry(task_id)
+        await anyio.sleep(10)
+        given = await engine.submit(flaky, 2, dedupe_key="one", idempotency_key="another")
+        record = await engine.get(task_id)
+        assert given.id == task_id
+        assert record.updated_at > revived.updated_at
+        assert record.ready_since == revived.updated_at
+
+
 async def test_one_that_never_ran_has_no_attempt_behind_it_and_waits_no_longer() -> None:
     async with running(*TYPES) as engine:
         handle = await engine.submit(flaky, 0, delay=3600)
@@ -194,8 +237,8 @@ async def test_what_was_acknowledged_is_there_after_a_restart(make_backend: Make
 
 
 async def test_after_a_restart_it_stands_in_line_where_it_was_put_when_it_was_revived() -> None:
-    revived = a_record(1, PENDING, type="after", revivals=1)
-    revived = msgspec.structs.replace(revived, updated_at=START + timedelta(minutes=1))
+    put = START + timedelta(minutes=1)
+    revived = a_record(1, PENDING, type="after", revivals=1, ready_at=put)
     waiting = [a_record(number, PENDING, type="after") for number in (2, 3)]
     backend = await left_by_a_crash(revived, *waiting)
     async with running(after, backend=backend) as engine:

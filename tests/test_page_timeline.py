@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
@@ -27,7 +28,7 @@ def page(browser: Browser, world: World) -> Iterator[Page]:
     world.clear()
 
 
-def moment(page: Page, words: str) -> Locator:
+def moment(page: Page, words: str | re.Pattern[str]) -> Locator:
     """What the timeline says in a line with these words."""
     return page.locator(".moments li").filter(has_text=words)
 
@@ -46,6 +47,42 @@ def test_a_task_cancelled_before_it_was_tried_again_is_not_said_to_begin_or_to_h
     expect(page.get_by_role("list", name="Stages of the cancel")).to_have_count(0)
     open_at(page, world, f"tasks?q=id:{task_id}")
     expect(page.locator("tbody .c-ran")).to_have_text("–")
+
+
+def test_a_task_that_was_over_is_not_said_to_have_waited_until_it_was_tried_again(
+    world: World, page: Page
+) -> None:
+    world.clock.behind = timedelta(hours=3)
+    task_id = world.submit("report", error="No luck")
+    world.clock.behind = timedelta()
+    world.call(world.engine.retry, task_id)
+    world.call(world.engine.wait, task_id)
+    open_at(page, world, f"tasks/{task_id}")
+    expect(moment(page, "Due again")).to_be_visible()
+    expect(moment(page, "Attempt 2 began")).not_to_contain_text(" h")
+    parts = page.locator(".stretch span").evaluate_all("all => all.map((each) => each.title)")
+    assert [each for each in parts if each.endswith(" h")] == ["Not due for 3 h"]
+
+
+def test_a_task_put_off_says_when_it_was_due_and_waits_only_from_then_on(
+    world: World, page: Page
+) -> None:
+    world.submit("queue", percent=5)
+    task_id = world.submit("queue")
+    created = world.call(world.engine.get, task_id).created_at
+    seen_at = {"created_at": -7_200, "ready_at": -600}
+
+    def put_off(route: Route) -> None:
+        times = {name: created + timedelta(seconds=by) for name, by in seen_at.items()}
+        seen = route.fetch().json()
+        route.fulfill(json=seen | {name: time.isoformat() for name, time in times.items()})
+
+    page.route(f"**/api/tasks/{task_id}", put_off)
+    open_at(page, world, f"tasks/{task_id}")
+    expect(moment(page, re.compile("^Due"))).to_be_visible()
+    expect(moment(page, "Waits for a free place for 10 min")).to_be_visible()
+    parts = page.locator(".stretch span").evaluate_all("all => all.map((each) => each.title)")
+    assert parts == ["Not due for 1 h 50 min", "Waits for 10 min"]
 
 
 def test_an_attempt_that_was_cancelled_is_not_said_to_have_failed(world: World, page: Page) -> None:

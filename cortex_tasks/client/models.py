@@ -21,6 +21,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime | None = None
     ended_at: datetime
     error: str
+    ready_at: datetime | None = None  # as of the task, then
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +60,9 @@ class TaskDetail(Task, frozen=True, kw_only=True):
     params: Any = None
     result: Any = None  # null until it has completed
     attempts: tuple[Attempt, ...] = ()  # that ended before the newest
+    # From when the newest attempt waits or waited for a free place; null: from the end of the
+    # one before it, or from the submit.
+    ready_at: datetime | None = None
 
 
 class SubmittedTask(Task, frozen=True, kw_only=True):

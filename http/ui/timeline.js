@@ -6,11 +6,17 @@ import { moving, ticking } from "./clock.js";
 
 /** The attempts that began, the newest last. Of those long ago only the last 20 are kept, or fewer. */
 function attemptsOf(task) {
-  const past = (task.attempts ?? []).map((one) => ({ number: one.number, from: one.started_at, to: one.ended_at, error: one.error, ...howEnded(one.error) }));
+  const past = (task.attempts ?? []).map((one) => ({ number: one.number, due: one.ready_at, from: one.started_at, to: one.ended_at, error: one.error, ...howEnded(one.error) }));
   const last = task.started_at && (past.length === 0 || past.at(-1).number < task.attempt);
   if (!last) return past;
   const tint = task.status === "pending" ? "failed" : task.status;
-  return [...past, { number: task.attempt, from: task.started_at, to: task.completed_at, error: null, tint }];
+  return [...past, { number: task.attempt, due: task.ready_at, from: task.started_at, to: task.completed_at, error: null, tint }];
+}
+
+/** From when one waits that has not begun, where it was put off or asked for again. */
+function dueNext(task) {
+  const began = (task.attempts?.at(-1)?.number ?? 0) < task.attempt;
+  return (began ? null : (task.run_at ?? task.ready_at)) ?? null;
 }
 
 /** What is kept of an attempt says in words how it ended; what a body raised begins with the name of its type. */
@@ -41,6 +47,12 @@ function stretch(task) {
 function partsOf(task) {
   const parts = [];
   const add = (look, length, words) => parts.push({ key: parts.length, look, length, words });
+  const addWait = (from, due, to, say) => {
+    const ready = Math.min(to, Math.max(from, Date.parse(due) || from));
+    if (ready > from) add("undue", ready - from, `Not due for ${duration((ready - from) / 1000)}`);
+    if (to > ready) add("waiting", to - ready, say((to - ready) / 1000));
+  };
+  const waited = (seconds) => `Waited ${duration(seconds)}`;
   let at = Date.parse(task.created_at);
   const end = task.completed_at ? Date.parse(task.completed_at) : now();
   const attempts = attemptsOf(task);
@@ -49,12 +61,12 @@ function partsOf(task) {
     const from = Date.parse(one.from);
     const goesOn = !one.to && !task.completed_at;
     const to = one.to ? Date.parse(one.to) : end;
-    const earlier = parts.length === 0 && unkept; // when those ran is not known, and so not how long it waited
-    if (from > at) add(earlier ? "unkept" : "waiting", from - at, earlier || `Waited ${duration((from - at) / 1000)}`);
+    if (parts.length === 0 && unkept) add("unkept", Math.max(0, from - at), unkept); // when those ran is not known, and so not how long it waited
+    else addWait(at, one.due, from, waited);
     add(`is-${one.tint}`, Math.max(0, to - from), `Attempt ${one.number}: ${goesOn ? `${roughly((to - from) / 1000)} so far` : duration((to - from) / 1000)}`);
     at = to;
   }
-  if (end > at && task.status !== "running") add("waiting", end - at, task.completed_at ? `Waited ${duration((end - at) / 1000)}` : `Waits for ${roughly((end - at) / 1000)}`);
+  if (task.status !== "running") addWait(at, dueNext(task), end, task.completed_at ? waited : (seconds) => `Waits for ${roughly(seconds)}`);
   return parts;
 }
 
@@ -67,23 +79,31 @@ function moments(task, paused) {
   const unkept = notKept(attempts);
   let before = unkept ? null : task.created_at; // since when it waited
   if (unkept) list.push(h("li", {}, h("span", { class: "muted" }, unkept)));
+  const addDue = (at, number) => {
+    if (!at || Date.parse(at) <= Date.parse(before)) return;
+    list.push(instant(at, number > 1 ? "Due again" : "Due", null));
+    before = at;
+  };
   for (const one of attempts) {
+    addDue(one.due, one.number);
     const waited = between(before, one.from);
     const name = attempts.length > 1 || one.number > 1 ? `Attempt ${one.number} began` : "Began";
     list.push(instant(one.from, name, waited !== null && (waited < 0.001 ? "at once" : `after waiting ${duration(waited)}`), "running"));
     if (one.error) list.push(instant(one.to, `Attempt ${one.number} ${one.word}`, [`after ${duration(between(one.from, one.to))}: `, h("span", { class: "anywhere" }, one.error)], one.tint));
     before = one.to ?? before;
   }
-  return [...list, ...ending(task, paused)];
+  const due = dueNext(task);
+  if (due && between(due, task.completed_at ?? new Date(now()).toISOString()) >= 0) addDue(due, task.attempt + 1);
+  return [...list, ...ending(task, paused, before)];
 }
 
-function ending(task, paused) {
+function ending(task, paused, before) {
   if (task.completed_at) {
     const spent = ran(task);
     return [instant(task.completed_at, endedAs(task), spent !== null && `ran ${duration(spent)}`, task.status)];
   }
   if (task.status === "running") return [ahead(() => `Runs for ${roughly(since(task.started_at) ?? 0)}`)];
-  return [ahead(() => waitsFor(task, paused))];
+  return [ahead(() => waitsFor(task, paused, before))];
 }
 
 function endedAs(task) {
@@ -92,11 +112,11 @@ function endedAs(task) {
   return task.started_at ? "Cancelled while it waited" : "Cancelled before it began";
 }
 
-function waitsFor(task, paused) {
+function waitsFor(task, paused, before) {
   const type = `until ${title(task.task_type)} is resumed`;
   if (task.run_at && since(task.run_at) < 0) return `Begins in ${roughly(-since(task.run_at))}, at ${clock(task.run_at)}${paused ? `, but not ${type}` : ""}`;
   if (paused) return `Its type is paused: it waits ${type}`;
-  return task.run_at ? "Begins as soon as there is room" : `Waits for a free place for ${roughly(since(task.updated_at) ?? 0)}`;
+  return `Waits for a free place for ${roughly(since(task.run_at ?? before) ?? 0)}`;
 }
 
 const ahead = (text) => h("li", {}, moving(h("span", { class: "ahead" }), text));
