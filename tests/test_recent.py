@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cortex_tasks.engine.lifecycle import LifeEvent, TaskStatus
 from cortex_tasks.engine.observing import Move
 from cortex_tasks.engine.recent import BUCKETS, VALUES_KEPT, Percentiles, Recent
-from cortex_tasks.engine.records import TaskRecord
+from cortex_tasks.engine.records import AttemptRecord, TaskRecord
 from cortex_tasks.testing.injected import START
 
 from .engine_setting import a_record
@@ -87,8 +87,8 @@ def test_a_task_waits_only_once_its_time_has_come() -> None:
     recent = Recent()
     delayed = pending(run_at=seconds(100))
     note(recent, delayed, moved(delayed, TaskStatus.RUNNING, 103))
-    tried = pending(2, attempt=1, retries=1)
-    tried = msgspec.structs.replace(tried, updated_at=seconds(50))
+    failed = AttemptRecord(1, START, seconds(50), "OSError: no")
+    tried = pending(2, attempt=1, retries=1, attempts=(failed,))
     note(recent, tried, moved(tried, TaskStatus.RUNNING, 57))
     assert recent.wait_seconds("work") == Percentiles(2, 3, 7, 7)
 
