@@ -77,7 +77,7 @@ async function readable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
   } catch {
-    throw new Error("The browser cannot read this. Is it a file, and still there?");
+    throw new Error("The browser cannot read this. Is it a file, still there, and the same as when it was chosen?");
   }
 }
 
