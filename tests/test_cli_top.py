@@ -210,9 +210,9 @@ def drawn(width: int) -> list[str]:
     return lines_of(Look(overview, types), width)
 
 
-def lines_of(look: Look, width: int) -> list[str]:
+def lines_of(look: Look, width: int, height: int = 40) -> list[str]:
     console = Console(file=io.StringIO(), width=width)
-    console.print(picture("http://127.0.0.1:8000", look, width))
+    console.print(picture("http://127.0.0.1:8000", look, width, height))
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
@@ -248,6 +248,44 @@ def test_the_oldest_that_waits_has_waited_since_it_was_ready() -> None:
     overview = Overview(now=now, counts={}, running=[], health=health, oldest_pending=oldest)
     look = Look(overview, tuple(types))
     assert "oldest pending: 3 min 0 s" in lines_of(look, width=120)[1]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_how_long_the_oldest_waits_is_told_on_every_width(width: int) -> None:
+    now = datetime(2026, 3, 15, 10, 30, tzinfo=UTC)
+    oldest = TaskDetail(task_id="task_1", task_type="a", status="pending")
+    counts = dict.fromkeys(("pending", "running", "completed", "failed", "cancelled"), 12_345)
+    types = (TypeView(name="a", oldest_pending_at=now - timedelta(minutes=3)),)
+    health = Health("healthy")
+    overview = Overview(now=now, counts=counts, health=health, oldest_pending=oldest)
+    told = "\n".join(lines_of(Look(overview, types), width)[1:3])
+    assert told.startswith("12,345 pending   12,345 run")
+    assert "oldest pending: 3 min 0 s" in told
+
+
+@pytest.mark.parametrize(("types", "running"), [(200, 1), (2, 200), (200, 200), (30, 0), (3, 5)])
+@pytest.mark.parametrize("height", [10, 24, 50])
+def test_on_every_height_there_is_room_for_types_and_for_what_runs(
+    types: int, running: int, height: int
+) -> None:
+    shown = tuple(TypeView(name=f"t{n:03}", running=int(n == types - 1)) for n in range(types))
+    tasks = [
+        TaskDetail(task_id=f"k{n:03}", task_type="t", status="running") for n in range(running)
+    ]
+    now = datetime(2026, 3, 15, 10, 30, tzinfo=UTC)
+    overview = Overview(
+        now=now, counts={"running": running}, running=tasks[:50], health=Health("healthy")
+    )
+    lines = lines_of(Look(overview, shown), 120, height)
+    assert len(lines) <= height
+    begin = [line.split()[0] for line in lines if line]
+    assert f"t{types - 1:03}" in begin  # it runs
+    rows = [sum(name.startswith(sign) for name in begin) for sign in "tk"]
+    assert rows[1] >= min(running, 1)
+    unseen = [each - row for each, row in zip((types, running), rows, strict=True) if each > row]
+    assert [line for line in lines if line.startswith("and ")] == [f"and {n} more" for n in unseen]
+    if types + running <= height - 6:
+        assert unseen == []
 
 
 def test_submit_starts_a_task_and_waits_for_it_if_asked_to(

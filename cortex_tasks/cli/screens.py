@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
-from rich.console import Console, Group, JustifyMethod
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ..client.models import TaskDetail
 from .screen import cut_in_middle, line
+from .steering import TypeView
 from .termination import giving_back_the_terminal
 from .top import TYPE_HEADINGS, Look, Show, for_people, type_row
+
+T = TypeVar("T")
 
 COLOURS = {
     "completed": "green",
@@ -27,6 +33,7 @@ COLOURS = {
 _GAP = 1  # columns of the terminal between two of a table
 WIDE = 110  # columns from which on nothing needs to be cut
 SHORT_NAME = 14  # characters that a name keeps at least where something must be
+_BETWEEN = 3  # lines that no type and no task has: two of headings, and one between the tables
 
 
 @contextmanager
@@ -37,16 +44,41 @@ def drawn_screen(url: str) -> Iterator[Show]:
     with giving_back_the_terminal(), whole as live:
 
         def show(look: Look) -> None:
-            live.update(picture(url, look, console.width), refresh=True)
+            live.update(picture(url, look, *console.size), refresh=True)
 
         yield show
 
 
-def picture(url: str, look: Look, width: int) -> Group:
-    """Put together what is shown on a terminal that is so many columns wide."""
-    space = Text()
-    types, running = _types(look, width), _running(look, width)
-    return Group(_head(url, look), _counts(look), space, types, space, running)
+def picture(url: str, look: Look, width: int, height: int) -> Group:
+    """Put together what is shown on a terminal of so many columns and lines.
+
+    Where not all types and running tasks have a line, neither takes all of them from the other:
+    the types that run or wait come first, and how many more there are is said.
+    """
+    above = [_head(url, look), *_counts(look, width), Text()]
+    room = height - len(above) - _BETWEEN
+    types, running = look.types, look.overview.running
+    types_room = max(room - max(len(running), 1), room // 2, 1)
+    running_room = max(room - min(types_room, len(types)), 1)
+    if len(types) > types_room:
+        types = tuple(sorted(types, key=lambda shown: not (shown.running or shown.pending)))
+    all_running = look.overview.counts.get("running", 0) if running else 0
+    return Group(
+        *above,
+        *_first(types, types_room, len(types), partial(_types, width=width)),
+        Text(),
+        *_first(running, running_room, all_running, partial(_running, width=width)),
+    )
+
+
+def _first(
+    things: Sequence[T], room: int, count: int, draw: Callable[[Sequence[T]], RenderableType]
+) -> list[RenderableType]:
+    """Draw those that have room, and say how many more of the `count` there are."""
+    shown = things if count <= room else things[: room - 1]
+    left = count - len(shown)
+    more = Text(f"and {left:,} more", style="dim")
+    return [draw(shown), more] if left > 0 else [draw(shown)]
 
 
 def _head(url: str, look: Look) -> Text:
@@ -67,7 +99,8 @@ def _head(url: str, look: Look) -> Text:
     return text
 
 
-def _counts(look: Look) -> Text:
+def _counts(look: Look, width: int) -> list[Text]:
+    """How many there are, and how long the oldest waits: in one line, if both fit."""
     text = Text(no_wrap=True, overflow="ellipsis")
     for status, count in look.overview.counts.items():
         text.append(f"{count:,} {line(status)}", style=COLOURS.get(status, ""))
@@ -75,14 +108,15 @@ def _counts(look: Look) -> Text:
     oldest = look.overview.oldest_pending
     since = {shown.name: shown.oldest_pending_at for shown in look.types}
     ready = None if oldest is None else since.get(oldest.task_type)
-    if ready is not None:
-        waited = (look.overview.now - ready).total_seconds()
-        text.append(f"oldest pending: {for_people(max(waited, 0.0))}", style="dim")
-    return text
+    if ready is None:
+        return [text]
+    waited = (look.overview.now - ready).total_seconds()
+    waits = Text(f"oldest pending: {for_people(max(waited, 0.0))}", style="dim", no_wrap=True)
+    return [text + waits] if len(text) + len(waits) <= width else [text, waits]
 
 
-def _types(look: Look, width: int) -> Table:
-    rows = [[line(cell) for cell in type_row(shown)] for shown in look.types]
+def _types(types: Sequence[TypeView], width: int) -> Table:
+    rows = [[line(cell) for cell in type_row(shown)] for shown in types]
     table = _table()
     for heading in TYPE_HEADINGS:
         justify: JustifyMethod = "left" if heading == TYPE_HEADINGS[0] else "right"
@@ -92,7 +126,7 @@ def _types(look: Look, width: int) -> Table:
         for column in zip(TYPE_HEADINGS[1:], *(row[1:] for row in rows), strict=True)
     ]
     room = max(SHORT_NAME, width - sum(others))
-    for shown, (name, *numbers) in zip(look.types, rows, strict=True):
+    for shown, (name, *numbers) in zip(types, rows, strict=True):
         cells = [Text(cell) for cell in (cut_in_middle(name, room), *numbers)]
         if shown.paused:
             cells[1].stylize("yellow")
@@ -104,8 +138,8 @@ def _types(look: Look, width: int) -> Table:
     return table
 
 
-def _running(look: Look, width: int) -> Table | Text:
-    if not look.overview.running:
+def _running(running: Sequence[TaskDetail], width: int) -> Table | Text:
+    if not running:
         return Text("Nothing runs. Submit a task, or process documents.", style="dim")
     wide = width >= WIDE
     bar = 20 if wide else 6
@@ -115,7 +149,7 @@ def _running(look: Look, width: int) -> Table | Text:
     table.add_column("", width=bar)
     table.add_column("", justify="right", width=4)
     table.add_column("MESSAGE", ratio=1, no_wrap=True, overflow="ellipsis")
-    for task in look.overview.running:
+    for task in running:
         name = line(task.task_type)
         table.add_row(
             Text(line(task.task_id)),

@@ -150,12 +150,12 @@ def running_row(task: TaskDetail) -> tuple[str, ...]:
 
 def for_people(duration: float) -> str:
     """Write a duration in the two units that tell most."""
-    if duration < 1:
+    if duration < 0.9995:
         return f"{duration * 1000:.0f} ms"
-    if duration < 60:
+    if duration < 59.95:
         return f"{duration:.1f} s"
     units: tuple[tuple[str, int], ...] = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-    rest, said = int(duration), list[str]()
+    rest, said = round(duration), list[str]()
     for name, size in units:
         count, rest = divmod(rest, size)
         if count or said:
