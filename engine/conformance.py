@@ -244,6 +244,8 @@ async def _check_every_field(make: MakeBackend) -> None:
         traceback="Traceback\n  File …\n",
         run_at=_BEGIN + timedelta(hours=1, microseconds=1),
         ready_at=_BEGIN + timedelta(minutes=1, microseconds=1),
+        revived=True,
+        found_over=True,
         priority=-7,
         attempt=3,
         retries=3,
@@ -251,7 +253,7 @@ async def _check_every_field(make: MakeBackend) -> None:
         revivals=1,
         attempts=(
             AttemptRecord(1, _BEGIN, _BEGIN + timedelta(microseconds=1), "OSError: \u2028 é"),
-            AttemptRecord(2, _BEGIN, _BEGIN, "interrupted", ready_at=_BEGIN),
+            AttemptRecord(2, _BEGIN, _BEGIN, "interrupted", ready_at=_BEGIN, revived=True),
         ),
         cancel_requested_at=_BEGIN,
         dedupe_key="key/with:signs",

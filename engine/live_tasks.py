@@ -203,6 +203,8 @@ class LiveTasks:
             "traceback": None,
             "run_at": None,
             "ready_at": self.now,
+            "revived": True,
+            "found_over": False,
             "retries": 0,
             "interruptions": 0,
             "revivals": record.revivals + 1,
@@ -312,7 +314,8 @@ class LiveTasks:
         """
         self.note(live)
         before = live.record
-        fields |= {"attempts": _with_newest_attempt(before, ended, self.now), "ready_at": None}
+        fields["attempts"] = _with_newest_attempt(before, ended, self.now)
+        fields |= {"ready_at": None, "revived": False}
         live.told, live.overdue, live.unsaid = None, False, None
         self.move(live, event, fields)
         self.queues.leave(before.type)
@@ -333,6 +336,8 @@ class LiveTasks:
             self.queues.leave(record.type)
         self.free_key(record)
         fields["completed_at"] = self.now
+        if record.run_at is not None:
+            fields |= {"run_at": None, "ready_at": record.run_at}
         if "error" in fields:  # also one in words of the engine
             fields["error"] = plain_text(fields["error"], self.max_error_chars)
         self.move(live, event, fields, result)
@@ -395,5 +400,6 @@ def _with_newest_attempt(
         ended_at or record.completed_at or record.updated_at,
         plain_text(ended, _MAX_ENDED_CHARS),
         record.ready_at,
+        record.revived,
     )
     return (*record.attempts, newest)[-MAX_ATTEMPTS_KEPT:]

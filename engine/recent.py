@@ -68,7 +68,7 @@ class Recent:
         How long they waited is not known any more: a record does not say since when it might run.
         """
         for record in reversed(list(islice(ended, _SEEDS))):
-            self._ended(record, ran=True)
+            self._ended(record)
 
     def moved(self, moves: Sequence[Move]) -> None:
         """See Observer."""
@@ -78,15 +78,11 @@ class Recent:
             if move.event is LifeEvent.START:
                 self._started(move.before, move.after)
             elif move.after.final:
-                self._ended(move.after, ran=move.before.status is TaskStatus.RUNNING)
+                self._ended(move.after)
 
     def recovered(self, moves: Sequence[Move]) -> None:
-        """See Observer. How long the attempts ran that a crash cut short is not known."""
-        for move in moves:
-            if move.event is LifeEvent.START and move.before is not None:
-                self._started(move.before, move.after)
-            elif move.after.final:
-                self._ended(move.after, ran=False)
+        """See Observer."""
+        self.moved(moves)
 
     def run_seconds(self, task_type: str) -> Percentiles:
         """How long the newest attempts of this type ran that completed or failed for good."""
@@ -107,8 +103,8 @@ class Recent:
     def _started(self, before: TaskRecord, after: TaskRecord) -> None:
         _add(self._waited, after.type, before.seconds_waited(after))
 
-    def _ended(self, record: TaskRecord, *, ran: bool) -> None:
-        ended, started = record.completed_at, record.started_at
+    def _ended(self, record: TaskRecord) -> None:
+        ended, seconds = record.completed_at, record.seconds_ran
         assert ended is not None
         counts = self._latest if self._begin <= ended < self._end else self._counts(ended)
         match record.status:
@@ -119,8 +115,7 @@ class Recent:
             case _:
                 counts.cancelled += 1
                 return  # cut short: how long it ran says nothing about its type
-        if ran and started is not None:
-            seconds = max(0.0, (ended - started).total_seconds())
+        if seconds is not None:
             counts.ran += 1
             counts.ran_seconds += seconds
             _add(self._ran, record.type, seconds)

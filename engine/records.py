@@ -33,6 +33,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
     ended_at: datetime  # of one that a crash cut short: when that was found
     error: str  # how it ended: what the body raised, or what interrupted it
     ready_at: datetime | None = None  # as in the task's record, then
+    revived: bool = False  # so, too
 
 
 MAX_ATTEMPTS_KEPT = 20  # of earlier attempts; the newest
@@ -73,6 +74,8 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     # From when the newest attempt waited or waits for nothing but a place, where it was put off
     # or asked for by a person; None: from the end of the one before it, or from the submit.
     ready_at: datetime | None = None
+    revived: bool = False  # the newest attempt, or the next, is one that a person asked for
+    found_over: bool = False  # a crash ended it: `completed_at` is when a start found that
     priority: int = 0  # within its type; higher ones start first
     attempt: int = 0  # 0 until it first runs
     retries: int = 0  # how often it failed and was to be tried again
@@ -103,6 +106,18 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
         if self.ready_at is not None:
             return self.ready_at
         return self.attempts[-1].ended_at if self.attempts else self.created_at
+
+    @property
+    def seconds_ran(self) -> float | None:
+        """How long the newest attempt of a task ran that is over.
+
+        None: it did not run, as the task ended while it waited for it; or nobody knows how long.
+        """
+        if self.completed_at is None or self.started_at is None or self.found_over:
+            return None
+        if self.attempts and self.attempts[-1].number == self.attempt:
+            return None
+        return max(0.0, (self.completed_at - self.started_at).total_seconds())
 
     def seconds_waited(self, start: TaskRecord) -> float:
         """Give how long this pending task waited for its place until that change started it."""

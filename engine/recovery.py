@@ -59,7 +59,7 @@ def _recover_one(tasks: LiveTasks, live: LiveTask, registry: Registry, *, can_ru
         tasks.fail_unrunnable(live)
     elif record.cancel_requested_at is not None:
         # The process is gone, and the body with it: what was asked for has happened.
-        tasks.finish(live, LifeEvent.STOP, {"message": "Task cancelled"})
+        tasks.finish(live, LifeEvent.STOP, {"message": "Task cancelled", "found_over": True})
     elif record.type in registry and registry.find(record.type).on_restart == "resume":
         if can_run:
             _resume(tasks, live, registry.find(record.type).max_interruptions)
@@ -86,6 +86,8 @@ def _resume(tasks: LiveTasks, live: LiveTask, max_interruptions: int) -> None:
 def _fail_without_params(tasks: LiveTasks, live: LiveTask) -> None:
     """It must not run with others than it was given."""
     fields: Fields = {"error": PARAMS_LOST, "message": f"Failed: {PARAMS_LOST}"}
+    if live.record.status is TaskStatus.RUNNING:
+        fields["found_over"] = True
     tasks.finish(live, LifeEvent.FAIL, fields)
 
 
@@ -94,5 +96,6 @@ def _interrupt(tasks: LiveTasks, live: LiveTask, error: str) -> None:
         "error": error,
         "message": f"Failed: {error}",
         "interruptions": live.record.interruptions + 1,
+        "found_over": True,
     }
     tasks.finish(live, LifeEvent.INTERRUPT, fields)

@@ -21,7 +21,6 @@ _TASKS = by_type(
         params=msgspec.Raw(b'{"min_size":3}'),
         result=msgspec.Raw(b"null"),
         attempts=(_EARLIER,),
-        ready_at=None,
     ),
     wire.TaskList(tasks=[TASK], total=1, seq=1044),
     wire.TaskProgress(TASK_ID, TaskStatus.RUNNING, 40, "Detecting communities"),

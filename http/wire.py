@@ -41,7 +41,12 @@ class TaskView(msgspec.Struct, frozen=True):
     completed_at: datetime | None
     previous_task_id: str | None  # of the chain that this task is part of
     next_task_id: str | None  # None until that task is submitted, when this one completes
+    run_seconds: float | None  # of the newest attempt, once over; null: none, or nobody knows
     run_at: datetime | None  # while it waits for its time; None: for nothing but a free place
+    # From when the newest attempt waits or waited for a free place, where it was put off or asked
+    # for by a person; null: from the end of the one before it, or from the submit.
+    ready_at: datetime | None
+    revived: bool  # the newest attempt, or the next, is one that a person asked for
     priority: int
     attempt: int  # 0 until it first runs
     seq: int  # the number of its newest change, counted over all tasks
@@ -55,9 +60,6 @@ class TaskDetail(TaskView, frozen=True):
     params: msgspec.Raw  # as they were kept; null if damage to the storage has lost them
     result: msgspec.Raw
     attempts: tuple[AttemptRecord, ...]  # that ended before the newest, and how: the last 20
-    # From when the newest attempt waits or waited for a free place; null: from the end of the
-    # one before it, or from the submit.
-    ready_at: datetime | None
 
 
 class TaskList(msgspec.Struct, frozen=True):
@@ -123,7 +125,7 @@ def view(record: TaskRecord) -> TaskView:
 
 def detail(record: TaskRecord, params: msgspec.Raw, result: msgspec.Raw) -> TaskDetail:
     """Show a task with its parameters and its result, as JSON."""
-    return TaskDetail(*(*_shown(record), params, result, record.attempts, record.ready_at))
+    return TaskDetail(*(*_shown(record), params, result, record.attempts))
 
 
 def _shown(record: TaskRecord) -> tuple[Any, ...]:
@@ -147,7 +149,10 @@ def _shown(record: TaskRecord) -> tuple[Any, ...]:
         record.completed_at,
         record.previous_id,
         record.next_id,
+        record.seconds_ran,
         record.run_at,
+        record.ready_at,
+        record.revived,
         record.priority,
         record.attempt,
         record.seq,

@@ -178,6 +178,31 @@ async def test_a_revived_task_waits_since_then_also_where_others_are_given_it(
         assert record.ready_since == revived.updated_at
 
 
+async def test_of_what_a_crash_ended_nobody_says_how_long_it_ran() -> None:
+    running_still = [
+        a_record(1, TaskStatus.RUNNING, type="endless"),
+        a_record(2, TaskStatus.RUNNING, type="endless", cancel_requested_at=START),
+    ]
+    backend = await left_by_a_crash(*running_still)
+    async with running(*TYPES, backend=backend) as engine:
+        for task_id, status in (("old_1", FAILED), ("old_2", CANCELLED)):
+            record = await engine.wait(task_id)
+            assert (record.status, record.found_over, record.seconds_ran) == (status, True, None)
+            revived = await engine.retry(task_id)
+            assert (revived.found_over, revived.revived) == (False, True)
+            await engine.wait_change(task_id, revived.seq)
+            seen = await engine.cancel(task_id)
+            assert (seen.found_over, seen.seconds_ran is None) == (False, False)
+
+
+async def test_one_that_ends_before_its_time_has_come_is_not_put_off_any_more() -> None:
+    async with running(*TYPES) as engine:
+        handle = await engine.submit(flaky, 0, delay=3600)
+        cancelled = await handle.cancel()
+        assert (cancelled.run_at, cancelled.ready_at) == (None, handle.record.run_at)
+        assert cancelled.seconds_ran is None
+
+
 async def test_one_that_never_ran_has_no_attempt_behind_it_and_waits_no_longer() -> None:
     async with running(*TYPES) as engine:
         handle = await engine.submit(flaky, 0, delay=3600)

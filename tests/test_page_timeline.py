@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
@@ -39,7 +39,7 @@ def test_a_task_cancelled_before_it_was_tried_again_is_not_said_to_begin_or_to_h
     task_id = world.submit("newsletter", seconds=3, error="451 try again later")
     world.call(world.engine.cancel, task_id)
     open_at(page, world, f"tasks/{task_id}")
-    expect(moment(page, "Attempt 1 failed")).to_contain_text("after 3.0 s")
+    expect(moment(page, "Attempt 1 failed")).to_contain_text(re.compile(r"after 3\.\d s"))
     end = moment(page, "Cancelled while it waited")
     expect(end).to_be_visible()
     expect(end).not_to_contain_text("ran")
@@ -58,10 +58,10 @@ def test_a_task_that_was_over_is_not_said_to_have_waited_until_it_was_tried_agai
     world.call(world.engine.retry, task_id)
     world.call(world.engine.wait, task_id)
     open_at(page, world, f"tasks/{task_id}")
-    expect(moment(page, "Due again")).to_be_visible()
+    expect(moment(page, "Asked for again")).to_be_visible()
     expect(moment(page, "Attempt 2 began")).not_to_contain_text(" h")
     parts = page.locator(".stretch span").evaluate_all("all => all.map((each) => each.title)")
-    assert [each for each in parts if each.endswith(" h")] == ["Not due for 3 h"]
+    assert [each for each in parts if each.endswith(" h")] == ["Until it was asked for again: 3 h"]
 
 
 def test_a_task_put_off_says_when_it_was_due_and_waits_only_from_then_on(
@@ -83,6 +83,69 @@ def test_a_task_put_off_says_when_it_was_due_and_waits_only_from_then_on(
     expect(moment(page, "Waits for a free place for 10 min")).to_be_visible()
     parts = page.locator(".stretch span").evaluate_all("all => all.map((each) => each.title)")
     assert parts == ["Not due for 1 h 50 min", "Waits for 10 min"]
+
+
+def test_a_task_cancelled_while_it_waited_to_be_tried_again_had_begun(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("report", error="No luck")
+    world.call(world.engine.pause, "report")
+    world.call(world.engine.retry, task_id)
+    world.call(world.engine.cancel, task_id)
+    world.call(world.engine.resume, "report")
+    open_at(page, world, f"tasks/{task_id}")
+    expect(moment(page, "Cancelled while it waited")).to_be_visible()
+
+
+def test_a_task_whose_time_has_come_is_no_longer_said_to_be_put_off(
+    world: World, page: Page
+) -> None:
+    world.submit("queue", percent=5)
+    task_id = world.submit("queue")
+
+    def put_off(route: Route) -> None:
+        seen = route.fetch().json()
+        now = datetime.fromisoformat(seen["created_at"])
+        route.fulfill(json=seen | {"run_at": (now + timedelta(minutes=5)).isoformat()})
+
+    page.clock.install()
+    page.route(f"**/api/tasks/{task_id}", put_off)
+    open_at(page, world, f"tasks/{task_id}")
+    under = page.locator(".under")
+    expect(under).to_contain_text("Scheduled")
+    expect(under).to_contain_text("begins in")
+    page.route("**/api/**", lambda _route: None)  # nothing is heard meanwhile
+    page.clock.fast_forward(310_000)
+    expect(under).to_contain_text("Pending")
+    expect(under).not_to_contain_text("begins")
+    expect(moment(page, re.compile("^Due"))).to_be_visible()
+    expect(moment(page, "Waits for a free place for")).to_be_visible()
+
+
+@pytest.mark.parametrize("over", [True, False], ids=["it was the last", "another followed"])
+def test_of_an_attempt_that_a_crash_ended_it_is_not_said_how_long_it_ran(
+    world: World, page: Page, *, over: bool
+) -> None:
+    task_id = world.submit("report", error="No luck")
+    if not over:
+        world.call(world.engine.retry, task_id)
+        world.call(world.engine.wait, task_id)
+    error = "interrupted by server restart"
+
+    def crash(route: Route) -> None:
+        seen = route.fetch().json()
+        if over:
+            seen |= {"error": error, "run_seconds": None}
+        else:
+            seen["attempts"][0]["error"] = error
+        route.fulfill(json=seen)
+
+    page.route(f"**/api/tasks/{task_id}", crash)
+    open_at(page, world, f"tasks/{task_id}")
+    end = moment(page, "found then")
+    expect(end).to_contain_text("Failed" if over else "Attempt 1 was interrupted")
+    expect(end).not_to_contain_text(re.compile(r"\d m?s|after \d|ran"))
+    expect(page.get_by_title("Attempt 1: until a crash, found later")).to_have_count(1)
 
 
 def test_an_attempt_that_was_cancelled_is_not_said_to_have_failed(world: World, page: Page) -> None:

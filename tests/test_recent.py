@@ -96,9 +96,21 @@ def test_a_task_waits_only_once_its_time_has_come() -> None:
 def test_what_a_start_makes_of_a_task_counts_but_not_how_long_it_ran() -> None:
     recent = Recent()
     running = a_record(1, TaskStatus.RUNNING)
-    failed = moved(running, TaskStatus.FAILED, 5)
+    failed = moved(running, TaskStatus.FAILED, 5, found_over=True)
     recent.recovered([Move(LifeEvent.INTERRUPT, running, failed)])
-    assert recent.last_hour(seconds(5))[-1].failed == 1
+    after_another = Recent()
+    after_another.seed([failed])
+    for each in (recent, after_another):
+        assert each.last_hour(seconds(5))[-1].failed == 1
+        assert each.run_seconds("work").count == 0
+
+
+def test_a_task_that_fails_while_it_waits_for_another_attempt_did_not_run_until_then() -> None:
+    over = AttemptRecord(1, START, seconds(1), "OSError: no")
+    failed = a_record(1, TaskStatus.FAILED, completed_at=seconds(900), attempts=(over,))
+    recent = Recent()
+    recent.seed([failed])
+    assert recent.last_hour(seconds(900))[-1].failed == 1
     assert recent.run_seconds("work").count == 0
 
 

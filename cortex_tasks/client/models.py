@@ -22,6 +22,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime
     error: str
     ready_at: datetime | None = None  # as of the task, then
+    revived: bool = False  # so, too
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +42,12 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: datetime | None = None
     previous_task_id: str | None = None
     next_task_id: str | None = None  # the task of its chain that follows, once it is there
+    run_seconds: float | None = None  # of the newest attempt, once over; None: none, or unknown
     run_at: datetime | None = None
+    # From when the newest attempt waits or waited for a free place, where it was put off or asked
+    # for by a person; None: from the end of the one before it, or from the submit.
+    ready_at: datetime | None = None
+    revived: bool = False  # the newest attempt, or the next, is one that a person asked for
     priority: int = 0
     attempt: int = 0
     seq: int = 0  # the number of its newest change, counted over all tasks
@@ -60,9 +66,6 @@ class TaskDetail(Task, frozen=True, kw_only=True):
     params: Any = None
     result: Any = None  # null until it has completed
     attempts: tuple[Attempt, ...] = ()  # that ended before the newest
-    # From when the newest attempt waits or waited for a free place; null: from the end of the
-    # one before it, or from the submit.
-    ready_at: datetime | None = None
 
 
 class SubmittedTask(Task, frozen=True, kw_only=True):

@@ -33,9 +33,9 @@ export function duration(seconds) {
   const s = Math.max(0, seconds);
   if (s === 0) return "0 s";
   if (s < 0.01) return `${(s * 1000).toFixed(1)} ms`;
-  if (s < 1) return `${Math.round(s * 1000)} ms`;
-  if (s < 10) return `${s.toFixed(1)} s`;
-  if (s < 60) return `${Math.round(s)} s`;
+  if (s < 0.9995) return `${Math.round(s * 1000)} ms`;
+  if (s < 9.95) return `${s.toFixed(1)} s`;
+  if (s < 59.5) return `${Math.round(s)} s`;
   const whole = Math.round(s);
   if (whole < 3600) return `${Math.floor(whole / 60)} min${whole % 60 ? ` ${whole % 60} s` : ""}`;
   const minutes = Math.round(whole / 60);
@@ -48,8 +48,8 @@ export function duration(seconds) {
 export function roughly(seconds) {
   const s = Math.max(0, Math.round(seconds));
   if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.round(s / 60)} min`;
-  if (s < 86_400) return `${Math.round(s / 3600)} h`;
+  if (s < 3570) return `${Math.round(s / 60)} min`;
+  if (s < 84_600) return `${Math.round(s / 3600)} h`;
   return `${Math.round(s / 86_400)} d`;
 }
 
@@ -93,9 +93,8 @@ export function timeLeft(task) {
 /** Whether a cancelled task was not running then: one that runs takes a moment to stop, and this one took none. */
 export const endedWaiting = (task) => task.status === "cancelled" && (!task.started_at || task.completed_at === task.cancel_requested_at);
 
-/** How long the newest attempt of a task ran, or has run so far; null where it did not, or an earlier one is the last that did. */
-export function ran(task) {
-  if (!task.started_at || endedWaiting(task)) return null;
-  if (task.completed_at) return between(task.started_at, task.completed_at);
-  return task.status === "running" ? since(task.started_at) : null;
-}
+/** How long the newest attempt of a task ran, or has run so far; null where it did not, or nobody knows for how long. */
+export const ran = (task) => (task.status === "running" ? since(task.started_at) : task.run_seconds);
+
+/** Whether a task is put off until a moment that is still to come. */
+export const isPutOff = (task) => task.status === "pending" && since(task.run_at) < 0;

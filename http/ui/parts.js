@@ -3,7 +3,7 @@
 import { moving } from "./clock.js";
 import { toast } from "./dialogs.js";
 import { fill, h, icon, say, setHidden } from "./dom.js";
-import { count, plural, roughly, timeLeft, title } from "./format.js";
+import { count, isPutOff, plural, roughly, timeLeft, title } from "./format.js";
 
 export const STATUSES = ["pending", "running", "completed", "failed", "cancelled"];
 export const isFinal = (status) => status === "completed" || status === "failed" || status === "cancelled";
@@ -11,13 +11,13 @@ export const isFinal = (status) => status === "completed" || status === "failed"
 /** What a task is doing, in one word more than its status: a running one may be stopping. */
 export function stateOf(task) {
   if (task.status === "running" && task.cancel_requested_at) return ["cancelled", "Stopping"];
-  if (task.status === "pending" && task.run_at) return ["pending", task.attempt ? "Retrying" : "Scheduled"];
+  if (isPutOff(task)) return ["pending", task.attempt ? "Retrying" : "Scheduled"];
   return [task.status, title(task.status)];
 }
 
 export function badge(task) {
-  const [tint, word] = stateOf(task);
-  return h("span", { class: `badge is-${tint}` }, word);
+  const [tint] = stateOf(task);
+  return moving(h("span", { class: `badge is-${tint}` }), () => stateOf(task)[1]);
 }
 
 /** A bar with what it says in words; `update(task)` moves it. */

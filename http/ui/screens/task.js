@@ -6,7 +6,7 @@ import { moving, timeAgo } from "../clock.js";
 import { cancelling, isUnderWay, underWay } from "../confirmed.js";
 import { toast } from "../dialogs.js";
 import { fill, h, icon, reconcile, say, setHidden } from "../dom.js";
-import { clock, count, plural, roughly, since, title } from "../format.js";
+import { clock, count, isPutOff, plural, roughly, since, title } from "../format.js";
 import { readable, tree, written } from "../json_view.js";
 import { badge, button, card, isAble, isFinal, progressBar, setAble, taskLink, timeLeftOf } from "../parts.js";
 import { go } from "../router.js";
@@ -209,7 +209,7 @@ function stateLine(seen) {
     h("span", {}, "submitted ", timeAgo(seen.created_at)),
     seen.attempt > 1 && h("span", {}, `attempt ${count(seen.attempt)}`),
     seen.priority !== 0 && seen.priority !== undefined && h("span", {}, `priority ${count(seen.priority)}`),
-    seen.run_at && seen.status === "pending" && h("span", {}, moving(h("span", {}), () => `begins ${since(seen.run_at) < 0 ? `in ${roughly(-since(seen.run_at))}` : "soon"}`)));
+    moving(h("span", {}), () => (isPutOff(seen) ? `begins in ${roughly(-since(seen.run_at))}` : "")));
 }
 
 /** What can be done with the task. Where a button goes that has the focus, the one that comes for it takes that. */
