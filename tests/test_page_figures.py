@@ -180,6 +180,20 @@ def test_on_a_phone_the_list_says_when_a_task_was_submitted_and_how_long_it_ran(
         expect(page.get_by_text("3 h ago, ran")).to_be_hidden()
 
 
+def test_no_duration_is_said_in_sixty_seconds_or_a_thousand_milliseconds(
+    world: World, browser: Browser
+) -> None:
+    with a_page(browser) as page:
+        open_at(page, world)
+        said = page.evaluate("""async () => {
+            const page = document.querySelector("script[type=module]").src;
+            const { duration, roughly } = await import(new URL("format.js", page));
+            const close = [0.9994, 0.9996, 9.94, 9.96, 59.4, 59.6];
+            return [...close.map(duration), roughly(3569), roughly(3599)];
+        }""")
+    assert said == ["999 ms", "1.0 s", "9.9 s", "10 s", "59 s", "1 min", "59 min", "1 h"]
+
+
 def tell_of_long_times(route: Route) -> None:
     """Say how it stands, in words that are as long as they come."""
     seen = route.fetch().json()
