@@ -104,5 +104,7 @@ def _failed(record: TaskRecord, error: str, seq: int, now: datetime) -> TaskReco
         error=error,
         traceback=None,
         run_at=None,
+        ready_at=record.run_at or record.ready_at,
+        found_over=record.found_over or not record.final,
         result_size=None,
     )

@@ -253,7 +253,9 @@ async def _check_every_field(make: MakeBackend) -> None:
         revivals=1,
         attempts=(
             AttemptRecord(1, _BEGIN, _BEGIN + timedelta(microseconds=1), "OSError: \u2028 é"),
-            AttemptRecord(2, _BEGIN, _BEGIN, "interrupted", ready_at=_BEGIN, revived=True),
+            AttemptRecord(
+                2, _BEGIN, _BEGIN, "interrupted", ready_at=_BEGIN, revived=True, found_over=True
+            ),
         ),
         cancel_requested_at=_BEGIN,
         dedupe_key="key/with:signs",

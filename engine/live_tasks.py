@@ -307,14 +307,23 @@ class LiveTasks:
         self.change(live, fields, result)
         self.decision.moves.append(Move(event, before, live.record))
 
-    def requeue(self, live: LiveTask, event: LifeEvent, ended: str, fields: Fields) -> None:
+    def requeue(
+        self,
+        live: LiveTask,
+        event: LifeEvent,
+        ended: str,
+        fields: Fields,
+        *,
+        found_over: bool = False,
+    ) -> None:
         """Make a running task pending again, at the end of its queue; `ended`: how the attempt did.
 
         It keeps its key, and waits for its time if it is given a `run_at`.
         """
         self.note(live)
         before = live.record
-        fields["attempts"] = _with_newest_attempt(before, ended, self.now)
+        over = _replace(before, completed_at=self.now, found_over=found_over)
+        fields["attempts"] = _with_newest_attempt(over, ended)
         fields |= {"ready_at": None, "revived": False}
         live.told, live.overdue, live.unsaid = None, False, None
         self.move(live, event, fields)
@@ -387,9 +396,7 @@ class LiveTasks:
         self.decision.at_once.append(Stop(live.record.type, live.record.id, why))
 
 
-def _with_newest_attempt(
-    record: TaskRecord, ended: str, ended_at: datetime | None = None
-) -> tuple[AttemptRecord, ...]:
+def _with_newest_attempt(record: TaskRecord, ended: str) -> tuple[AttemptRecord, ...]:
     """Give the attempts that are over, the newest among them; `ended`: how that one did."""
     known = record.attempts[-1].number if record.attempts else 0
     if record.attempt == known:  # none has begun since
@@ -397,9 +404,10 @@ def _with_newest_attempt(
     newest = AttemptRecord(
         record.attempt,
         record.started_at or record.created_at,
-        ended_at or record.completed_at or record.updated_at,
+        record.completed_at or record.updated_at,
         plain_text(ended, _MAX_ENDED_CHARS),
         record.ready_at,
         record.revived,
+        record.found_over,
     )
     return (*record.attempts, newest)[-MAX_ATTEMPTS_KEPT:]

@@ -34,6 +34,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
     error: str  # how it ended: what the body raised, or what interrupted it
     ready_at: datetime | None = None  # as in the task's record, then
     revived: bool = False  # so, too
+    found_over: bool = False  # so, too
 
 
 MAX_ATTEMPTS_KEPT = 20  # of earlier attempts; the newest

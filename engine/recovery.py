@@ -73,7 +73,7 @@ def _resume(tasks: LiveTasks, live: LiveTask, max_interruptions: int) -> None:
     count = live.record.interruptions + 1
     if count < max_interruptions:
         fields: Fields = {"message": f"Pending: {_INTERRUPTED}", "interruptions": count}
-        tasks.requeue(live, LifeEvent.REQUEUE, _INTERRUPTED, fields)
+        tasks.requeue(live, LifeEvent.REQUEUE, _INTERRUPTED, fields, found_over=True)
     else:
         times = "once" if count == 1 else f"{count} times"
         error = (

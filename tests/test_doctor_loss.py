@@ -54,6 +54,8 @@ OF_A_FAILURE = (
     "error",
     "traceback",
     "run_at",
+    "ready_at",
+    "found_over",
     "result_size",
 )
 
@@ -99,6 +101,7 @@ def check(found: Kept, commits: Sequence[Sequence[Change]], newest: dict[str, Ta
         if is_set_as_failed(record):
             assert same_but_for_the_failure(record, old)
             assert not old.final or old.status is TaskStatus.COMPLETED
+            assert record.found_over != old.final  # the time until the repair is no run time
         else:
             assert record == old
             assert record in ever[task_id]

@@ -190,9 +190,13 @@ async def test_of_what_a_crash_ended_nobody_says_how_long_it_ran() -> None:
             assert (record.status, record.found_over, record.seconds_ran) == (status, True, None)
             revived = await engine.retry(task_id)
             assert (revived.found_over, revived.revived) == (False, True)
+            assert revived.attempts[-1].found_over
             await engine.wait_change(task_id, revived.seq)
             seen = await engine.cancel(task_id)
             assert (seen.found_over, seen.seconds_ran is None) == (False, False)
+            again = await engine.retry(task_id)
+            assert not again.attempts[-1].found_over
+            await engine.cancel(task_id)
 
 
 async def test_one_that_ends_before_its_time_has_come_is_not_put_off_any_more() -> None:

@@ -137,7 +137,7 @@ def test_of_an_attempt_that_a_crash_ended_it_is_not_said_how_long_it_ran(
         if over:
             seen |= {"error": error, "run_seconds": None}
         else:
-            seen["attempts"][0]["error"] = error
+            seen["attempts"][0] |= {"error": error, "found_over": True}
         route.fulfill(json=seen)
 
     page.route(f"**/api/tasks/{task_id}", crash)
@@ -146,6 +146,26 @@ def test_of_an_attempt_that_a_crash_ended_it_is_not_said_how_long_it_ran(
     expect(end).to_contain_text("Failed" if over else "Attempt 1 was interrupted")
     expect(end).not_to_contain_text(re.compile(r"\d m?s|after \d|ran"))
     expect(page.get_by_title("Attempt 1: until a crash, found later")).to_have_count(1)
+
+
+def test_attempts_that_take_the_place_of_older_ones_are_told_though_they_are_as_many(
+    world: World, page: Page
+) -> None:
+    task_id = world.submit("newsletter", error="451 try again later")
+    numbers = [20, 21]  # of the last attempt that is known to be over
+
+    def renumber(route: Route) -> None:
+        seen = route.fetch().json()
+        seen["attempts"][0]["number"] = numbers[0]
+        route.fulfill(json=seen | {"attempt": 21})
+        del numbers[:-1]
+
+    page.route(f"**/api/tasks/{task_id}", renumber)
+    open_at(page, world, f"tasks/{task_id}")
+    expect(moment(page, "Attempt 20 failed")).to_be_visible()
+    expect(moment(page, "Attempt 21 failed")).to_have_count(0)
+    page.keyboard.press(".")
+    expect(moment(page, "Attempt 21 failed")).to_be_visible()
 
 
 def test_an_attempt_that_was_cancelled_is_not_said_to_have_failed(world: World, page: Page) -> None:

@@ -245,7 +245,7 @@ def test_interruptions_use_up_no_retry_and_are_told_among_the_attempts(desk: Des
     record = fail(desk, "old_1")
     assert (record.interruptions, record.retries, record.attempt) == (1, 1, 3)
     assert record.attempts[0] == AttemptRecord(
-        1, START, record.attempts[0].ended_at, "interrupted by server restart"
+        1, START, record.attempts[0].ended_at, "interrupted by server restart", found_over=True
     )
     desk.hear(Halt(), Stopped("old_1", 3, None, None))
     assert [one.error for one in desk.kept["old_1"].attempts] == [

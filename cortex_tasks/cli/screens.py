@@ -77,8 +77,8 @@ def _first(
     """Draw those that have room, and say how many more of the `count` there are."""
     shown = things if count <= room else things[: room - 1]
     left = count - len(shown)
-    more = Text(f"and {left:,} more", style="dim")
-    return [draw(shown), more] if left > 0 else [draw(shown)]
+    drawn = [draw(shown)] if shown or count == 0 else []
+    return [*drawn, Text(f"and {left:,} more", style="dim")] if left > 0 else drawn
 
 
 def _head(url: str, look: Look) -> Text:

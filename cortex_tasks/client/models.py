@@ -23,6 +23,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     ready_at: datetime | None = None  # as of the task, then
     revived: bool = False  # so, too
+    found_over: bool = False  # a crash ended it: `ended_at` is when a start found that
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,16 +4,14 @@ import { h, reconcile } from "./dom.js";
 import { between, clock, duration, endedWaiting, isPutOff, moment, now, plural, ran, roughly, since, title } from "./format.js";
 import { moving, ticking } from "./clock.js";
 
-/** The attempts that began, the newest last. Of those long ago only the last 20 are kept, or fewer. */
+/** The attempts that began, the newest last; `unseen`: a crash ended it. Of those long ago only the last 20 are kept, or fewer. */
 function attemptsOf(task) {
-  const past = (task.attempts ?? []).map((one) => ({ number: one.number, due: one.ready_at, revived: one.revived, from: one.started_at, to: one.ended_at, error: one.error, ...howEnded(one.error) }));
+  const past = (task.attempts ?? []).map((one) => ({ number: one.number, due: one.ready_at, revived: one.revived, from: one.started_at, to: one.ended_at, unseen: one.found_over, error: one.error, ...howEnded(one.error) }));
   const last = task.started_at && (past.length === 0 || past.at(-1).number < task.attempt);
   if (!last) return past;
   const tint = task.status === "pending" ? "failed" : task.status;
-  return [...past, { number: task.attempt, due: task.ready_at, revived: task.revived, from: task.started_at, to: task.completed_at, error: null, tint }];
+  return [...past, { number: task.attempt, due: task.ready_at, revived: task.revived, from: task.started_at, to: task.completed_at, unseen: Boolean(task.completed_at) && task.run_seconds === null, error: null, tint }];
 }
-
-const CUT_OFF = "interrupted by server restart"; // when the server died, nobody saw: the time is that of the start which found it
 
 /** From when one waits that has not begun, where it was put off or asked for again. */
 function dueNext(task) {
@@ -24,7 +22,6 @@ function dueNext(task) {
 /** What is kept of an attempt says in words how it ended; what a body raised begins with the name of its type. */
 function howEnded(error) {
   if (error.startsWith("Task cancelled")) return { tint: "cancelled", word: "was cancelled" };
-  if (error.startsWith(CUT_OFF)) return { tint: "pending", word: "was interrupted", unseen: true };
   if (error.startsWith("interrupted by ")) return { tint: "pending", word: "was interrupted" };
   return { tint: "failed", word: "failed" };
 }
@@ -66,16 +63,13 @@ function partsOf(task) {
     const to = one.to ? Date.parse(one.to) : end;
     if (parts.length === 0 && unkept) add("unkept", Math.max(0, from - at), unkept); // when those ran is not known, and so not how long it waited
     else addWait(at, one, from, waited);
-    const lasted = goesOn ? `${roughly((to - from) / 1000)} so far` : isUnseen(one, task) ? "until a crash, found later" : duration((to - from) / 1000);
+    const lasted = goesOn ? `${roughly((to - from) / 1000)} so far` : one.unseen ? "until a crash, found later" : duration((to - from) / 1000);
     add(`is-${one.tint}`, Math.max(0, to - from), `Attempt ${one.number}: ${lasted}`);
     at = to;
   }
   if (task.status !== "running") addWait(at, { due: dueNext(task), revived: task.revived }, end, task.completed_at ? waited : (seconds) => `Waits for ${roughly(seconds)}`);
   return parts;
 }
-
-/** Whether nobody saw the end of an attempt. */
-const isUnseen = (one, task) => one.unseen || (!one.error && Boolean(task.completed_at) && task.run_seconds === null);
 
 /** Which attempts there were before those that are kept, in words. */
 const notKept = (attempts) => (attempts.length > 0 && attempts[0].number > 1 ? `${plural(attempts[0].number - 1, "earlier attempt")}, no longer kept` : "");
@@ -108,7 +102,7 @@ function moments(task, paused) {
 
 function ended(task, newest) {
   const spent = ran(task);
-  const more = spent !== null ? `ran ${duration(spent)}` : newest && isUnseen(newest, task) && !newest.error && "found then, after a crash";
+  const more = spent !== null ? `ran ${duration(spent)}` : newest?.unseen && !newest.error && "found then, after a crash";
   return instant(task.completed_at, endedAs(task), more, task.status);
 }
 

@@ -194,7 +194,7 @@ function makeView(root, current) {
       once("error", [seen.status, seen.error, seen.message].join(), () => ending(seen));
       once("result", seen.status === "completed" ? String(seen.seq ?? seen.updated_at) + (seen.result !== null) : "", () => seen.status === "completed" && seen.result !== null && seen.result !== undefined && resultCard(seen));
       once("params", seen.params !== undefined, () => seen.params !== undefined && card("Parameters", {}, h("div", { class: "inside" }, emptyObject(seen.params) ? h("p", { class: "muted" }, "It was submitted without any.") : tree(seen.params, true))));
-      once("timeline", [seen.status, seen.attempt, seen.started_at, seen.completed_at, seen.cancel_requested_at, seen.run_at, seen.ready_at, seen.attempts?.length, view.paused].join(), () => [timeline(seen, view.paused), cancelStages(seen)]);
+      once("timeline", [seen.status, seen.attempt, seen.started_at, seen.completed_at, seen.cancel_requested_at, seen.run_at, seen.ready_at, seen.attempts?.at(-1)?.number, view.paused].join(), () => [timeline(seen, view.paused), cancelStages(seen)]);
     },
   };
   view.chainPlace = places.chain;
