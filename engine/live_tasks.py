@@ -28,14 +28,13 @@ from .messages import (
 )
 from .observing import Move
 from .queues import Queues
-from .records import MAX_ATTEMPTS_KEPT, AttemptRecord, TaskRecord
+from .records import TaskRecord, with_newest_attempt
 from .registry import Registry
 from .storage import Change, Drop, Pause, Put
 from .task_log import LogLines
 
 _replace = msgspec.structs.replace
 _NO_PARAMS = msgspec.Raw(b"")  # of a task that is over
-_MAX_ENDED_CHARS = 500  # of how an earlier attempt ended: a record holds many, and is kept often
 
 Fields = dict[str, Any]  # new values of a record's fields; given away with the call
 
@@ -208,7 +207,7 @@ class LiveTasks:
             "retries": 0,
             "interruptions": 0,
             "revivals": record.revivals + 1,
-            "attempts": _with_newest_attempt(record, record.error or record.message),
+            "attempts": with_newest_attempt(record, record.error or record.message),
             "cancel_requested_at": None,
         }
         self.move(live, LifeEvent.REVIVE, fields)
@@ -323,7 +322,7 @@ class LiveTasks:
         self.note(live)
         before = live.record
         over = _replace(before, completed_at=self.now, found_over=found_over)
-        fields["attempts"] = _with_newest_attempt(over, ended)
+        fields["attempts"] = with_newest_attempt(over, ended)
         fields |= {"ready_at": None, "revived": False}
         live.told, live.overdue, live.unsaid = None, False, None
         self.move(live, event, fields)
@@ -394,20 +393,3 @@ class LiveTasks:
         self.note(live)
         live.told = why
         self.decision.at_once.append(Stop(live.record.type, live.record.id, why))
-
-
-def _with_newest_attempt(record: TaskRecord, ended: str) -> tuple[AttemptRecord, ...]:
-    """Give the attempts that are over, the newest among them; `ended`: how that one did."""
-    known = record.attempts[-1].number if record.attempts else 0
-    if record.attempt == known:  # none has begun since
-        return record.attempts
-    newest = AttemptRecord(
-        record.attempt,
-        record.started_at or record.created_at,
-        record.completed_at or record.updated_at,
-        plain_text(ended, _MAX_ENDED_CHARS),
-        record.ready_at,
-        record.revived,
-        record.found_over,
-    )
-    return (*record.attempts, newest)[-MAX_ATTEMPTS_KEPT:]

@@ -65,7 +65,7 @@ class Recent:
     def seed(self, ended: Iterable[TaskRecord]) -> None:
         """Begin with what a backend holds: final records, the one that ended last first.
 
-        How long they waited is not known any more: a record does not say since when it might run.
+        How long they waited is not taken from them: see `wait_seconds`.
         """
         for record in reversed(list(islice(ended, _SEEDS))):
             self._ended(record)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from .failures import plain_text
 from .lifecycle import TaskStatus
 
 
@@ -38,6 +39,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 MAX_ATTEMPTS_KEPT = 20  # of earlier attempts; the newest
+_MAX_ENDED_CHARS = 500  # of how one ended: a record holds many, and is kept often
 
 
 class RequestRecord(msgspec.Struct, frozen=True, gc=False):
@@ -123,6 +125,23 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defau
     def seconds_waited(self, start: TaskRecord) -> float:
         """Give how long this pending task waited for its place until that change started it."""
         return max(0.0, (start.updated_at - self.ready_since).total_seconds())
+
+
+def with_newest_attempt(record: TaskRecord, ended: str) -> tuple[AttemptRecord, ...]:
+    """Give the attempts that are over, the newest among them; `ended`: how that one did."""
+    known = record.attempts[-1].number if record.attempts else 0
+    if record.attempt == known:  # none has begun since
+        return record.attempts
+    newest = AttemptRecord(
+        record.attempt,
+        record.started_at or record.created_at,
+        record.completed_at or record.updated_at,
+        plain_text(ended, _MAX_ENDED_CHARS),
+        record.ready_at,
+        record.revived,
+        record.found_over,
+    )
+    return (*record.attempts, newest)[-MAX_ATTEMPTS_KEPT:]
 
 
 class TaskPage(msgspec.Struct, frozen=True):

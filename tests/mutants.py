@@ -146,7 +146,7 @@ MUTANTS = (
     Mutant(
         "forget how a revived task ended before",
         LIVE,
-        '            "attempts": _with_newest_attempt(record, record.error or record.message),\n',
+        '            "attempts": with_newest_attempt(record, record.error or record.message),\n',
         "",
         ("test_engine_revivals.py",),
     ),
