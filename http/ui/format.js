@@ -90,9 +90,6 @@ export function timeLeft(task) {
   return spent < 1 ? null : (spent * (100 - done)) / done;
 }
 
-/** Whether a cancelled task was not running then: one that runs takes a moment to stop, and this one took none. */
-export const endedWaiting = (task) => task.status === "cancelled" && (!task.started_at || task.completed_at === task.cancel_requested_at);
-
 /** How long the newest attempt of a task ran, or has run so far; null where it did not, or nobody knows for how long. */
 export const ran = (task) => (task.status === "running" ? since(task.started_at) : task.run_seconds);
 

@@ -1,7 +1,7 @@
 // What became of a task, in the order of time: submitted, waited, ran (each attempt), ended.
 
 import { h, reconcile } from "./dom.js";
-import { between, clock, duration, endedWaiting, isPutOff, moment, now, plural, ran, roughly, since, title } from "./format.js";
+import { between, clock, duration, isPutOff, moment, now, plural, ran, roughly, since, title } from "./format.js";
 import { moving, ticking } from "./clock.js";
 
 /** The attempts that began, the newest last; `unseen`: a crash ended it. Of those long ago only the last 20 are kept, or fewer. */
@@ -16,7 +16,7 @@ function attemptsOf(task) {
 /** From when one waits that has not begun, where it was put off or asked for again. */
 function dueNext(task) {
   const began = (task.attempts?.at(-1)?.number ?? 0) < task.attempt;
-  return (began ? null : (task.run_at ?? task.ready_at)) ?? null;
+  return began ? null : (task.run_at ?? task.ready_at);
 }
 
 /** What is kept of an attempt says in words how it ended; what a body raised begins with the name of its type. */
@@ -111,6 +111,9 @@ function goingOn(task, paused, before) {
   return ahead(() => waitsFor(task, paused, before));
 }
 
+/** Whether a cancelled task was not running then: one that runs takes a moment to stop, and this one took none. */
+const endedWaiting = (task) => task.status === "cancelled" && (!task.started_at || task.completed_at === task.cancel_requested_at);
+
 function endedAs(task) {
   if (task.status !== "cancelled") return task.status === "failed" ? "Failed" : "Completed";
   if (!endedWaiting(task)) return "Stopped, and cancelled";
@@ -138,10 +141,10 @@ export function cancelStages(task) {
   if (!task.cancel_requested_at || endedWaiting(task)) return null;
   const stopped = task.status === "cancelled";
   const finished = task.completed_at && !stopped;
-  const took = () => (task.run_seconds === null ? "until a crash" : `took ${duration(between(task.cancel_requested_at, task.completed_at))}`);
+  const took = task.run_seconds === null ? "until a crash" : `took ${duration(between(task.cancel_requested_at, task.completed_at))}`;
   const stage = (look, word, more) => h("li", { class: look, "aria-current": look === "now" ? "step" : null }, h("b", {}, word), more);
   return h("ol", { class: "stages", "aria-label": "Stages of the cancel" },
     stage("done", "Asked", clock(task.cancel_requested_at)),
-    stage(task.completed_at ? "done" : "now", "Stopping", task.completed_at ? took() : "its code is ending"),
+    stage(task.completed_at ? "done" : "now", "Stopping", task.completed_at ? took : "its code is ending"),
     stage(stopped ? "done" : "", "Stopped", stopped ? clock(task.completed_at) : finished ? `it ${task.status} first` : "not yet"));
 }
