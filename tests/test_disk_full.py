@@ -383,6 +383,30 @@ async def test_on_a_full_disk_no_type_is_paused_or_resumed_and_each_stays_as_it_
         assert await waiting.result() == 1
 
 
+async def test_a_task_that_others_were_given_keeps_its_place_where_a_commit_finds_no_room(
+    disk: SimulatedDisk,
+) -> None:
+    begun: list[str] = []
+
+    @task_type("one_by_one", concurrency=1)
+    async def one_by_one(ctx: TaskContext, name: str) -> None:
+        begun.append(name)
+
+    async with running_on(disk, one_by_one, quick) as engine:
+        await engine.pause(one_by_one)
+        first = await engine.submit(one_by_one, "first", dedupe_key="one")
+        second = await engine.submit(one_by_one, "second")
+        await engine.submit(one_by_one, "first", dedupe_key="one", idempotency_key="another")
+        assert (await engine.get(first.id)).updated_at > second.record.updated_at
+        fill(disk)
+        await until_full(engine)
+        disk.capacity = None
+        await anyio.sleep(LOOK_FOR_ROOM + 1)
+        await engine.resume(one_by_one)
+        await second.wait()
+    assert begun == ["first", "second"]
+
+
 async def test_cleaning_up_makes_room(disk: SimulatedDisk) -> None:
     gate = Gate()
     gate.result = "x" * 100_000

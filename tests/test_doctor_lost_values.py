@@ -119,4 +119,5 @@ async def test_a_task_that_is_not_over_and_has_no_parameters_fails_at_the_start(
         record = await engine.wait("without")
         assert record.status is TaskStatus.FAILED
         assert record.error == "its parameters are lost: the storage was damaged"
+        assert record.found_over == (status is TaskStatus.RUNNING)
         assert (await engine.wait("with")).status is TaskStatus.COMPLETED
