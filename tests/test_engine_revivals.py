@@ -159,6 +159,8 @@ async def test_of_each_attempt_it_is_told_from_when_it_could_begin(
     assert again == ended[0] + timedelta(seconds=1)
     assert asked_for == revived.updated_at >= ended[1] + timedelta(seconds=600)
     assert record.ready_at == ended[2] + timedelta(seconds=1)
+    assert [*(attempt.revived for attempt in record.attempts)] == [False, False, True]
+    assert not record.revived
     begun = [*(attempt.started_at for attempt in record.attempts), record.started_at]
     assert begun == [delayed, again, asked_for, record.ready_at]
 
